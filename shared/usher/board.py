@@ -1,0 +1,178 @@
+"""The board: what there is to do, folded from the journal, event by event. Every reader gets the same board."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from usher.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    Event,
+    MessagesParked,
+    Outcome,
+    TurnGivenBack,
+)
+from usher.messages import BackMessage
+
+
+class State(StrEnum):
+    """Where a message is. `failed` is owned by a failed result until it is parked; the last three are last states."""
+
+    WAITING = "waiting"
+    DEPLOYING = "deploying"
+    FAILED = "failed"
+    PARKED = "parked"
+    SUPERSEDED = "superseded"
+    DEPLOYED = "deployed"
+
+
+OPEN = frozenset({State.WAITING, State.DEPLOYING})
+"""States in which a message still has to be deployed; in any other its delivery is acked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A message came into a state, by a deploy or (a message just read) by none."""
+
+    message: str
+    state: State
+    deploy: str | None = None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message that has still to be deployed. `arrived_at` (ms) is its `queued_at`, or when it was read if that is
+    earlier: a time in the future counts as now."""
+
+    message: BackMessage
+    arrived_at: int
+    deploying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A granted taking. `batch` are those of its messages that waited; `read_at` is the reader's own clock (s)."""
+
+    event: DeployTaken
+    batch: tuple[BackMessage, ...]
+    read_at: float
+
+
+@dataclass(slots=True)
+class ServerBoard:
+    """One server's part of the board."""
+
+    open: dict[str, Waiting] = field(default_factory=dict)
+    running: Taking | None = None
+    last: DeployEnded | DeployInterrupted | None = None
+    fence: int = 0
+    ended_turns: frozenset[str] = frozenset()
+    """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
+
+    @property
+    def waiting(self) -> tuple[BackMessage, ...]:
+        """What waits and no unfinished deploy covers, in the order in which it came."""
+        return tuple(entry.message for entry in self.open.values() if not entry.deploying)
+
+    @property
+    def arrivals(self) -> tuple[int, ...]:
+        """When what waits arrived (ms): the window's clock."""
+        return tuple(entry.arrived_at for entry in self.open.values() if not entry.deploying)
+
+
+class Board:
+    """All servers. `apply` is the only way in; a message's state depends on nothing but the events before."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, ServerBoard] = {}
+        self._states: dict[str, State] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._servers)
+
+    def server(self, name: str) -> ServerBoard:
+        """That server's part, empty if the journal has nothing of it."""
+        return self._servers.setdefault(name, ServerBoard())
+
+    def state(self, message: str) -> State | None:
+        """Where that message is; None if the journal does not know it."""
+        return self._states.get(message)
+
+    def apply(self, event: Event, *, now: int, read_at: float) -> tuple[Change, ...]:
+        """Take in the next event, read at `now` (ms) and at `read_at` on the reader's own clock (s).
+
+        Returns the messages whose state it changed.
+        """
+        match event:
+            case BackMessage():
+                changes = self._accepted(event, now)
+            case DeployTaken():
+                changes = self._taken(event, read_at)
+            case DeployEnded():
+                changes = self._ended(event)
+            case DeployInterrupted():
+                changes = self._interrupted(event)
+            case MessagesParked():
+                changes = [Change(m, State.PARKED, event.deploy) for m in event.messages
+                           if self._states.get(m) is State.FAILED]
+            case TurnGivenBack():
+                self.server(event.server).ended_turns = frozenset({event.message})
+                changes = []
+            case _:
+                changes = []
+        for change in changes:
+            self._states[change.message] = change.state
+        return tuple(changes)
+
+    def _accepted(self, message: BackMessage, now: int) -> list[Change]:
+        if message.id in self._states:
+            return []
+        entry = Waiting(message, min(message.queued_at, now))
+        self.server(message.server).open[message.id] = entry
+        return [Change(message.id, State.WAITING)]
+
+    def _taken(self, taken: DeployTaken, read_at: float) -> list[Change]:
+        """Granted if no granted taking of the server is unfinished and at least one of its messages still waits."""
+        server = self.server(taken.server)
+        entries = [entry for m in dict.fromkeys(taken.messages) if (entry := server.open.get(m))]
+        if server.running or not entries:
+            return []
+        for entry in entries:
+            entry.deploying = True
+        server.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
+        server.fence = max(server.fence, taken.fence)
+        return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
+
+    def _ended(self, ended: DeployEnded) -> list[Change]:
+        server = self.server(ended.server)
+        if not self._finishes(server, ended):
+            return []
+        passed = ended.outcome is Outcome.PASSED
+        changes = [
+            *(Change(m.id, State.DEPLOYED if passed else State.FAILED, ended.deploy) for m in ended.standing),
+            *(Change(m, State.SUPERSEDED, ended.deploy) for m in ended.superseded),
+        ]
+        changes = [change for change in changes if server.open.pop(change.message, None)]
+        for entry in server.open.values():
+            entry.deploying = False
+        return changes
+
+    def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
+        server = self.server(interrupted.server)
+        if not self._finishes(server, interrupted):
+            return []
+        cut = [entry for entry in server.open.values() if entry.deploying]
+        for entry in cut:
+            entry.deploying = False
+        return [Change(entry.message.id, State.WAITING) for entry in cut]
+
+    @staticmethod
+    def _finishes(server: ServerBoard, end: DeployEnded | DeployInterrupted) -> bool:
+        """A granted taking ends with the first of its result or its interruption; anything later changes nothing."""
+        taking = server.running
+        if taking is None or taking.event.deploy != end.deploy:
+            return False
+        server.running, server.last = None, end
+        server.ended_turns = frozenset(message.id for message in taking.batch)
+        return True

@@ -1,0 +1,161 @@
+"""Our connections to the broker: opened together, lost together, opened again."""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPConnectionError, AuthenticationError, ConnectionNotAllowed, ProbableAuthenticationError
+from pydantic import SecretStr
+from yarl import URL
+
+from usher.errors import BrokerError
+from usher.settings.model import BrokerSettings
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10.0
+LONGEST_PAUSE = 15.0
+
+
+class LinkLost(BrokerError):
+    """the connection to the broker is gone; Usher connects again by itself"""
+
+
+class Link:
+    """Two connections, one to publish and one to consume: an alarm blocks the one that publishes, and must not cost
+    the turns. When either goes, both do, and `lost` is set."""
+
+    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection, address: str, name: str) -> None:
+        self.publishing = publishing
+        self.consuming = consuming
+        self.address = address
+        self.name = name
+        self.lost = asyncio.Event()
+        for connection in (publishing, consuming):
+            connection.close_callbacks.add(lambda *_: self.lost.set())
+
+    async def hold(self, waiting: Awaitable[T]) -> T:
+        """What that gives; raises LinkLost if the link goes first."""
+        return await first(waiting, self.lost, LinkLost)
+
+
+async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[BrokerError]) -> T:
+    """What `waiting` gives; if `lost` is set before, cancel it and raise `error`."""
+    work = asyncio.ensure_future(waiting)
+    loss = asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait((work, loss), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise error
+    finally:
+        for task in (work, loss):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(work, loss, return_exceptions=True)
+
+
+@asynccontextmanager
+async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]:
+    """Both connections to the first broker of `[broker] url` that answers, closed at the end.
+
+    Raises BrokerError, saying of each address what is wrong.
+    """
+    faults: list[str] = []
+    name = f"{service}@{socket.gethostname()}:{os.getpid()}"
+    for url in settings.url:
+        opened: list[AbstractConnection] = []
+        try:
+            for suffix in ("/publish", ""):
+                opened.append(await _open(url, round(settings.heartbeat.total_seconds()), name + suffix))
+        except BrokerError as fault:
+            faults.append(str(fault))
+            await _close(opened)
+            continue
+        try:
+            yield Link(opened[0], opened[1], address(url), name)
+        finally:
+            await _close(opened)
+        return
+    raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or use `usher up`, which runs one")
+
+
+async def keep(
+    settings: BrokerSettings, service: str, session: Callable[[Link], Awaitable[None]], stop: asyncio.Event
+) -> None:
+    """Connect and run `session(link)`, again and again until `stop` is set; a session ends when its link is lost.
+
+    What is wrong at the first connection is raised (BrokerError): a person is there to read it. Later it is logged,
+    and tried again after a pause that doubles, with jitter, up to 15 s.
+    """
+    connected, pause = False, 0.5
+    while not stop.is_set():
+        try:
+            async with connect(settings, service) as link:
+                log.info("connected to the broker at %s", link.address)
+                pause = 0.5
+                await session(link)
+                connected = True
+        except LinkLost:
+            connected = True
+        except BrokerError as fault:
+            if not connected:
+                raise
+            log.warning("%s", fault)
+        if stop.is_set():
+            return
+        log.warning("no connection to the broker; trying again in %.1f s", pause)
+        await _wait(stop, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def address(url: SecretStr) -> str:
+    """A broker's address without its password: `user@host:5672/vhost`."""
+    parts = URL(url.get_secret_value())
+    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or _port(parts)}{parts.path}"
+
+
+def _port(parts: URL) -> int:
+    return 5671 if parts.scheme == "amqps" else 5672
+
+
+async def _open(url: SecretStr, heartbeat: int, name: str) -> AbstractConnection:
+    target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
+    try:
+        return await aio_pika.connect(
+            target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name}
+        )
+    except (AuthenticationError, ProbableAuthenticationError):
+        raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
+    except ConnectionNotAllowed as error:
+        raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
+    except (AMQPConnectionError, OSError, TimeoutError) as error:
+        what = str(error) or type(error).__name__
+        raise BrokerError(
+            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
+        ) from None
+
+
+async def _close(connections: Sequence[AbstractConnection]) -> None:
+    for connection in connections:
+        try:
+            async with asyncio.timeout(2):
+                await connection.close()
+        except (TimeoutError, AMQPConnectionError, OSError) as error:
+            log.debug("closing a connection: %s", error)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,81 @@
+"""Publishing: it has happened when the broker has confirmed it."""
+
+import asyncio
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import DeliveryError
+from aiormq.exceptions import AMQPError
+
+from usher.broker import topology
+from usher.broker.link import Link
+from usher.errors import BrokerError, NotConfirmed
+from usher.events import Event, encode
+from usher.messages import BackMessage
+
+CONFIRM_SECONDS = 5.0
+PROBE_SECONDS = 3.0
+
+
+class Publisher:
+    """Publishes on one confirming channel. Every method returns once the broker has confirmed, or raises NotConfirmed."""
+
+    def __init__(self, link: Link, channel: AbstractChannel, app: str) -> None:
+        self._link = link
+        self._channel = channel
+        self._app = app
+
+    @classmethod
+    async def open(cls, link: Link, app: str) -> "Publisher":
+        """A publisher on that link, signing as `app`."""
+        return cls(link, await link.publishing.channel(publisher_confirms=True, on_return_raises=True), app)
+
+    async def message(self, message: BackMessage) -> None:
+        """Tell a message: to its server's queue and to the journal."""
+        key = f"{message.status}.{message.issue.project.lower()}"
+        await self._event(topology.MESSAGES, key, message, message.id)
+
+    async def event(self, event: Event, message_id: str) -> None:
+        """Write an event into the journal."""
+        await self._event(topology.EVENTS, event.kind, event, message_id)
+
+    async def result(self, event: Event, message_id: str) -> None:
+        """Put a result on the reply queue."""
+        await self._event(topology.RESULTS, "", event, message_id)
+
+    async def park(self, body: bytes, message_id: str, reason: str, deploy: str | None = None) -> None:
+        """Give something up: into `usher.parked`, with the reason (and the deploy) in its headers."""
+        headers = {"reason": reason[:2000], **({"deploy": deploy} if deploy else {})}
+        await self._publish(topology.PARKED, "", Message(
+            body, message_id=message_id, headers=dict(headers), content_type="application/json",
+            delivery_mode=DeliveryMode.PERSISTENT, app_id=self._app,
+        ))
+
+    async def can_publish(self) -> bool:
+        """Whether the broker answers on the publishing connection within three seconds."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._link.hold(self._channel.get_exchange(topology.MESSAGES, ensure=True))
+        except (TimeoutError, AMQPError, BrokerError, OSError):
+            return False
+        return True
+
+    async def _event(self, exchange: str, key: str, event: Event, message_id: str) -> None:
+        await self._publish(exchange, key, Message(
+            encode(event), message_id=message_id, type=f"{event.kind}/{event.v}", content_type="application/json",
+            correlation_id=getattr(event, "deploy", None), reply_to=topology.RESULTS,
+            delivery_mode=DeliveryMode.PERSISTENT, app_id=self._app,
+        ))
+
+    async def _publish(self, exchange: str, key: str, message: Message) -> None:
+        what = f"{message.type or 'a message'} {message.message_id}"
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                target = await self._channel.get_exchange(exchange, ensure=False)
+                await self._link.hold(target.publish(message, key, mandatory=True))
+        except TimeoutError:
+            raise NotConfirmed(what=what, why=f"no answer in {CONFIRM_SECONDS:.0f} s") from None
+        except DeliveryError:
+            raise NotConfirmed(what=what, why=f"{exchange} took it nowhere, or a queue is full") from None
+        except (AMQPError, OSError, RuntimeError, BrokerError) as error:
+            raise NotConfirmed(what=what, why=str(error) or type(error).__name__) from None

@@ -1,0 +1,130 @@
+"""Events: what the journal holds. Facts in the past tense, a closed union; unknown kinds are refused."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from usher.errors import Unreadable
+from usher.messages import BackMessage, MessageId, Millis
+
+DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Outcome(StrEnum):
+    """How a deploy ended. Interrupted is not failed: it was cut, costs nothing, and its messages wait again."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1
+
+
+class Barrier(_Event):
+    """A marker: whoever reads it has read everything that was in the journal before."""
+
+    kind: Literal["journal.barrier"] = "journal.barrier"
+    id: str
+
+
+class DeployTaken(_Event):
+    """A holder of a server's turn asks for these messages; the board says whether it is granted."""
+
+    kind: Literal["deploy.taken"] = "deploy.taken"
+    deploy: DeployId
+    server: str
+    holder: str
+    fence: int
+    messages: tuple[MessageId, ...]
+    taken_at: Millis
+
+
+class DeployEnded(_Event):
+    """The result of a deploy, as it goes to the reply queue first and then to the journal.
+
+    `standing` are the messages whose issues the command was given, `superseded` the ids of older ones that they
+    stand for. `output` is the end of what the command printed; `cut` says that there was more (in the file `log`).
+    """
+
+    kind: Literal["deploy.ended"] = "deploy.ended"
+    deploy: DeployId
+    server: str
+    outcome: Outcome
+    reason: str
+    exit_code: int | None
+    rehearsed: bool
+    command: tuple[str, ...]
+    standing: tuple[BackMessage, ...]
+    superseded: tuple[MessageId, ...]
+    started_at: Millis
+    ended_at: Millis
+    output: str
+    cut: bool
+    log: str | None
+
+
+class DeployInterrupted(_Event):
+    """A granted taking ended without a result: cut on a stop, or its holder lost the turn."""
+
+    kind: Literal["deploy.interrupted"] = "deploy.interrupted"
+    deploy: DeployId
+    server: str
+    by: str
+    reason: str
+    at: Millis
+
+
+class TurnGivenBack(_Event):
+    """A holder gave its turn back in order, without a deploy; the next holder need not wait."""
+
+    kind: Literal["turn.given_back"] = "turn.given_back"
+    server: str
+    message: MessageId
+    holder: str
+
+
+class MessagesParked(_Event):
+    """What a failed deploy covered has been put into `usher.parked`: a person decides."""
+
+    kind: Literal["messages.parked"] = "messages.parked"
+    deploy: DeployId
+    server: str
+    messages: tuple[MessageId, ...]
+    reason: str
+
+
+Event = Annotated[
+    BackMessage | Barrier | DeployTaken | DeployEnded | DeployInterrupted | TurnGivenBack | MessagesParked,
+    Field(discriminator="kind"),
+]
+
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def encode(event: Event) -> bytes:
+    """An event as the JSON that travels."""
+    return event.model_dump_json().encode()
+
+
+def decode(body: bytes) -> Event:
+    """What travelled to the event. Raises Unreadable for anything that is not exactly one."""
+    try:
+        return _EVENTS.validate_json(body)
+    except ValidationError as invalid:
+        error = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in error["loc"])
+        raise Unreadable(why=f"{where}: {error['msg']}" if where else error["msg"]) from None
+
+
+def decode_message(body: bytes) -> BackMessage:
+    """What a server's queue holds to the message. Raises Unreadable."""
+    event = decode(body)
+    if not isinstance(event, BackMessage):
+        raise Unreadable(why=f"{event.kind} is not a message")
+    return event

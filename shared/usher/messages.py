@@ -1,0 +1,90 @@
+"""Messages: a move, told. The front-end one comes in at the door, the back-end one travels in the queue."""
+
+import hashlib
+import secrets
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+from usher.errors import BadMessage
+from usher.issues import Issue
+from usher.servers import Server, Servers
+
+Millis = Annotated[int, Field(ge=0, le=2**53)]
+"""A time: milliseconds since 1970-01-01 UTC."""
+
+MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class FrontMessage(BaseModel):
+    """What a person or a script may say at the door: `{"issue_id": "ABC-123", "status": "test"}`.
+
+    Validate it with `FrontMessage.model_validate(data, context=servers)`: the project and the status must be known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issue_id: Issue
+    status: Annotated[str, Field(min_length=1, max_length=255)]
+
+    @model_validator(mode="after")
+    def _is_known(self, info: ValidationInfo) -> "FrontMessage":
+        if isinstance(info.context, Servers):
+            try:
+                info.context.find(self.issue_id.project, self.status)
+            except BadMessage as bad:
+                raise ValueError(str(bad)) from bad
+        return self
+
+
+class BackMessage(BaseModel):
+    """What travels in the queue: complete, frozen, versioned.
+
+    `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["message"] = "message"
+    v: Literal[1] = 1
+    id: MessageId
+    issue: Issue
+    status: str
+    server: str
+    source: Literal["jira", "api"]
+    queued_at: Millis
+    moved_at: Millis | None = None
+    attempt: Annotated[int, Field(ge=1)] = 1
+
+    @classmethod
+    def of(
+        cls,
+        issue: Issue,
+        server: Server,
+        *,
+        source: Literal["jira", "api"],
+        now: Millis,
+        identity: tuple[str, ...] | None = None,
+        moved_at: Millis | None = None,
+    ) -> "BackMessage":
+        """A message of one issue for one server, told at `now`.
+
+        `identity` is what makes the move the same move however often it is told; without one, every telling is
+        a message of its own.
+        """
+        return cls(
+            id=message_id(identity, server) if identity else secrets.token_hex(16),
+            issue=issue,
+            status=server.status,
+            server=server.name,
+            source=source,
+            queued_at=now,
+            moved_at=moved_at,
+        )
+
+
+def message_id(identity: tuple[str, ...], server: Server, attempt: int = 1) -> str:
+    """The id of a move's message: the same move, server and attempt always give the same 32 hex digits."""
+    parts = (*identity, server.routing_key, str(attempt))
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:32]

@@ -1,0 +1,74 @@
+"""What the three services' web pages share: health, readiness, API docs from our own host, and a server that stops
+when it is told to."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi_offline import FastAPIOffline
+
+from usher.errors import ServiceError
+from usher.settings.model import WebSettings
+
+log = logging.getLogger(__name__)
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+def web_app(title: str, ready: Ready, **options: object) -> FastAPI:
+    """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503)."""
+    app = FastAPIOffline(title=title, **options)
+
+    @app.get("/health", tags=["health"])
+    async def health() -> dict[str, str]:
+        """This process answers."""
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["health"], responses={503: {"description": "Not now"}})
+    async def readiness(response: Response) -> dict[str, str]:
+        """This process can do its work: it is connected to the broker, and the broker answers."""
+        if await ready():
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready", "reason": "no connection to the broker"}
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: only a program's entry point knows about signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(settings: WebSettings, service: str) -> socket.socket:
+    """The service's listening socket. Raises ServiceError if the port is taken or the host isn't ours."""
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=512)
+    except OSError as error:
+        raise ServiceError(
+            why=f"{service} cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            f"stop what listens there, or choose another with USHER_{service.upper()}__PORT"
+        ) from None
+
+
+async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serve the app on that socket until `stop` is set; running requests get five seconds."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    host, port = listening.getsockname()[:2]
+    log.info("listening on http://%s:%s", host, port)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
