@@ -114,8 +114,9 @@ class Board:
             case DeployInterrupted():
                 changes = self._interrupted(event)
             case MessagesParked():
-                changes = [Change(m, State.PARKED, event.deploy) for m in event.messages
-                           if self._states.get(m) is State.FAILED]
+                changes = [
+                    Change(m, State.PARKED, event.deploy) for m in event.messages if self._states.get(m) is State.FAILED
+                ]
             case TurnGivenBack():
                 self.server(event.server).ended_turns = frozenset({event.message})
                 changes = []

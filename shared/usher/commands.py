@@ -34,7 +34,9 @@ class Command:
                     known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
                     raise BadCommand(why=f"unknown placeholder {{{name}}} in the command; known: {known}")
                 if name in _SEVERAL and argument != f"{{{name}}}":
-                    raise BadCommand(why=f"{{{name}}} becomes several arguments: it must stand alone, not in {argument!r}")
+                    raise BadCommand(
+                        why=f"{{{name}}} becomes several arguments: it must stand alone, not in {argument!r}"
+                    )
 
     def render(self, server: Server, issues: Sequence[Issue]) -> tuple[str, ...]:
         """The arguments to run for these issues on that server."""

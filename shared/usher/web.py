@@ -1,11 +1,11 @@
-"""What the three services' web pages share: health, readiness, API docs from our own host, and a server that stops
-when it is told to."""
+"""What the services' web pages share: health, readiness, API docs from our own host, a server that stops when told."""
 
 import asyncio
 import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.metadata import version
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 Ready = Callable[[], Awaitable[bool]]
 
 
-def web_app(title: str, ready: Ready, **options: object) -> FastAPI:
+def web_app(title: str, ready: Ready) -> FastAPI:
     """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503)."""
-    app = FastAPIOffline(title=title, **options)
+    app = FastAPIOffline(title=title, version=version("usher"))
 
     @app.get("/health", tags=["health"])
     async def health() -> dict[str, str]:

@@ -11,7 +11,12 @@ from typing import TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPConnectionError, AuthenticationError, ConnectionNotAllowed, ProbableAuthenticationError
+from aiormq.exceptions import (
+    AMQPConnectionError,
+    AuthenticationError,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
 from pydantic import SecretStr
 from yarl import URL
 
@@ -85,7 +90,9 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
         finally:
             await _close(opened)
         return
-    raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or use `usher up`, which runs one")
+    raise BrokerError(
+        why="; ".join(faults) or "[broker] url is not set: name a broker, or use `usher up`, which runs one"
+    )
 
 
 async def keep(
@@ -130,9 +137,7 @@ def _port(parts: URL) -> int:
 async def _open(url: SecretStr, heartbeat: int, name: str) -> AbstractConnection:
     target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
     try:
-        return await aio_pika.connect(
-            target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name}
-        )
+        return await aio_pika.connect(target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name})
     except (AuthenticationError, ProbableAuthenticationError):
         raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
     except ConnectionNotAllowed as error:

@@ -46,10 +46,18 @@ class Publisher:
     async def park(self, body: bytes, message_id: str, reason: str, deploy: str | None = None) -> None:
         """Give something up: into `usher.parked`, with the reason (and the deploy) in its headers."""
         headers = {"reason": reason[:2000], **({"deploy": deploy} if deploy else {})}
-        await self._publish(topology.PARKED, "", Message(
-            body, message_id=message_id, headers=dict(headers), content_type="application/json",
-            delivery_mode=DeliveryMode.PERSISTENT, app_id=self._app,
-        ))
+        await self._publish(
+            topology.PARKED,
+            "",
+            Message(
+                body,
+                message_id=message_id,
+                headers=dict(headers),
+                content_type="application/json",
+                delivery_mode=DeliveryMode.PERSISTENT,
+                app_id=self._app,
+            ),
+        )
 
     async def can_publish(self) -> bool:
         """Whether the broker answers on the publishing connection within three seconds."""
@@ -61,11 +69,20 @@ class Publisher:
         return True
 
     async def _event(self, exchange: str, key: str, event: Event, message_id: str) -> None:
-        await self._publish(exchange, key, Message(
-            encode(event), message_id=message_id, type=f"{event.kind}/{event.v}", content_type="application/json",
-            correlation_id=getattr(event, "deploy", None), reply_to=topology.RESULTS,
-            delivery_mode=DeliveryMode.PERSISTENT, app_id=self._app,
-        ))
+        await self._publish(
+            exchange,
+            key,
+            Message(
+                encode(event),
+                message_id=message_id,
+                type=f"{event.kind}/{event.v}",
+                content_type="application/json",
+                correlation_id=getattr(event, "deploy", None),
+                reply_to=topology.RESULTS,
+                delivery_mode=DeliveryMode.PERSISTENT,
+                app_id=self._app,
+            ),
+        )
 
     async def _publish(self, exchange: str, key: str, message: Message) -> None:
         what = f"{message.type or 'a message'} {message.message_id}"
