@@ -32,7 +32,7 @@ def vhost_url(broker: Broker) -> Iterator[str]:
 
 @pytest.fixture
 def make_settings(vhost_url: str, tmp_path: Path) -> MakeSettings:
-    """Settings on this test's vhost, with short spans and free ports; variables as keywords: `DEPLOYS__PARALLEL="2"`."""
+    """Settings on this test's vhost, short spans, free ports; more as keywords: `DEPLOYS__PARALLEL="2"`."""
 
     def make(**variables: str) -> Settings:
         defaults = {

@@ -23,7 +23,7 @@ def main(service: str, about: str, serve: Serve) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
         description=about,
-        epilog="Settings come from the file that USHER_CONFIG names, else ./usher.toml, and from USHER_<SECTION>__<KEY>.",
+        epilog="Settings: the file that USHER_CONFIG names, else ./usher.toml, then USHER_<SECTION>__<KEY>.",
     )
     parser.parse_args()
     logs.configure(service)
