@@ -60,6 +60,10 @@ class Consumer:
             deliveries.append(self._deliveries.get_nowait())
         return deliveries
 
+    def undelivered(self) -> Delivery | None:
+        """What has come and nobody took, if anything."""
+        return None if self._deliveries.empty() else self._deliveries.get_nowait()
+
     async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
         self._deliveries.put_nowait(
             Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw)
@@ -75,6 +79,7 @@ async def consume(
     Raises ConsumerLost if the queue is not there.
     """
     consumer = Consumer()
+    link.depend(consumer.lost)
     channel = await link.consuming.channel(publisher_confirms=False)
     channel.close_callbacks.add(lambda *_: consumer.lost.set())
     underlay = await channel.get_underlay_channel()

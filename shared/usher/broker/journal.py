@@ -89,7 +89,7 @@ async def follow(
     start = {"x-stream-offset": "first"}
     async with consume(link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=start) as consumer:
         reader = asyncio.create_task(journal._follow(consumer))
-        reader.add_done_callback(lambda _: link.lost.set())
+        reader.add_done_callback(lambda _: link.lose())
         try:
             await journal.barrier()
             yield journal

@@ -5,8 +5,8 @@ import logging
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import aio_pika
@@ -44,8 +44,20 @@ class Link:
         self.address = address
         self.name = name
         self.lost = asyncio.Event()
+        self._depending: list[asyncio.Event] = []
         for connection in (publishing, consuming):
-            connection.close_callbacks.add(lambda *_: self.lost.set())
+            connection.close_callbacks.add(lambda *_: self.lose())
+
+    def lose(self) -> None:
+        """Give the link up: everything that depends on it ends."""
+        for event in (self.lost, *self._depending):
+            event.set()
+
+    def depend(self, lost: asyncio.Event) -> None:
+        """Have that event set, too, when the link is lost."""
+        self._depending = [event for event in self._depending if not event.is_set()] + [lost]
+        if self.lost.is_set():
+            lost.set()
 
     async def hold(self, waiting: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first."""
@@ -76,23 +88,18 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
     """
     faults: list[str] = []
     name = f"{service}@{socket.gethostname()}:{os.getpid()}"
+    heartbeat = round(settings.heartbeat.total_seconds())
     for url in settings.url:
-        opened: list[AbstractConnection] = []
-        try:
-            for suffix in ("/publish", ""):
-                opened.append(await _open(url, round(settings.heartbeat.total_seconds()), name + suffix))
-        except BrokerError as fault:
-            faults.append(str(fault))
-            await _close(opened)
-            continue
-        try:
-            yield Link(opened[0], opened[1], address(url), name)
-        finally:
-            await _close(opened)
-        return
-    raise BrokerError(
-        why="; ".join(faults) or "[broker] url is not set: name a broker, or use `usher up`, which runs one"
-    )
+        async with AsyncExitStack() as stack:
+            try:
+                publishing = await stack.enter_async_context(_connection(url, heartbeat, f"{name}/publish"))
+                consuming = await stack.enter_async_context(_connection(url, heartbeat, name))
+            except BrokerError as fault:
+                faults.append(str(fault))
+                continue
+            yield Link(publishing, consuming, address(url), name)
+            return
+    raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or let `usher up` run one")
 
 
 async def keep(
@@ -134,10 +141,13 @@ def _port(parts: URL) -> int:
     return 5671 if parts.scheme == "amqps" else 5672
 
 
-async def _open(url: SecretStr, heartbeat: int, name: str) -> AbstractConnection:
+@asynccontextmanager
+async def _connection(url: SecretStr, heartbeat: int, name: str) -> AsyncIterator[AbstractConnection]:
     target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
     try:
-        return await aio_pika.connect(target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name})
+        connection = await aio_pika.connect(
+            target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name}
+        )
     except (AuthenticationError, ProbableAuthenticationError):
         raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
     except ConnectionNotAllowed as error:
@@ -147,10 +157,9 @@ async def _open(url: SecretStr, heartbeat: int, name: str) -> AbstractConnection
         raise BrokerError(
             why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
         ) from None
-
-
-async def _close(connections: Sequence[AbstractConnection]) -> None:
-    for connection in connections:
+    try:
+        yield connection
+    finally:
         try:
             async with asyncio.timeout(2):
                 await connection.close()

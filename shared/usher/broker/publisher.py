@@ -18,7 +18,7 @@ PROBE_SECONDS = 3.0
 
 
 class Publisher:
-    """Publishes on one confirming channel. Every method returns once the broker has confirmed, or raises NotConfirmed."""
+    """Publishes on one confirming channel: a method returns once the broker has confirmed, or raises NotConfirmed."""
 
     def __init__(self, link: Link, channel: AbstractChannel, app: str) -> None:
         self._link = link
