@@ -27,8 +27,11 @@ class Publisher:
 
     @classmethod
     async def open(cls, link: Link, app: str) -> "Publisher":
-        """A publisher on that link, signing as `app`."""
-        return cls(link, await link.publishing.channel(publisher_confirms=True, on_return_raises=True), app)
+        """A publisher on that link, signing as `app`. When its channel goes, so does the link: on the next one,
+        what was missing is declared again."""
+        channel = await link.publishing.channel(publisher_confirms=True, on_return_raises=True)
+        channel.close_callbacks.add(lambda *_: link.lose())
+        return cls(link, channel, app)
 
     async def message(self, message: BackMessage) -> None:
         """Tell a message: to its server's queue and to the journal."""

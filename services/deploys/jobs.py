@@ -1,0 +1,58 @@
+"""What a granted taking runs, and what came of it: pure functions from and to events."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploys.runner import Finished, How, Job
+from usher.batches import Batch
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
+from usher.servers import Server
+from usher.settings.model import DeploysSettings
+
+ALWAYS_PASSED = ("PATH", "HOME", "LANG")
+
+
+def base_environment(settings: DeploysSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """What every command may see of this process's variables: never the broker's address."""
+    return {name: environ[name] for name in (*ALWAYS_PASSED, *settings.pass_env) if name in environ}
+
+
+def job_of(taken: DeployTaken, batch: Batch, server: Server, settings: DeploysSettings, base: Mapping[str, str]) -> Job:
+    """The command of a granted taking, its environment and the file for its output."""
+    environment = {
+        **base,
+        "USHER_DEPLOY": taken.deploy,
+        "USHER_SERVER": server.name,
+        "USHER_ISSUES": " ".join(str(issue) for issue in batch.issues),
+        "USHER_ATTEMPT": str(batch.attempt),
+        "USHER_FENCE": str(taken.fence),
+    }
+    path = Path(settings.logs) / server.name / f"{taken.deploy}.log"
+    return Job(settings.template.render(server, batch.issues), environment, path)
+
+
+def end_of(
+    taken: DeployTaken, batch: Batch, job: Job, finished: Finished, *, rehearsed: bool, started_at: int, ended_at: int
+) -> DeployEnded | DeployInterrupted:
+    """How a taking ended: a result, or an interruption for a command that was cut. Times in ms."""
+    if finished.how is How.CUT:
+        return DeployInterrupted(
+            deploy=taken.deploy, server=taken.server, by=taken.holder, reason=finished.reason, at=ended_at
+        )
+    by_itself = Outcome.PASSED if finished.exit_code == 0 else Outcome.FAILED
+    return DeployEnded(
+        deploy=taken.deploy,
+        server=taken.server,
+        outcome=Outcome.TIMED_OUT if finished.how is How.OUT_OF_TIME else by_itself,
+        reason=finished.reason,
+        exit_code=finished.exit_code,
+        rehearsed=rehearsed,
+        command=job.argv,
+        standing=batch.standing,
+        superseded=tuple(message.id for message in batch.superseded),
+        started_at=started_at,
+        ended_at=ended_at,
+        output=finished.output,
+        cut=finished.more,
+        log=str(finished.log) if finished.log else None,
+    )

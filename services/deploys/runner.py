@@ -1,0 +1,217 @@
+"""Running a command under its guard: prepared before the taking, started after it, stopped by whatever comes first."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from deploys import guard
+from usher.errors import UsherError
+from usher.settings.model import DeploysSettings
+
+log = logging.getLogger(__name__)
+
+OUTPUT_BYTES = 64 * 1024
+STOP_GRACE = 5.0
+"""Seconds from TERM to KILL for a command that is cut because `deploys` stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: a program and its arguments, its whole environment, and the file for its output."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    log: Path
+
+
+class How(Enum):
+    """How a command ended."""
+
+    BY_ITSELF = "by itself"
+    OUT_OF_TIME = "out of time"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended, why, and the end of its output; `more` says that there was more than that."""
+
+    how: How
+    reason: str
+    exit_code: int | None = None
+    output: str = ""
+    more: bool = False
+    log: Path | None = None
+
+
+class GuardDied(UsherError):
+    """the guard of a command did not start; is the machine out of memory or processes?"""
+
+
+class Prepared(Protocol):
+    """A guard that is there, with nothing started yet."""
+
+    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
+        """Run it to its end; it is cut when `lost` (the turn) or `stop` is set. Only when this returns is it dead."""
+
+
+class Runner(Protocol):
+    """Prepares commands."""
+
+    def prepare(self) -> AbstractAsyncContextManager[Prepared]:
+        """A guard that is there for as long as the block runs. Raises GuardDied."""
+
+
+class Rehearsal:
+    """Says what it would run, and passes."""
+
+    @asynccontextmanager
+    async def prepare(self) -> AsyncIterator[Prepared]:
+        """Nothing needs to be there."""
+        yield self
+
+    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
+        """Passed, with the command as its output."""
+        said = f"rehearsed, nothing was run: {' '.join(job.argv)}"
+        log.info("%s", said)
+        return Finished(How.BY_ITSELF, "rehearsed", 0, said + "\n")
+
+
+class Guarded:
+    """Runs commands, each under a guard of its own."""
+
+    def __init__(self, settings: DeploysSettings) -> None:
+        self._settings = settings
+
+    @asynccontextmanager
+    async def prepare(self) -> AsyncIterator[Prepared]:
+        """Start a guard and beat for it until the block ends; leaving closes its pipe and waits for its end."""
+        silence, grace = (span.total_seconds() for span in (self._settings.silence, self._settings.grace))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", guard.__file__, str(silence), str(grace),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={}, start_new_session=True,
+        )  # fmt: skip
+        guarded = _GuardedCommand(process, self._settings, silence)
+        try:
+            if not await guarded.hear("ready"):
+                raise GuardDied
+            yield guarded
+        finally:
+            await guarded.close()
+
+
+class _GuardedCommand:
+    def __init__(self, process: asyncio.subprocess.Process, settings: DeploysSettings, silence: float) -> None:
+        self._process = process
+        self._settings = settings
+        self._beating = asyncio.create_task(self._beat(min(1.0, silence / 5)))
+        self._pid: int | None = None
+
+    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}
+        self._say(start=start)
+        said = await self.hear("started", "failed", "refused")
+        if "failed" in said:
+            return Finished(How.BY_ITSELF, f"the command could not be started: {said['failed']}")
+        if "refused" in said or not said:
+            return Finished(How.CUT, str(said.get("refused", "the guard died")))
+        self._pid = int(str(said["started"]))
+        ending = asyncio.create_task(self.hear("ended"))
+        how, why = await self._until(ending, lost, stop)
+        ended = await ending
+        if not ended:
+            self._kill()
+            how, why = How.CUT, "the guard died"
+        elif ended["stopped"] and how is How.BY_ITSELF:
+            how, why = How.CUT, str(ended["stopped"])
+        code = ended.get("ended")
+        return _finished(how, why, code if isinstance(code, int) else None, job.log)
+
+    async def _until(
+        self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, stop: asyncio.Event
+    ) -> tuple[How, str]:
+        """Wait until the command ends, or tell it to: on a lost turn, on a stop, when its time is over."""
+        signs = [asyncio.create_task(event.wait()) for event in (lost, stop)]
+        limit = self._settings.timeout.total_seconds()
+        done, _ = await asyncio.wait((ending, *signs), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        for task in signs:
+            task.cancel()
+        await asyncio.gather(*signs, return_exceptions=True)
+        grace = self._settings.grace.total_seconds()
+        if ending in done:
+            return How.BY_ITSELF, ""
+        if lost.is_set():
+            self._close_pipe()
+            return How.CUT, "the turn was lost"
+        if stop.is_set():
+            self._say(stop=min(grace, STOP_GRACE))
+            return How.CUT, "Usher stops"
+        self._say(stop=grace)
+        return How.OUT_OF_TIME, f"it ran longer than {limit:g} s"
+
+    async def hear(self, *kinds: str) -> dict[str, object]:
+        """The guard's next word of one of these kinds; empty if it died."""
+        assert self._process.stdout  # noqa: S101 - it was started with a pipe
+        while line := await self._process.stdout.readline():
+            said = json.loads(line)
+            if isinstance(said, dict) and any(kind in said for kind in kinds):
+                return said
+        return {}
+
+    async def _beat(self, every: float) -> None:
+        while True:
+            self._say(beat=1)
+            await asyncio.sleep(every)
+
+    def _say(self, **order: object) -> None:
+        assert self._process.stdin  # noqa: S101 - it was started with a pipe
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    def _close_pipe(self) -> None:
+        assert self._process.stdin  # noqa: S101 - it was started with a pipe
+        self._beating.cancel()
+        self._process.stdin.close()
+
+    def _kill(self) -> None:
+        if self._pid is not None:
+            with suppress(OSError):
+                os.killpg(self._pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Close the pipe and wait until the guard, and so its command, has ended."""
+        self._close_pipe()
+        await self._process.wait()
+        await asyncio.gather(self._beating, return_exceptions=True)
+
+
+def _finished(how: How, why: str, code: int | None, path: Path) -> Finished:
+    output, more = tail(path)
+    if how is How.BY_ITSELF:
+        if code is not None and code < 0:
+            why = f"it was ended by signal {-code}"
+        else:
+            why = "" if code == 0 else f"exit code {code}"
+    return Finished(how, why, code, output, more, path)
+
+
+def tail(path: Path, size: int = OUTPUT_BYTES) -> tuple[str, bool]:
+    """The last `size` bytes of a file as text, and whether there was more. NULs, which no database takes, show as ␀."""
+    try:
+        with path.open("rb") as file:
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - size))
+            text = file.read(size).decode("utf-8", "replace")
+    except OSError as error:
+        return f"(its output could not be read: {error})\n", False
+    return text.replace("\0", "␀"), length > size

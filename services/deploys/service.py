@@ -1,0 +1,96 @@
+"""The wiring of the deploys service."""
+
+import asyncio
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from deploys.debts import Debts
+from deploys.jobs import base_environment
+from deploys.parts import Parts
+from deploys.runner import Guarded, Rehearsal, Runner
+from deploys.worker import work
+from usher.broker import topology
+from usher.broker.journal import follow
+from usher.broker.link import Link, keep
+from usher.broker.publisher import Publisher
+from usher.clock import SystemClock
+from usher.errors import SettingsError
+from usher.service import together
+from usher.settings import Settings
+from usher.settings.model import DeploysSettings
+from usher.web import listen, serve_web, web_app
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Take turns until `stop` is set. Raises UsherError for what a person has to mend first."""
+    environment = base_environment(settings.deploys, os.environ)
+    check(settings.deploys, environment.get("PATH", os.defpath))
+    service = Deploys(settings, environment, stop)
+    with listen(settings.deploys, "deploys") as listening:
+        app = web_app("Usher: deploys", service.ready)
+        session = keep(settings.broker, "deploys", service.session, stop)
+        await together(stop, serve_web(app, listening, stop), session)
+
+
+def check(settings: DeploysSettings, path: str) -> None:
+    """Refuse a command that cannot run. Raises SettingsError, naming what is missing."""
+    if not Path(settings.cwd).is_dir():
+        raise SettingsError(why=f"[deploys] cwd: there is no folder {settings.cwd}; create it, or name another")
+    if settings.command is None:
+        log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
+        return
+    program = settings.command[0]
+    if "{" not in program and not shutil.which(program, path=path) and not (Path(settings.cwd) / program).is_file():
+        raise SettingsError(
+            why=f"[deploys] command: there is no program {program} on PATH ({path}); install it, or name its whole path"
+        )
+
+
+class Deploys:
+    """What outlives a connection: the slots, the debts, and whether we are ready."""
+
+    def __init__(self, settings: Settings, environment: dict[str, str], stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._stop = stop
+        self._slots = asyncio.Semaphore(settings.deploys.parallel)
+        self._debts = Debts()
+        self._publisher: Publisher | None = None
+
+    async def ready(self) -> bool:
+        """Connected, the journal read, and the broker answers."""
+        return self._publisher is not None and await self._publisher.can_publish()
+
+    async def session(self, link: Link) -> None:
+        """One connection's life: declare, read the journal, work every server's queue."""
+        async with link.publishing.channel() as channel:
+            await topology.declare(channel, self._settings.catalogue)
+        publisher = await Publisher.open(link, "deploys")
+        clock = SystemClock()
+        async with follow(link, publisher, clock, "journal:deploys") as journal:
+            parts = Parts(
+                settings=self._settings,
+                journal=journal,
+                publisher=publisher,
+                runner=self._runner(),
+                clock=clock,
+                slots=self._slots,
+                debts=self._debts,
+                stop=self._stop,
+                holder=link.name,
+                environment=self._environment,
+            )
+            self._publisher = publisher
+            servers = self._settings.catalogue
+            log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
+            try:
+                await asyncio.gather(*(work(parts, link, server) for server in servers))
+            finally:
+                self._publisher = None
+
+    def _runner(self) -> Runner:
+        return Rehearsal() if self._settings.deploys.rehearses else Guarded(self._settings.deploys)
