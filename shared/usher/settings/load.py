@@ -18,6 +18,7 @@ from usher.settings.model import Settings
 PREFIX = "USHER_"
 CONFIG = "USHER_CONFIG"
 FILE = "usher.toml"
+EXAMPLE = "the built-in example"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -27,17 +28,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError, whose text says what is wrong, where, and what to write instead.
     """
     environ = os.environ if environ is None else environ
-    source, table = _read(environ.get(CONFIG))
+    source, text = _read(environ.get(CONFIG))
+    table = _table(text, source)
     names = {}
     for name, value in sorted(environ.items()):
         if name.startswith(PREFIX) and "__" in name:
             path = tuple(part.lower() for part in name.removeprefix(PREFIX).split("__"))
             names[path] = name
             _put(table, path, _value(path, value, name), name)
-    try:
-        return Settings.model_validate({**table, "source": source})
-    except ValidationError as invalid:
-        raise SettingsError(why="\n".join(_sentences(invalid, source, names))) from None
+    return _checked(table, source, names)
+
+
+def parse(text: str, source: str) -> Settings:
+    """The settings that a file with this text would give; `source` is its name, for errors. Raises SettingsError."""
+    return _checked(_table(text, source), source, {})
 
 
 def example() -> str:
@@ -45,21 +49,34 @@ def example() -> str:
     return resources.files("usher").joinpath("example.toml").read_text("utf-8")
 
 
-def _read(named: str | None) -> tuple[str, dict[str, Any]]:
+def _read(named: str | None) -> tuple[str, str]:
+    """Where the settings come from, and the text that is there."""
     if named is None and not Path(FILE).exists():
-        return "the built-in example", tomllib.loads(example())
+        return EXAMPLE, example()
     path = Path(named or FILE)
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return str(path), path.read_text("utf-8")
     except FileNotFoundError:
         raise SettingsError(why=f"{path} does not exist; `usher init` writes one, or unset {CONFIG}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(why=f"{path} cannot be read: {error}") from None
+
+
+def _table(text: str, source: str) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(why=f"{path} is not TOML: {error}") from None
+        raise SettingsError(why=f"{source} is not TOML: {error}") from None
     if "source" in table:
-        raise SettingsError(why=f"{path}: unknown key source; remove it")
-    return str(path), table
+        raise SettingsError(why=f"{source}: unknown key source; remove it")
+    return table
+
+
+def _checked(table: dict[str, Any], source: str, names: Mapping[tuple[str, ...], str]) -> Settings:
+    try:
+        return Settings.model_validate({**table, "source": source})
+    except ValidationError as invalid:
+        raise SettingsError(why="\n".join(_sentences(invalid, source, names))) from None
 
 
 def _put(table: dict[str, Any], path: tuple[str, ...], value: object, name: str) -> None:

@@ -1,0 +1,105 @@
+"""Usher, for deployment scripts: which servers have issues waiting, and what a deploy is for.
+
+A deploy command is called with a server and its issues, in either of two forms; `parse` understands both:
+
+>>> import usher
+>>> server, issues = usher.parse(["abc", "beta", "113", "111"])
+>>> server.name, [str(issue) for issue in issues]
+('beta.abc.wwts.com', ['ABC-111', 'ABC-113'])
+>>> usher.full_form(server, issues)
+('beta.abc.wwts.com', 'ABC-111', 'ABC-113')
+>>> usher.short_form(server, issues)
+('abc', 'beta', '111', '113')
+
+`servers`, `waiting` and `send` ask the running services over HTTP, at the addresses in the settings. Everything that
+can go wrong is a `UsherError`, whose text says what to do. Importing this does nothing, and loads no client and no
+server: each function loads what it needs when it is called.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+# `usher.servers` is a module too: loaded here, before the function below, so that the name is the function's
+from usher.commands import full_form, short_form
+from usher.errors import UsherError
+from usher.issues import Issue
+from usher.servers import Server
+
+if TYPE_CHECKING:
+    from usher.answers import ServerState
+    from usher.messages import BackMessage
+    from usher.settings import Settings
+
+__all__ = [
+    "Issue",
+    "Server",
+    "UsherError",
+    "full_form",
+    "load",
+    "parse",
+    "run",
+    "send",
+    "servers",
+    "short_form",
+    "waiting",
+]
+
+
+def load() -> "Settings":
+    """The settings: `usher.toml` (or the file that `USHER_CONFIG` names), then the environment.
+
+    Raises SettingsError.
+    """
+    from usher.settings import load
+
+    return load()
+
+
+def parse(arguments: Sequence[str]) -> tuple[Server, tuple[Issue, ...]]:
+    """A deploy command's own arguments, in either form, to the server and its issues, sorted by number, none twice.
+
+    `server, issues = usher.parse(sys.argv[1:])`. Raises SettingsError, BadCommand or BadMessage.
+    """
+    from usher.commands import parse_form
+
+    return parse_form(arguments, load().catalogue)
+
+
+def servers() -> "list[ServerState]":
+    """Every server: its state, the issues that wait for it, the command that would run now, when its window closes.
+
+    Raises SettingsError, or ServiceError if successes does not answer.
+    """
+    from usher.client import Client
+
+    with Client(load()) as client:
+        return client.servers()
+
+
+def waiting(server: str) -> tuple[Issue, ...]:
+    """The issues that wait for a server: `usher.waiting("beta.abc.wwts.com")`, sorted, none twice.
+
+    Raises SettingsError, or ServiceError if there is no such server or successes does not answer.
+    """
+    from usher.client import Client
+
+    with Client(load()) as client:
+        return client.server(server).waiting
+
+
+def send(issue: str | Issue, status: str) -> "BackMessage":
+    """Tell a move: `usher.send("ABC-111", "beta")`. Returns the message, which the broker has confirmed.
+
+    Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
+    """
+    from usher.client import Client
+
+    with Client(load()) as client:
+        return client.send(str(issue), status)
+
+
+def run() -> int:
+    """`usher up`: run all of Usher until Ctrl-C. Returns the exit code. Raises UsherError if it cannot start."""
+    from usher import up
+
+    return up.run(load())

@@ -1,0 +1,103 @@
+"""What the services' HTTP APIs answer, as types. Keys that a newer service adds are passed over."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+
+from usher.issues import Issue
+
+
+def rfc3339(time: datetime) -> str:
+    """A time as the APIs write it: `2026-11-22T21:40:00.123Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json-unless-none")]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Running(_Answer):
+    """The deploy that runs on a server now."""
+
+    deploy: str
+    issues: tuple[Issue, ...]
+    holder: str
+    since: Time
+
+
+class Last(_Answer):
+    """The deploy that ended last on a server."""
+
+    deploy: str
+    outcome: str
+    ended_at: Time
+
+
+class ServerState(_Answer):
+    """A server now: `state` is idle, waiting or deploying; `command` is what would run now for what waits."""
+
+    server: str
+    project: str
+    status: str
+    state: str
+    waiting: tuple[Issue, ...]
+    waiting_messages: int
+    command: tuple[str, ...] | None
+    rehearsed: bool
+    window_opened_at: Time | None
+    window_closes_at: Time | None
+    running: Running | None
+    last: Last | None
+
+
+class MessageState(_Answer):
+    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it."""
+
+    id: str
+    issue: Issue
+    project: str
+    status: str
+    server: str
+    state: str
+    source: str
+    attempt: int
+    queued_at: Time
+    moved_at: Time | None
+    changed_at: Time
+    deploy: str | None
+    told: int
+
+
+class Deploy(_Answer):
+    """A deploy; `outcome` is None while it runs, `messages` counts those that it covers."""
+
+    id: str
+    server: str
+    outcome: str | None
+    reason: str | None
+    exit_code: int | None
+    rehearsed: bool
+    command: tuple[str, ...] | None
+    issues: tuple[Issue, ...]
+    messages: int
+    holder: str | None
+    fence: int | None
+    taken_at: Time | None
+    started_at: Time | None
+    ended_at: Time | None
+    cut: bool
+    log: str | None
+
+
+class IgnoredMove(_Answer):
+    """A move that trackers ignored, why, and the settings line that would accept it."""
+
+    at: Time
+    issue: str | None
+    status: str | None
+    reason: str
+    accept: str | None
