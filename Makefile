@@ -1,0 +1,47 @@
+# Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
+
+.PHONY: help up demo test test-all lint lock env clean
+
+help: ## say what can be made
+	@echo 'make …'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+up: ## run Usher: a broker if none is configured, three services, one log; Ctrl-C stops all
+	@sh make/environment up
+	@sh make/broker
+	@.venv/bin/usher up
+
+demo: ## watch a storm of moves become four deploys, in a minute, on a throw-away Usher
+	@sh make/environment up
+	@sh make/broker
+	@.venv/bin/usher demo
+
+test: ## run all tests but the slow ones, on one broker
+	@sh make/environment develop
+	@sh make/broker
+	.venv/bin/pytest -m 'not slow'
+
+test-all: ## run all tests, on an installed RabbitMQ and on one in a container; compose too
+	@sh make/environment develop
+	@sh make/broker node container
+	.venv/bin/pytest --broker=node
+	.venv/bin/pytest --broker=container
+
+lint: ## check style, format, types and imports
+	@sh make/environment develop
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+lock: ## resolve the dependencies again, to the newest that fit, into requirements/*.txt
+	@sh make/environment develop
+	@sh make/lock
+
+env: ## write .env with a random password, for docker compose
+	@sh make/env
+
+clean: ## remove the environment and all caches; your data and settings stay
+	rm -rf .venv .venv.new .venv.old .env.new build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
