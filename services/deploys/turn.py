@@ -66,6 +66,8 @@ class Turn:
             await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
             if not self._settled(held):
                 await self._journal.barrier()
+                if await self._kept_takeover_wait(held):
+                    return False
                 if self._journal.board.state(held.id) is None:
                     log.info("%s: the journal does not know %s; told again", self._server, held.id)
                     await self._parts.publisher.message(held)
@@ -89,17 +91,21 @@ class Turn:
 
     async def _go_on(self, held: BackMessage) -> None:
         """One thing that has to be waited for, or the deploy; the caller looks again after each."""
-        takeover = takeover_wait(self._parts.settings)
-        left = self._since + takeover - self._parts.clock.monotonic()
-        if self._delivery.redelivered and held.id not in self._board.ended_turns and left > 0:
-            log.info("%s: its former holder may still run a command; waiting %.0f s", self._server, left)
-            await self._wait(left)
-        elif taking := self._board.running:
-            await self._end(taking.event, taking.read_at + takeover)
+        if taking := self._board.running:
+            await self._end(taking.event, taking.read_at + takeover_wait(self._parts.settings))
         else:
             await self._window(held)
             async with self._slot():
                 await self._deploy(held)
+
+    async def _kept_takeover_wait(self, held: BackMessage) -> bool:
+        """Whether there was something to wait for: a former holder whose turn has no end that the journal shows."""
+        left = self._since + takeover_wait(self._parts.settings) - self._parts.clock.monotonic()
+        if left <= 0 or not self._delivery.redelivered or held.id in self._board.ended_turns or self._board.running:
+            return False
+        log.info("%s: its former holder may still run a command; waiting %.0f s", self._server, left)
+        await self._wait(left)
+        return True
 
     async def _end(self, taken: DeployTaken, dead_at: float) -> None:
         """Another's taking has no end: once its command must be dead, write that it was interrupted."""

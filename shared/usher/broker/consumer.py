@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
 from usher.broker.link import Link, first
 from usher.errors import BrokerError
+
+# what the client raises when a channel or its connection has gone
+_GONE = (AMQPError, OSError, RuntimeError)
 
 
 class ConsumerLost(BrokerError):
@@ -37,7 +40,7 @@ class Delivery:
     async def _ack(self, *, multiple: bool) -> None:
         try:
             await self._raw.ack(multiple=multiple)
-        except (AMQPError, OSError, RuntimeError):
+        except _GONE:
             raise ConsumerLost from None
 
 
@@ -64,6 +67,18 @@ class Consumer:
         """What has come and nobody took, if anything."""
         return None if self._deliveries.empty() else self._deliveries.get_nowait()
 
+    async def _start(
+        self, channel: AbstractChannel, queue: str, tag: str, prefetch: int, arguments: dict[str, str | int]
+    ) -> None:
+        try:
+            underlay = await channel.get_underlay_channel()
+            underlay.on_consumer_cancel_callbacks.add(lambda _: self.lost.set())
+            await channel.set_qos(prefetch_count=prefetch)
+            source = await channel.get_queue(queue, ensure=False)
+            await source.consume(self._on_delivery, consumer_tag=tag, arguments=dict(arguments))
+        except _GONE:
+            raise ConsumerLost from None
+
     async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
         self._deliveries.put_nowait(
             Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw)
@@ -80,21 +95,22 @@ async def consume(
     """
     consumer = Consumer()
     link.depend(consumer.lost)
-    channel = await link.consuming.channel(publisher_confirms=False)
+    channel = await _channel(link)
     channel.close_callbacks.add(lambda *_: consumer.lost.set())
-    underlay = await channel.get_underlay_channel()
-    underlay.on_consumer_cancel_callbacks.add(lambda _: consumer.lost.set())
     try:
-        await channel.set_qos(prefetch_count=prefetch)
-        source = await channel.get_queue(queue, ensure=False)
-        await source.consume(consumer._on_delivery, consumer_tag=tag, arguments=dict(arguments or {}))
+        await consumer._start(channel, queue, tag, prefetch, dict(arguments or {}))
         yield consumer
-    except (AMQPError, OSError, RuntimeError):
-        raise ConsumerLost from None
     finally:
         consumer.lost.set()
         try:
             async with asyncio.timeout(5):
                 await channel.close()
-        except (TimeoutError, AMQPError, OSError, RuntimeError):
+        except (TimeoutError, *_GONE):
             pass
+
+
+async def _channel(link: Link) -> AbstractChannel:
+    try:
+        return await link.consuming.channel(publisher_confirms=False)
+    except _GONE:
+        raise ConsumerLost from None

@@ -20,7 +20,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 from yarl import URL
 
-from usher.errors import BrokerError
+from usher.errors import BrokerError, UsherError
 from usher.settings.model import BrokerSettings
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Link:
         return await first(waiting, self.lost, LinkLost)
 
 
-async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[BrokerError]) -> T:
+async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherError]) -> T:
     """What `waiting` gives; if `lost` is set before, cancel it and raise `error`."""
     work = asyncio.ensure_future(waiting)
     loss = asyncio.ensure_future(lost.wait())

@@ -1,0 +1,137 @@
+"""A world for the deploys service: a real broker, a real command that writes down what it does, and eyes on the journal."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploys.jobs import base_environment
+from deploys.service import Deploys
+from usher.board import Change
+from usher.broker import topology
+from usher.broker.journal import Journal, follow
+from usher.broker.link import Link, connect, keep
+from usher.broker.publisher import Publisher
+from usher.clock import SystemClock
+from usher.events import Event
+from usher.issues import Issue
+from usher.messages import BackMessage
+from usher.settings import Settings
+
+COMMAND = """
+import json, os, sys, time
+from pathlib import Path
+folder, *arguments = sys.argv[1:]
+def note(what):
+    with open(folder + "/notes", "a") as file:
+        file.write(json.dumps({"what": what, "at": time.time(), "deploy": os.environ["USHER_DEPLOY"],
+                               "server": arguments[0], "issues": arguments[1:],
+                               "env": {k: v for k, v in os.environ.items() if k.startswith("USHER_")}}) + "\\n")
+note("begin")
+while (Path(folder) / ("hold-" + arguments[0])).exists():
+    time.sleep(0.01)
+fail = Path(folder) / ("fail-" + arguments[0])
+note("end")
+if fail.exists():
+    print("it went wrong")
+    sys.exit(2)
+"""
+
+
+@dataclass
+class World:
+    """What a test does and sees: it tells messages, holds or fails commands, and waits for events of the journal."""
+
+    settings: Settings
+    folder: Path
+    link: Link
+    publisher: Publisher
+    seen: list[Event] = field(default_factory=list)
+    journal: Journal = field(init=False)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
+        self.seen.append(event)
+        self.news.set()
+
+    async def tell(self, *moves: str) -> list[BackMessage]:
+        """Tell moves like `ABC-1 beta`."""
+        told = []
+        for move in moves:
+            key, status = move.split()
+            issue = Issue.parse(key)
+            server = self.settings.catalogue.find(issue.project, status)
+            told.append(BackMessage.of(issue, server, source="api", now=SystemClock().now()))
+            await self.publisher.message(told[-1])
+        return told
+
+    async def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait for the journal to make that true."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                self.news.clear()
+                await self.news.wait()
+
+    async def until_noted(self, count: int, what: str = "begin") -> list[dict[str, object]]:
+        """Wait until commands have noted that so many times."""
+        async with asyncio.timeout(20):
+            while len(notes := [note for note in self.notes() if note["what"] == what]) < count:
+                await asyncio.sleep(0.01)
+        return notes
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.seen if event.kind == kind]
+
+    def notes(self) -> list[dict[str, object]]:
+        """What the commands wrote down."""
+        path = self.folder / "notes"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def hold(self, server: str) -> Path:
+        """Commands of that server run until the file that this returns is gone."""
+        path = self.folder / f"hold-{server}"
+        path.touch()
+        return path
+
+    def fail(self, server: str) -> Path:
+        path = self.folder / f"fail-{server}"
+        path.touch()
+        return path
+
+    @asynccontextmanager
+    async def deploys(self) -> AsyncIterator[asyncio.Event]:
+        """The service at work; leaving stops it in order. Gives the event that stops it."""
+        stop = asyncio.Event()
+        service = Deploys(self.settings, base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"}), stop)
+        running = asyncio.create_task(keep(self.settings.broker, "deploys", service.session, stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
+            await running
+
+
+@pytest.fixture
+async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
+    """Worlds with these settings: `await make_world(DEPLOYS__MOST="2")`."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**variables: str) -> World:
+            command = json.dumps([sys.executable, "-c", COMMAND, str(tmp_path), "{server}", "{issues}"])
+            settings = make_settings(**{"DEPLOYS__COMMAND": command, **variables})
+            link = await stack.enter_async_context(connect(settings.broker, "test"))
+            async with link.publishing.channel() as channel:
+                await topology.declare(channel, settings.catalogue)
+            publisher = await Publisher.open(link, "test")
+            world = World(settings, tmp_path, link, publisher)
+            world.journal = await stack.enter_async_context(
+                follow(link, publisher, SystemClock(), "test", world.observe)
+            )
+            return world
+
+        yield make

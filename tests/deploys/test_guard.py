@@ -1,0 +1,215 @@
+"""The guard on real processes: whatever a command does, it ends, and nothing of it is left."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploys import guard
+from deploys.runner import OUTPUT_BYTES, Finished, Guarded, How, Job, Rehearsal
+from usher.settings.model import DeploysSettings
+
+Python = Callable[[str], Job]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """A job that runs that Python code."""
+    return lambda code: Job((sys.executable, "-c", code), {"MARK": str(tmp_path)}, tmp_path / "out" / "deploy.log")
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left(tmp_path: Path) -> AsyncIterator[None]:
+    """After each test no process that was started for it is there."""
+    yield
+    marked = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == str(tmp_path)]
+    assert [p for p in marked if p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def runner(**settings: str) -> Guarded:
+    return Guarded(DeploysSettings.model_validate({"grace": "300ms", "silence": "2s", **settings}))
+
+
+async def run(
+    job: Job, lost: asyncio.Event | None = None, stop: asyncio.Event | None = None, **settings: str
+) -> Finished:
+    async with runner(**settings).prepare() as prepared:
+        return await prepared.run(job, lost or asyncio.Event(), stop or asyncio.Event())
+
+
+async def started(job: Job) -> None:
+    """Wait until the command has said so."""
+    async with asyncio.timeout(10):
+        while not job.log.exists() or b"started" not in job.log.read_bytes():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_command_that_ends_well_passes_with_its_output(python: Python) -> None:
+    finished = await run(python("import sys; print('hello'); print('oops', file=sys.stderr)"))
+    assert (finished.how, finished.exit_code, finished.more) == (How.BY_ITSELF, 0, False)
+    assert sorted(finished.output.split()) == ["hello", "oops"]
+
+
+async def test_a_command_that_fails_says_its_exit_code(python: Python) -> None:
+    finished = await run(python("raise SystemExit(3)"))
+    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, 3, "exit code 3")
+
+
+async def test_a_command_that_dies_of_a_signal_says_so(python: Python) -> None:
+    finished = await run(python("import os; os.kill(os.getpid(), 11)"))
+    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, -11, "it was ended by signal 11")
+
+
+async def test_a_program_that_is_not_there_fails(python: Python, tmp_path: Path) -> None:
+    finished = await run(Job(("/nowhere/deploy",), {}, tmp_path / "log"))
+    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert "could not be started" in finished.reason
+    assert "/nowhere/deploy" in finished.reason
+
+
+async def test_a_command_that_hangs_is_stopped_at_its_limit(python: Python) -> None:
+    finished = await run(python("import time; time.sleep(600)"), timeout="300ms")
+    assert (finished.how, finished.reason) == (How.OUT_OF_TIME, "it ran longer than 0.3 s")
+
+
+async def test_a_command_that_ignores_term_is_killed(python: Python) -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('started', flush=True); time.sleep(600)"
+    finished = await run(python(code), timeout="700ms")
+    assert (finished.how, finished.exit_code) == (How.OUT_OF_TIME, -9)
+
+
+async def test_a_command_that_ends_well_on_term_has_timed_out_all_the_same(python: Python) -> None:
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); time.sleep(600)"
+    assert (await run(python(code), timeout="700ms")).how is How.OUT_OF_TIME
+
+
+@pytest.mark.parametrize("detach", ["", "os.setsid(); os.fork() and os._exit(0);"], ids=["child", "daemon"])
+async def test_what_a_command_leaves_behind_is_ended_with_it(python: Python, detach: str) -> None:
+    code = f"import os, time\nif os.fork() == 0:\n    {detach} time.sleep(600)\nelse: time.sleep(0.2)"
+    finished = await run(python(code))
+    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+
+
+async def test_a_storm_of_output_is_kept_whole_in_the_file_and_its_end_in_the_result(python: Python) -> None:
+    job = python("import sys\nfor _ in range(1600): sys.stdout.write('x' * 65535 + '\\n')\nprint('the end')")
+    finished = await run(job)
+    assert finished.exit_code == 0
+    assert finished.more
+    assert finished.output.endswith("the end\n")
+    assert len(finished.output) == OUTPUT_BYTES
+    assert job.log.stat().st_size > 100_000_000
+    job.log.unlink()
+
+
+async def test_output_that_is_no_text_is_shown_as_far_as_it_goes(python: Python) -> None:
+    finished = await run(python("import os; os.write(1, b'a\\0b\\xff')"))
+    assert finished.output == "a␀b�"
+
+
+async def test_a_command_sees_the_environment_it_is_given_and_nothing_else(python: Python, tmp_path: Path) -> None:
+    finished = await run(python("import os; print(sorted(set(os.environ) - {'LC_CTYPE', '__CF_USER_TEXT_ENCODING'}))"))
+    assert finished.output == "['MARK']\n"
+
+
+async def test_a_lost_turn_ends_the_command(python: Python) -> None:
+    job, lost = python("import time; print('started', flush=True); time.sleep(600)"), asyncio.Event()
+    running = asyncio.create_task(run(job, lost))
+    await started(job)
+    lost.set()
+    finished = await running
+    assert (finished.how, finished.reason) == (How.CUT, "the turn was lost")
+
+
+async def test_a_stop_ends_the_command(python: Python) -> None:
+    job, stop = python("import time; print('started', flush=True); time.sleep(600)"), asyncio.Event()
+    running = asyncio.create_task(run(job, stop=stop))
+    await started(job)
+    stop.set()
+    finished = await running
+    assert (finished.how, finished.reason) == (How.CUT, "Usher stops")
+
+
+async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) -> None:
+    job = python("import time; print('started', flush=True); time.sleep(600)")
+    running = asyncio.create_task(run(job))
+    await started(job)
+    for process in psutil.Process().children():
+        if guard.__file__ in process.cmdline():
+            process.kill()
+    finished = await running
+    assert (finished.how, finished.reason) == (How.CUT, "the guard died")
+
+
+async def test_a_rehearsal_says_the_command_and_runs_nothing(tmp_path: Path) -> None:
+    job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
+    async with Rehearsal().prepare() as prepared:
+        finished = await prepared.run(job, asyncio.Event(), asyncio.Event())
+    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert "/nowhere/deploy beta.abc.wwts.com ABC-1" in finished.output
+
+
+class BareGuard:
+    """A guard whose `deploys` is this test: it beats only when told to."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        assert process.stdin
+        assert process.stdout
+        self.stdin, self.stdout = process.stdin, process.stdout
+
+    def say(self, **order: object) -> None:
+        self.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def hear(self) -> dict[str, object]:
+        async with asyncio.timeout(10):
+            return dict(json.loads(await self.stdout.readline()))
+
+
+@pytest.fixture
+async def bare() -> AsyncIterator[BareGuard]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", guard.__file__, "0.3", "0.2", stdin=-1, stdout=-1, start_new_session=True
+    )
+    bare = BareGuard(process)
+    assert "ready" in await bare.hear()
+    yield bare
+    bare.stdin.close()
+    await process.wait()
+
+
+def order(job: Job) -> dict[str, object]:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    return {"argv": job.argv, "cwd": ".", "env": dict(job.env), "log": str(job.log)}
+
+
+async def test_silence_ends_the_command(bare: BareGuard, python: Python) -> None:
+    bare.say(start=order(python("import time; time.sleep(600)")))
+    assert "started" in await bare.hear()
+    began = time.monotonic()
+    ended = await bare.hear()
+    assert (ended["ended"], ended["stopped"]) == (-signal.SIGTERM, "deploys was silent for 0.3 s")
+    assert time.monotonic() - began >= 0.25
+
+
+async def test_a_closed_pipe_ends_the_command(bare: BareGuard, python: Python) -> None:
+    bare.say(start=order(python("import time; time.sleep(600)")))
+    assert "started" in await bare.hear()
+    bare.stdin.close()
+    assert (await bare.hear())["stopped"] == "deploys has gone"
+
+
+async def test_nothing_is_started_after_a_missed_beat(bare: BareGuard, python: Python, tmp_path: Path) -> None:
+    os.kill(bare.process.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.5)  # the silence itself: the guard must find that it has passed
+    bare.say(start=order(python(f"open('{tmp_path}/ran', 'w')")))
+    os.kill(bare.process.pid, signal.SIGCONT)
+    assert (await bare.hear())["refused"] == "a beat was missed"
+    await bare.process.wait()
+    assert not (tmp_path / "ran").exists()

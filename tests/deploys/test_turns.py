@@ -1,0 +1,236 @@
+"""Turns on a real broker, with real commands."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from aio_pika import Message
+
+from usher.board import State
+from usher.broker import topology
+from usher.broker.choose import Broker
+from usher.broker.consumer import consume
+from usher.events import DeployEnded, Outcome, decode
+
+if TYPE_CHECKING:
+    from conftest import World
+
+BETA = "beta.abc.wwts.com"
+TEST = "test.abc.wwts.com"
+
+MakeWorld = Callable[..., Awaitable["World"]]
+
+
+async def test_a_storm_of_moves_becomes_one_deploy_of_their_union(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        told = await world.tell("ABC-113 beta", "ABC-111 beta", "ABC-111 beta", "ABC-20 beta", "ABC-111 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    (note,) = [note for note in world.notes() if note["what"] == "begin"]
+    assert note["issues"] == ["ABC-20", "ABC-111", "ABC-113"]
+    states = [world.journal.board.state(message.id) for message in told]
+    assert states == [State.DEPLOYED, State.SUPERSEDED, State.SUPERSEDED, State.DEPLOYED, State.DEPLOYED]
+
+
+async def test_a_command_is_told_its_deploy_and_never_the_broker(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        await world.tell("ABC-1 beta", "ABC-2 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    (note,) = [note for note in world.notes() if note["what"] == "begin"]
+    (taken,) = world.of("deploy.taken")
+    assert note["env"] == {
+        "USHER_DEPLOY": taken.deploy,
+        "USHER_SERVER": BETA,
+        "USHER_ISSUES": "ABC-1 ABC-2",
+        "USHER_ATTEMPT": "1",
+        "USHER_FENCE": str(taken.fence),
+    }
+
+
+async def test_a_message_told_while_a_command_runs_is_in_the_next_deploy(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        held = world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        await world.tell("ABC-1 beta", "ABC-2 beta")
+        held.unlink()
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-1", "ABC-2"]]
+
+
+async def test_a_failed_command_is_a_failed_result_and_frees_its_server(make_world: MakeWorld) -> None:
+    world = await make_world()
+    failing = world.fail(BETA)
+    async with world.deploys():
+        (first,) = await world.tell("ABC-1 beta")
+        await world.until(lambda: len(world.of("deploy.ended")) == 1)
+        failing.unlink()
+        await world.tell("ABC-2 beta")
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results:
+        failed, passed = [decode((await results.get()).body) for _ in range(2)]
+    assert isinstance(failed, DeployEnded)
+    assert isinstance(passed, DeployEnded)
+    assert (failed.outcome, failed.exit_code, failed.reason) == (Outcome.FAILED, 2, "exit code 2")
+    assert failed.output == "it went wrong\n"
+    assert [str(message.issue) for message in failed.standing] == ["ABC-1"]
+    assert (passed.outcome, [str(message.issue) for message in passed.standing]) == (Outcome.PASSED, ["ABC-2"])
+    assert world.journal.board.state(first.id) is State.FAILED
+
+
+async def test_servers_do_not_wait_for_each_other(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        held = world.hold(BETA)
+        await world.tell("ABC-1 beta", "ABC-1 test")
+        await world.until(lambda: any(event.server == TEST for event in world.of("deploy.ended")))
+        assert world.journal.board.server(BETA).running
+        held.unlink()
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+
+
+async def test_no_more_commands_run_than_are_allowed_and_waiting_for_one_takes_nothing(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__PARALLEL="1", WINDOW__QUIET="0s", WINDOW__CAP="0s")
+    async with world.deploys():
+        held = world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        await world.tell("ABC-1 test", "ABC-2 test")
+        await world.journal.barrier()
+        assert len(world.of("deploy.taken")) == 1
+        held.unlink()
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    begin = [note["issues"] for note in world.notes() if note["what"] == "begin"]
+    assert begin == [["ABC-1"], ["ABC-1", "ABC-2"]]
+
+
+async def test_what_does_not_fit_into_a_batch_is_the_next_turns(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__MOST="2")
+    async with world.deploys():
+        await world.tell("ABC-3 beta", "ABC-2 beta", "ABC-1 beta", "ABC-3 beta")
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    begin = [note["issues"] for note in world.notes() if note["what"] == "begin"]
+    assert begin == [["ABC-2", "ABC-3"], ["ABC-1"]]
+
+
+async def test_nothing_is_left_in_a_servers_queue(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        told = await world.tell(*(f"ABC-{number} beta" for number in range(1, 30)))
+        await world.until(lambda: bool(world.of("deploy.ended")))
+        (last,) = await world.tell("ABC-99 beta")
+        await world.until(lambda: world.journal.board.state(last.id) is State.DEPLOYED)
+    assert all(world.journal.board.state(message.id) is State.DEPLOYED for message in told)
+    async with consume(world.link, topology.server_queue(BETA), "look", prefetch=10) as left:
+        await world.journal.barrier()
+        assert left.undelivered() is None
+
+
+async def test_a_stop_in_the_window_gives_the_turn_back_and_the_next_holder_need_not_wait(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await make_world(WINDOW__QUIET="2s", WINDOW__CAP="2s")
+    caplog.set_level("INFO")
+    async with world.deploys(), asyncio.timeout(10):
+        (message,) = await world.tell("ABC-1 beta")
+        while "a window opened" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert [event.message for event in world.of("turn.given_back")] == [message.id]
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")), seconds=5)
+    assert len(world.notes()) == 2
+
+
+async def test_a_stop_cuts_the_command_which_comes_back_and_costs_nothing(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        held = world.hold(BETA)
+        (message,) = await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+    assert [event.reason for event in world.of("deploy.interrupted")] == ["Usher stops"]
+    assert world.journal.board.state(message.id) is State.WAITING
+    held.unlink()
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")), seconds=5)
+    assert [note["what"] for note in world.notes()] == ["begin", "begin", "end"]
+
+
+async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_world: MakeWorld) -> None:
+    world = await make_world()
+    channel = await world.link.publishing.channel()
+    doors = await channel.get_exchange(topology.SERVERS)
+    await doors.publish(Message(b'{"kind": "message", "id": "x; rm -rf /"}', message_id="by-hand"), "beta.abc")
+    async with world.deploys():
+        await world.tell("ABC-1 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
+        delivery = await parked.get()
+    assert delivery.message_id == "by-hand"
+    assert "not a message of Usher's" in str(delivery.headers["reason"])
+    await channel.close()
+
+
+async def test_a_journal_that_was_deleted_loses_no_message(make_world: MakeWorld) -> None:
+    world = await make_world()
+    await world.tell("ABC-1 beta", "ABC-2 beta", "ABC-1 beta")
+    channel = await world.link.publishing.channel()
+    await channel.queue_delete(topology.JOURNAL)
+    world = await make_world()
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1", "ABC-2"]]
+    await channel.close()
+
+
+async def test_messages_of_a_queue_that_was_deleted_are_kept_as_unrouted(make_world: MakeWorld) -> None:
+    world = await make_world()
+    channel = await world.link.publishing.channel()
+    await channel.queue_delete(topology.server_queue(BETA))
+    (message,) = await world.tell("ABC-1 beta")
+    async with consume(world.link, topology.UNROUTED, "look", prefetch=10) as unrouted:
+        assert (await unrouted.get()).message_id == message.id
+    await channel.close()
+
+
+async def test_a_queue_deleted_under_a_command_ends_the_command(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with world.deploys():
+        world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        channel = await world.link.publishing.channel()
+        await channel.queue_delete(topology.server_queue(BETA))
+        await world.until(lambda: bool(world.of("deploy.interrupted")))
+        assert [event.reason for event in world.of("deploy.interrupted")] == ["the turn was lost"]
+        await channel.close()
+
+
+async def test_a_connection_that_is_cut_ends_the_command_and_the_batch_is_deployed_again(
+    make_world: MakeWorld, broker: Broker
+) -> None:
+    world = await make_world()
+    async with world.deploys(), httpx.AsyncClient(base_url=broker.console, auth=broker.credentials) as console:
+        held = world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        await cut(console, "deploys@", world.settings.broker.url[0].get_secret_value().rpartition("/")[2])
+        await world.until(lambda: bool(world.of("deploy.interrupted")))
+        held.unlink()
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert [note["what"] for note in world.notes()] == ["begin", "begin", "end"]
+
+
+async def cut(console: httpx.AsyncClient, name: str, vhost: str) -> None:
+    """Close that vhost's connections whose name begins so, as an operator would."""
+    cut = 0
+    async with asyncio.timeout(20):
+        while not cut:  # the console learns of a connection some seconds late
+            for connection in (await console.get(f"/api/vhosts/{vhost}/connections")).json():
+                if str(connection.get("client_properties", {}).get("connection_name", "")).startswith(name):
+                    (await console.delete(f"/api/connections/{connection['name']}")).raise_for_status()
+                    cut += 1
+            await asyncio.sleep(0.1)
