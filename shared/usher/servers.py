@@ -57,6 +57,10 @@ class Servers:
                 return status
         return None
 
+    def words(self, status: str) -> tuple[str, ...]:
+        """The tracker's names and ids that mean that status, as they are compared."""
+        return tuple(word for word, meant in self._aliases.items() if meant == status)
+
     def find(self, project: str, status: str) -> Server:
         """The server of a project (any case) and a status (its own name, or a name or id in the tracker).
 

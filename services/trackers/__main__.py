@@ -1,0 +1,9 @@
+"""`python -m trackers`."""
+
+import sys
+
+from trackers.service import ABOUT, serve
+from usher.service import main
+
+if __name__ == "__main__":
+    sys.exit(main("trackers", ABOUT, serve))

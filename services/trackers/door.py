@@ -1,0 +1,118 @@
+"""The door: what comes in becomes messages that the broker has confirmed, or an answer that the sender can act on."""
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+from trackers import jira
+from trackers.bodies import Unparsable
+from trackers.front import read_front
+from trackers.signature import check_recent, check_signature
+from usher.answers import IgnoredMove
+from usher.broker.publisher import Publisher
+from usher.clock import Clock
+from usher.errors import BrokerError
+from usher.issues import Issue
+from usher.messages import BackMessage
+from usher.settings import Settings
+
+log = logging.getLogger(__name__)
+
+KEPT = 200
+
+
+class AcceptedMessage(BaseModel):
+    """A message of an accepted webhook."""
+
+    id: str
+    issue: Issue
+    status: str
+    server: str
+
+
+class Accepted(BaseModel):
+    """The broker has confirmed these messages."""
+
+    outcome: Literal["accepted"] = "accepted"
+    messages: tuple[AcceptedMessage, ...]
+
+
+class Ignored(BaseModel):
+    """Understood, and nothing to deploy."""
+
+    outcome: Literal["ignored"] = "ignored"
+    reason: str
+
+
+class Door:
+    """Takes deliveries while `publisher` is set, which is as long as there is a connection to the broker."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.publisher: Publisher | None = None
+        self._servers = settings.catalogue
+        self._secret = settings.jira.secret
+        self._clock = clock
+        self._ignored: deque[IgnoredMove] = deque(maxlen=KEPT)
+
+    async def ready(self) -> bool:
+        """Connected, and the broker answers."""
+        return self.publisher is not None and await self.publisher.can_publish()
+
+    @property
+    def ignored(self) -> list[IgnoredMove]:
+        """The moves ignored last, newest first, 200 at the most."""
+        return list(reversed(self._ignored))
+
+    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Accepted | Ignored:
+        """Take a delivery of Jira's. Raises Unauthentic, Unparsable, or BrokerError when nothing is confirmed."""
+        if self._secret is not None:
+            check_signature(self._secret, headers, body)
+        reading = jira.read(headers, body, self._servers)
+        if isinstance(reading, jira.NotJson):
+            raise Unparsable(why=reading.reason)
+        if self._secret is not None:
+            check_recent(reading.told_at, self._clock.now())
+        match reading:
+            case jira.Moved():
+                messages = [await self._move(move) for move in reading.moves]
+                return Accepted(messages=tuple(messages))
+            case jira.IgnoredMove():
+                self._ignore(reading)
+        return Ignored(reason=reading.reason)
+
+    async def message(self, body: bytes) -> BackMessage:
+        """Take a front-end message. Raises BadMessage, or BrokerError when it is not confirmed."""
+        front = read_front(body, self._servers)
+        server = self._servers.find(front.issue_id.project, front.status)
+        message = BackMessage.of(front.issue_id, server, source="api", now=self._clock.now())
+        await self._tell(message)
+        return message
+
+    async def _move(self, move: jira.Move) -> AcceptedMessage:
+        message = BackMessage.of(
+            move.issue,
+            move.server,
+            source="jira",
+            now=self._clock.now(),
+            identity=move.identity,
+            moved_at=move.moved_at,
+        )
+        await self._tell(message)
+        return AcceptedMessage(id=message.id, issue=message.issue, status=message.status, server=message.server)
+
+    async def _tell(self, message: BackMessage) -> None:
+        if self.publisher is None:
+            raise BrokerError(why="no connection to the broker; Usher connects again by itself, so send it again soon")
+        await self.publisher.message(message)
+        log.info("accepted %s: %s for %s, from %s", message.id, message.issue, message.server, message.source)
+
+    def _ignore(self, move: jira.IgnoredMove) -> None:
+        log.info("ignored %s to %s: %s", move.issue, move.status, move.reason)
+        at = datetime.fromtimestamp(self._clock.now() / 1000, UTC)
+        self._ignored.append(
+            IgnoredMove(at=at, issue=move.issue, status=move.status, reason=move.reason, accept=move.accept)
+        )
