@@ -149,24 +149,24 @@ class Board:
         server = self.server(ended.server)
         if not self._finishes(server, ended):
             return []
-        passed = ended.outcome is Outcome.PASSED
-        changes = [
-            *(Change(m.id, State.DEPLOYED if passed else State.FAILED, ended.deploy) for m in ended.standing),
-            *(Change(m, State.SUPERSEDED, ended.deploy) for m in ended.superseded),
-        ]
-        changes = [change for change in changes if server.open.pop(change.message, None)]
-        for entry in server.open.values():
-            entry.deploying = False
-        return changes
+        stands = State.DEPLOYED if ended.outcome is Outcome.PASSED else State.FAILED
+        states = {message.id: stands for message in ended.standing} | dict.fromkeys(ended.superseded, State.SUPERSEDED)
+        covered = [m for m, entry in server.open.items() if entry.deploying and m in states]
+        for m in covered:
+            del server.open[m]
+        return [*(Change(m, states[m], ended.deploy) for m in covered), *self._wait_again(server)]
 
     def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
         server = self.server(interrupted.server)
-        if not self._finishes(server, interrupted):
-            return []
-        cut = [entry for entry in server.open.values() if entry.deploying]
-        for entry in cut:
+        return self._wait_again(server) if self._finishes(server, interrupted) else []
+
+    @staticmethod
+    def _wait_again(server: ServerBoard) -> list[Change]:
+        """What a deploy took and no result settled."""
+        again = [entry for entry in server.open.values() if entry.deploying]
+        for entry in again:
             entry.deploying = False
-        return [Change(entry.message.id, State.WAITING) for entry in cut]
+        return [Change(entry.message.id, State.WAITING) for entry in again]
 
     @staticmethod
     def _finishes(server: ServerBoard, end: DeployEnded | DeployInterrupted) -> bool:

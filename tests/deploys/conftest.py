@@ -1,4 +1,4 @@
-"""A world for the deploys service: a real broker, a real command that writes down what it does, and eyes on the journal."""
+"""A world for the deploys service: a real broker, a real command that takes notes, and eyes on the journal."""
 
 import asyncio
 import json

@@ -1,0 +1,169 @@
+"""The board: every reader of the same journal gets the same board."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usher.batches import Batch
+from usher.board import Board, State
+from usher.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    Event,
+    MessagesParked,
+    Outcome,
+    TurnGivenBack,
+    decode,
+    encode,
+)
+from usher.issues import Issue
+from usher.messages import BackMessage
+from usher.servers import Server
+
+SERVER = Server("beta.abc.wwts.com", "beta", "abc")
+LAST = {State.DEPLOYED, State.SUPERSEDED, State.PARKED}
+
+
+def message(n: int, at: int = 0) -> BackMessage:
+    return BackMessage.of(Issue("ABC", n % 3 + 1), SERVER, source="api", now=at, identity=("site", str(n)))
+
+
+def taken(deploy: int, *numbers: int) -> DeployTaken:
+    ids = tuple(message(n).id for n in numbers)
+    return DeployTaken(deploy=f"{deploy:012x}", server=SERVER.name, holder="me", fence=deploy, messages=ids, taken_at=0)
+
+
+def ended(deploy: int, outcome: Outcome, *numbers: int) -> DeployEnded:
+    batch = Batch.of(message(n, at=n) for n in numbers)
+    return DeployEnded(
+        deploy=f"{deploy:012x}", server=SERVER.name, outcome=outcome, reason="", exit_code=0, rehearsed=False,
+        command=("x",), standing=batch.standing, superseded=tuple(m.id for m in batch.superseded),
+        started_at=0, ended_at=0, output="", cut=False, log=None,
+    )  # fmt: skip
+
+
+def interrupted(deploy: int) -> DeployInterrupted:
+    return DeployInterrupted(deploy=f"{deploy:012x}", server=SERVER.name, by="me", reason="", at=0)
+
+
+def parked(deploy: int, *numbers: int) -> MessagesParked:
+    ids = tuple(message(n).id for n in numbers)
+    return MessagesParked(deploy=f"{deploy:012x}", server=SERVER.name, messages=ids, reason="")
+
+
+def board_of(*events: Event) -> Board:
+    board = Board()
+    for event in events:
+        board.apply(event, now=1000, read_at=0.0)
+    return board
+
+
+def states(board: Board, *numbers: int) -> list[State | None]:
+    return [board.state(message(n).id) for n in numbers]
+
+
+def test_a_message_waits_then_deploys_then_is_deployed() -> None:
+    journal = [message(1), taken(1, 1), ended(1, Outcome.PASSED, 1)]
+    assert [states(board_of(*journal[: n + 1]), 1) for n in range(3)] == [
+        [State.WAITING], [State.DEPLOYING], [State.DEPLOYED],
+    ]  # fmt: skip
+
+
+def test_only_one_taking_is_granted_at_a_time_and_another_counts_for_nothing_for_ever() -> None:
+    board = board_of(message(1), message(2), taken(1, 1), taken(2, 2), interrupted(1))
+    assert board.server(SERVER.name).running is None
+    assert states(board, 1, 2) == [State.WAITING, State.WAITING]
+
+
+def test_a_taking_of_nothing_that_waits_is_not_granted() -> None:
+    assert board_of(taken(1, 1), message(1)).server(SERVER.name).running is None
+
+
+def test_a_takings_batch_is_what_of_it_still_waits() -> None:
+    board = board_of(message(1), message(2), taken(1, 1), ended(1, Outcome.PASSED, 1), taken(2, 1, 2))
+    running = board.server(SERVER.name).running
+    assert running
+    assert [m.id for m in running.batch] == [message(2).id]
+
+
+def test_an_interrupted_batch_waits_again() -> None:
+    board = board_of(message(1), taken(1, 1), interrupted(1))
+    assert states(board, 1) == [State.WAITING]
+    assert board.server(SERVER.name).waiting == (message(1),)
+
+
+def test_a_result_after_the_interruption_changes_nothing() -> None:
+    board = board_of(message(1), taken(1, 1), interrupted(1), ended(1, Outcome.PASSED, 1))
+    assert states(board, 1) == [State.WAITING]
+
+
+def test_the_older_messages_of_an_issue_are_superseded_by_the_newest() -> None:
+    board = board_of(message(1), message(4, at=4), taken(1, 1, 4), ended(1, Outcome.PASSED, 1, 4))
+    assert states(board, 1, 4) == [State.SUPERSEDED, State.DEPLOYED]
+
+
+def test_what_failed_is_parked_only_by_the_deploy_that_failed() -> None:
+    journal = [message(1), taken(1, 1), ended(1, Outcome.FAILED, 1)]
+    assert states(board_of(*journal), 1) == [State.FAILED]
+    assert states(board_of(*journal, parked(1, 1)), 1) == [State.PARKED]
+    assert states(board_of(message(1), parked(1, 1)), 1) == [State.WAITING]
+
+
+def test_the_same_message_told_twice_is_one_message() -> None:
+    board = board_of(message(1), message(1), taken(1, 1), ended(1, Outcome.PASSED, 1), message(1))
+    assert states(board, 1) == [State.DEPLOYED]
+    assert board.server(SERVER.name).waiting == ()
+
+
+def test_a_time_in_the_future_counts_as_now() -> None:
+    assert board_of(message(1, at=10**9)).server(SERVER.name).arrivals == (1000,)
+
+
+def test_what_came_during_a_deploy_keeps_its_own_clock() -> None:
+    board = board_of(message(1, at=1), taken(1, 1), message(2, at=7))
+    assert board.server(SERVER.name).arrivals == (7,)
+
+
+def test_the_board_knows_how_the_last_turn_ended() -> None:
+    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me")
+    assert board_of(message(1)).server(SERVER.name).ended_turns == frozenset()
+    assert board_of(message(1), given).server(SERVER.name).ended_turns == {message(1).id}
+    assert board_of(message(1), message(2), taken(1, 1, 2), interrupted(1)).server(SERVER.name).ended_turns == {
+        message(1).id, message(2).id,
+    }  # fmt: skip
+
+
+numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
+deploys = st.integers(1, 4)
+journals = st.lists(
+    st.one_of(
+        st.builds(message, st.integers(0, 8), st.integers(0, 100)),
+        st.builds(lambda d, ns: taken(d, *ns), deploys, numbers),
+        st.builds(
+            lambda d, o, ns: ended(d, o, *ns), deploys, st.sampled_from([Outcome.PASSED, Outcome.FAILED]), numbers
+        ),
+        st.builds(interrupted, deploys),
+        st.builds(lambda d, ns: parked(d, *ns), deploys, numbers),
+    ),
+    max_size=60,
+)
+
+
+@given(journals)
+def test_whatever_the_journal_says_a_message_is_in_one_state_and_last_states_last(journal: list[Event]) -> None:
+    board, before = Board(), dict[str, State]()
+    for event in journal:
+        for change in board.apply(event, now=1000, read_at=0.0):
+            assert before.get(change.message) not in LAST
+            before[change.message] = change.state
+        part = board.server(SERVER.name)
+        assert {m: board.state(m) for m in before} == before
+        assert {m for m, state in before.items() if state in (State.WAITING, State.DEPLOYING)} == set(part.open)
+        covered = {m.id for m in part.running.batch} if part.running else set()
+        assert {m for m, state in before.items() if state is State.DEPLOYING} == covered
+
+
+@given(journals)
+def test_two_readers_have_the_same_board_whatever_travelled_between(journal: list[Event]) -> None:
+    one, other = board_of(*journal), board_of(*(decode(encode(event)) for event in journal))
+    assert one.server(SERVER.name) == other.server(SERVER.name)
