@@ -40,7 +40,7 @@ class DeployTaken(_Event):
     deploy: DeployId
     server: str
     holder: str
-    fence: int
+    fence: Annotated[int, Field(ge=0, lt=2**63)]
     messages: tuple[MessageId, ...]
     taken_at: Millis
 
@@ -57,7 +57,7 @@ class DeployEnded(_Event):
     server: str
     outcome: Outcome
     reason: str
-    exit_code: int | None
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None
     rehearsed: bool
     command: tuple[str, ...]
     standing: tuple[BackMessage, ...]

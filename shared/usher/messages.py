@@ -54,7 +54,7 @@ class BackMessage(BaseModel):
     source: Literal["jira", "api"]
     queued_at: Millis
     moved_at: Millis | None = None
-    attempt: Annotated[int, Field(ge=1)] = 1
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
     @classmethod
     def of(

@@ -1,0 +1,106 @@
+"""The reply queue: what passed is settled, what failed is parked, and the result is acked last.
+
+A crash between any two steps is harmless: the result comes again, and each step finds what it has done before. Only a
+message that was parked just before a crash may be in `usher.parked` twice, with the same id.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from successes.follower import Follower
+from successes.ledger import Ledger
+from successes.writes import News
+from usher.board import State
+from usher.broker.consumer import Consumer, Delivery
+from usher.broker.journal import Journal
+from usher.broker.publisher import Publisher
+from usher.errors import Unreadable
+from usher.events import DeployEnded, MessagesParked, Outcome, decode, encode
+from usher.issues import Issue
+from usher.messages import BackMessage
+
+log = logging.getLogger(__name__)
+
+PREFETCH = 50
+AT_ONCE = 100
+"""Messages that are being parked at a time."""
+
+NAMED = 20
+"""Issues that a log line names."""
+
+
+class Results:
+    """Takes the results of one connection."""
+
+    def __init__(self, ledger: Ledger, follower: Follower, journal: Journal, publisher: Publisher) -> None:
+        self._ledger = ledger
+        self._follower = follower
+        self._journal = journal
+        self._publisher = publisher
+
+    async def run(self, consumer: Consumer) -> None:
+        """Take results until cancelled. Raises BrokerError or LedgerFault; what is not acked by then comes again."""
+        while True:
+            await self._take(await consumer.drain())
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        # what a deploy covered was in the journal before it: the ledger has to have it before its result
+        await self._journal.barrier()
+        await self._follower.flush()
+        read = [(delivery, _result(delivery)) for delivery in deliveries]
+        await self._ledger.write(News(ended=[result for _, result in read if isinstance(result, DeployEnded)]))
+        for delivery, result in read:
+            if isinstance(result, Unreadable):
+                await self._give_up(delivery, str(result))
+            elif result.outcome is Outcome.PASSED:
+                await delivery.ack()
+                log.info("deploy %s: %s", _line(result), _named([message.issue for message in result.standing]))
+            else:
+                parked = await self._park(result)
+                await delivery.ack()
+                log.warning("deploy %s: %s; parked: %s", _line(result), result.reason, _named(parked))
+
+    async def _park(self, failed: DeployEnded) -> list[Issue]:
+        """Park what stood in it, except what another deploy has settled. Returns the parked ones' issues."""
+        states = await self._ledger.states(failed)
+        unsettled = [m for m in failed.standing if states[m.id] in (State.FAILED, State.PARKED)]
+        left = [message for message in unsettled if states[message.id] is State.FAILED]
+        for start in range(0, len(left), AT_ONCE):
+            await asyncio.gather(*(self._put(message, failed) for message in left[start : start + AT_ONCE]))
+        if unsettled:
+            ids = tuple(message.id for message in unsettled)
+            event = MessagesParked(deploy=failed.deploy, server=failed.server, messages=ids, reason=failed.reason)
+            await self._ledger.write(News(parked=[event]))
+            # also when the ledger had them parked before: whether the journal got to know is not known
+            await self._publisher.event(event, f"{failed.deploy}.parked")
+        return [message.issue for message in unsettled]
+
+    async def _put(self, message: BackMessage, failed: DeployEnded) -> None:
+        await self._publisher.park(encode(message), message.id, failed.reason, failed.deploy)
+
+    async def _give_up(self, delivery: Delivery, reason: str) -> None:
+        """A result that cannot be read is a person's to look at."""
+        await self._publisher.park(delivery.body, delivery.message_id, reason)
+        await delivery.ack()
+        log.warning("parked a result that cannot be read (%s): %s", delivery.message_id or "no message id", reason)
+
+
+def _line(result: DeployEnded) -> str:
+    """`1a2b3c4d5e6f of beta.abc.wwts.com passed in 12.3 s`."""
+    seconds = (result.ended_at - result.started_at) / 1000
+    how = "passed" if result.outcome is Outcome.PASSED else result.outcome.replace("_", " ")
+    return f"{result.deploy} of {result.server} {how} in {seconds:.1f} s"
+
+
+def _result(delivery: Delivery) -> DeployEnded | Unreadable:
+    try:
+        event = decode(delivery.body)
+    except Unreadable as fault:
+        return fault
+    return event if isinstance(event, DeployEnded) else Unreadable(why=f"{event.kind} is not a result")
+
+
+def _named(issues: Sequence[Issue]) -> str:
+    more = len(issues) - NAMED
+    return " ".join(map(str, issues[:NAMED])) + (f" and {more} more" if more > 0 else "") or "nothing"

@@ -1,0 +1,207 @@
+"""What is written into the ledger, and the one rule of it: a message's state never goes back.
+
+Every write is idempotent: the reply queue and the journal may tell the same thing, twice, in either order, and a replay
+of the whole journal changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from successes.schema import covers, deploys, messages
+from usher.board import State
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken, MessagesParked, Outcome
+from usher.messages import BackMessage
+
+Row = dict[str, object]
+
+_OPEN = (State.WAITING, State.DEPLOYING)
+_MAY_BECOME = {
+    State.WAITING: _OPEN,
+    State.DEPLOYING: _OPEN,
+    State.FAILED: _OPEN,
+    State.PARKED: (*_OPEN, State.FAILED),
+    State.SUPERSEDED: (*_OPEN, State.FAILED, State.PARKED),
+    State.DEPLOYED: (*_OPEN, State.FAILED, State.PARKED),
+}
+"""The states from which a message may come into that one: what has failed or is parked is settled only by a later pass,
+and what is settled stays so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A message is waiting again, or deploying by a deploy, since `at` (ms)."""
+
+    state: State
+    deploy: str | None
+    at: int
+
+
+@dataclass(slots=True)
+class News:
+    """What is to be written in one transaction. `told` says how often each message was told so far."""
+
+    told: dict[str, tuple[BackMessage, int]] = field(default_factory=dict)
+    taken: list[tuple[DeployTaken, tuple[str, ...]]] = field(default_factory=list)
+    moved: dict[str, Moved] = field(default_factory=dict)
+    interrupted: list[DeployInterrupted] = field(default_factory=list)
+    ended: list[DeployEnded] = field(default_factory=list)
+    parked: list[MessagesParked] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any((self.told, self.taken, self.moved, self.interrupted, self.ended, self.parked))
+
+
+def write(connection: Connection, news: News) -> None:
+    """Write it. Messages come first, so that there are rows to change; then what opens them, then what closes them."""
+    _tell(connection, [_message(message, told) for message, told in news.told.values()])
+    _tell(connection, [_message(message, 1) for ended in news.ended for message in ended.standing])
+    _take(connection, news.taken)
+    for state in _OPEN:
+        rows = [_moved(m, moved.deploy, moved.at) for m, moved in news.moved.items() if moved.state is state]
+        _move(connection, state, rows)
+    _interrupt(connection, news.interrupted)
+    _end(connection, news.ended)
+    _park(connection, news.parked)
+
+
+def states(connection: Connection, deploy: str) -> dict[str, State]:
+    """Where the messages that this deploy covers are now."""
+    query = (
+        select(messages.c.id, messages.c.state)
+        .join(covers, covers.c.message == messages.c.id)
+        .where(covers.c.deploy == deploy)
+    )
+    return {row.id: State(row.state) for row in connection.execute(query)}
+
+
+def _message(message: BackMessage, told: int) -> Row:
+    return {
+        "id": message.id,
+        "issue": str(message.issue),
+        "project": message.issue.project.lower(),
+        "status": message.status,
+        "server": message.server,
+        "state": State.WAITING,
+        "source": message.source,
+        "attempt": message.attempt,
+        "queued_at": message.queued_at,
+        "moved_at": message.moved_at,
+        "changed_at": message.queued_at,
+        "told": told,
+    }
+
+
+def _tell(connection: Connection, rows: list[Row]) -> None:
+    if not rows:
+        return
+    new = insert(messages)
+    told = {"told": new.excluded.told}
+    connection.execute(
+        new.on_conflict_do_update(["id"], set_=told, where=new.excluded.told > messages.c.told),
+        rows,
+    )
+
+
+def _may_become(state: State) -> ColumnElement[bool]:
+    # not IN: it cannot be used with many rows at once
+    return or_(*(messages.c.state == before for before in _MAY_BECOME[state]))
+
+
+def _moved(message: str, deploy: str | None, at: int) -> Row:
+    return {"message": message, "by": deploy, "at": at}
+
+
+def _move(connection: Connection, state: State, rows: list[Row]) -> None:
+    if rows:
+        connection.execute(
+            update(messages)
+            .where(messages.c.id == bindparam("message"), _may_become(state))
+            .values(state=state, deploy=bindparam("by"), changed_at=bindparam("at")),
+            rows,
+        )
+
+
+def _cover(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
+    if found := [{"deploy": deploy, "message": message} for deploy, message in rows]:
+        connection.execute(insert(covers).on_conflict_do_nothing(), found)
+
+
+def _take(connection: Connection, taken: list[tuple[DeployTaken, tuple[str, ...]]]) -> None:
+    if not taken:
+        return
+    new = insert(deploys)
+    known = {name: new.excluded[name] for name in ("holder", "fence", "taken_at", "began_at")}
+    rows = [
+        {
+            "id": event.deploy,
+            "server": event.server,
+            "began_at": event.taken_at,
+            "holder": event.holder,
+            "fence": event.fence,
+            "taken_at": event.taken_at,
+        }
+        for event, _ in taken
+    ]
+    connection.execute(new.on_conflict_do_update(["id"], set_=known), rows)
+    _cover(connection, ((event.deploy, message) for event, batch in taken for message in batch))
+
+
+def _interrupt(connection: Connection, interrupted: list[DeployInterrupted]) -> None:
+    """A deploy's own result says more than that it was interrupted, whichever comes first."""
+    if interrupted:
+        connection.execute(
+            update(deploys)
+            .where(deploys.c.id == bindparam("deploy"), deploys.c.outcome.is_(None))
+            .values(outcome=Outcome.INTERRUPTED, reason=bindparam("why"), ended_at=bindparam("at")),
+            [{"deploy": event.deploy, "why": event.reason, "at": event.at} for event in interrupted],
+        )
+
+
+def _end(connection: Connection, ended: list[DeployEnded]) -> None:
+    if not ended:
+        return
+    rows = [_deploy(event) for event in ended]
+    new = insert(deploys)
+    result = {name: new.excluded[name] for name in rows[0] if name not in ("id", "server", "began_at")}
+    unknown = or_(deploys.c.outcome.is_(None), deploys.c.started_at.is_(None))
+    connection.execute(new.on_conflict_do_update(["id"], set_=result, where=unknown), rows)
+    for event in ended:
+        closed = State.DEPLOYED if event.outcome is Outcome.PASSED else State.FAILED
+        standing = [message.id for message in event.standing]
+        _cover(connection, ((event.deploy, message) for message in (*standing, *event.superseded)))
+        _move(connection, closed, [_moved(message, event.deploy, event.ended_at) for message in standing])
+        superseded = [_moved(message, event.deploy, event.ended_at) for message in event.superseded]
+        _move(connection, State.SUPERSEDED, superseded)
+
+
+def _deploy(event: DeployEnded) -> Row:
+    return {
+        "id": event.deploy,
+        "server": event.server,
+        "began_at": event.started_at,
+        "outcome": event.outcome,
+        "reason": event.reason,
+        "exit_code": event.exit_code,
+        "rehearsed": event.rehearsed,
+        "command": list(event.command),
+        "started_at": event.started_at,
+        "ended_at": event.ended_at,
+        "output": event.output,
+        "cut": event.cut,
+        "log": event.log,
+    }
+
+
+def _park(connection: Connection, parked: list[MessagesParked]) -> None:
+    """The time stays that of the failure."""
+    rows: list[Row] = [{"message": message, "by": event.deploy} for event in parked for message in event.messages]
+    if rows:
+        connection.execute(
+            update(messages)
+            .where(messages.c.id == bindparam("message"), _may_become(State.PARKED))
+            .values(state=State.PARKED, deploy=bindparam("by")),
+            rows,
+        )

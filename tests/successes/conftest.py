@@ -1,0 +1,214 @@
+"""A world for successes: samples, a ledger in a real file, and the service on a real broker."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from successes.ledger import Ledger
+from successes.schema import deploys, messages
+from successes.service import Service
+from usher.batches import Batch
+from usher.board import Change
+from usher.broker import topology
+from usher.broker.consumer import Consumer, Delivery, consume
+from usher.broker.journal import Journal, follow
+from usher.broker.link import Link, connect, keep
+from usher.broker.publisher import Publisher
+from usher.clock import SystemClock
+from usher.events import DeployEnded, DeployTaken, Event, Outcome
+from usher.issues import Issue
+from usher.messages import BackMessage
+from usher.settings import Settings, load
+
+BEGAN = 1_800_000_000_000
+"""When everything in these tests happens (ms)."""
+
+
+class Make:
+    """Samples of what travels. Messages are told one second apart, deploys take 12.3 s."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = BEGAN
+
+    def message(self, key: str, status: str = "beta") -> BackMessage:
+        self.clock += 1000
+        issue = Issue.parse(key)
+        server = self.settings.catalogue.find(issue.project, status)
+        return BackMessage.of(issue, server, source="jira", now=self.clock, moved_at=self.clock - 5)
+
+    def taken(self, *told: BackMessage) -> DeployTaken:
+        self.clock += 1000
+        return DeployTaken(
+            deploy=secrets.token_hex(6),
+            server=told[0].server,
+            holder="deploys@here:1",
+            fence=self.clock,
+            messages=tuple(message.id for message in told),
+            taken_at=self.clock,
+        )
+
+    def ended(
+        self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, taken: DeployTaken | None = None, **more: object
+    ) -> DeployEnded:
+        self.clock += 12_300
+        batch = Batch.of(told)
+        passed = outcome is Outcome.PASSED
+        facts = {
+            "deploy": taken.deploy if taken else secrets.token_hex(6),
+            "server": told[0].server,
+            "outcome": outcome,
+            "reason": "exit code 0" if passed else "exit code 2",
+            "exit_code": 0 if passed else 2,
+            "rehearsed": False,
+            "command": ("deploy", told[0].server, *map(str, batch.issues)),
+            "standing": batch.standing,
+            "superseded": tuple(message.id for message in batch.superseded),
+            "started_at": self.clock - 12_300,
+            "ended_at": self.clock,
+            "output": "what it printed\n",
+            "cut": False,
+            "log": "/logs/it.log",
+        }
+        return DeployEnded(**{**facts, **more})
+
+
+def rows(ledger: Ledger) -> dict[str, list[dict[str, object]]]:
+    """All messages and deploys of the ledger."""
+    with ledger.reading() as connection:
+        return {
+            table.name: [dict(row._mapping) for row in connection.execute(select(table).order_by(table.c.id))]
+            for table in (messages, deploys)
+        }
+
+
+class World:
+    """What a test says and sees beside the service: results, and what came into `usher.parked` and the journal."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, parked: Consumer) -> None:
+        self.make = Make(settings)
+        self.settings = settings
+        self.ledger = ledger
+        self.publisher = publisher
+        self.seen: list[Event] = []
+        self.journal: Journal
+        self.service: Service
+        self._link = link
+        self._parked = parked
+
+    def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
+        self.seen.append(event)
+
+    async def told(self, *keys: str) -> list[BackMessage]:
+        told = [self.make.message(key) for key in keys]
+        for message in told:
+            await self.publisher.message(message)
+        return told
+
+    async def taken(self, *told: BackMessage) -> DeployTaken:
+        taken = self.make.taken(*told)
+        await self.journal.append(taken)
+        return taken
+
+    async def result(self, ended: DeployEnded, *, journal: bool = True) -> None:
+        await self.publisher.result(ended, ended.deploy)
+        if journal:
+            await self.journal.append(ended)
+
+    async def handled(self) -> list[Delivery]:
+        """Wait until all results so far are handled; returns what has been parked since the last time.
+
+        Results are handled in order: a marker that cannot be read is parked after all of them.
+        """
+        marker = secrets.token_hex(8)
+        channel = await self._link.publishing.channel()
+        exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
+        await exchange.publish(_amqp(marker.encode()), "")
+        await channel.close()
+        parked: list[Delivery] = []
+        async with asyncio.timeout(20):
+            while (delivery := await self._parked.get()).body != marker.encode():
+                parked.append(delivery)
+        await self.journal.barrier()
+        return parked
+
+    async def left(self) -> list[bytes]:
+        """The results that nobody has acked, once the service has stopped."""
+        marker = self.make.ended(self.make.message("ABC-999"))
+        await self.publisher.result(marker, marker.deploy)
+        found: list[bytes] = []
+        async with consume(self._link, topology.RESULTS, "test:left", prefetch=100) as consumer, asyncio.timeout(20):
+            while marker.deploy.encode() not in (delivery := await consumer.get()).body:
+                found.append(delivery.body)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """Each message's state, by its id."""
+        return {row["id"]: row["state"] for row in rows(self.ledger)["messages"]}
+
+    def rows(self) -> dict[str, list[dict[str, object]]]:
+        return rows(self.ledger)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The service runs in this block, and stops in order at its end."""
+        stop = asyncio.Event()
+        self.service = Service(self.settings, self.ledger, stop, SystemClock())
+        keeping = asyncio.create_task(keep(self.settings.broker, "successes", self.service.session, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await keeping
+
+
+def _amqp(body: bytes):
+    from aio_pika import Message
+
+    return Message(body)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a file of this test's own; without a broker."""
+    return load({"USHER_SUCCESSES__LEDGER": f"sqlite:///{tmp_path}/ledger/usher.db", "USHER_PROJECTS__ABC": "{}"})
+
+
+@pytest.fixture
+def make(settings: Settings) -> Make:
+    return Make(settings)
+
+
+@pytest.fixture
+def read_rows() -> Callable[[Ledger], dict[str, list[dict[str, object]]]]:
+    return rows
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    opened = Ledger.open(settings.successes.ledger)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def world(make_settings: Callable[..., Settings]) -> AsyncIterator[World]:
+    settings = make_settings()
+    ledger = Ledger.open(settings.successes.ledger)
+    try:
+        async with connect(settings.broker, "test") as link:
+            async with link.publishing.channel() as channel:
+                await topology.declare(channel, settings.catalogue)
+            publisher = await Publisher.open(link, "test")
+            async with consume(link, topology.PARKED, "test:parked", prefetch=1000) as parked:
+                world = World(settings, ledger, link, publisher, parked)
+                async with follow(link, publisher, SystemClock(), "test:journal", world.observe) as journal:
+                    world.journal = journal
+                    yield world
+    finally:
+        ledger.close()
