@@ -1,0 +1,186 @@
+"""`make` finds a Python that runs, builds the environment whole or not at all, and keeps what a person has written."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OLDER = "exit 1"  # what the question "are you 3.11 or newer?" gets from an older one
+NO_SHIM_RUNS = "exit 127"
+
+# An interpreter that answers what make asks, "makes" an environment of itself, and as its pip obeys $PIP.
+FAKE_PYTHON = """#!/bin/sh
+case "$*" in
+*version_info*) echo /usr/bin/python 3 13 ;;
+*platform*) echo Python 3.13.0 ;;
+*"-m venv"*) for folder; do :; done; mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
+*"-m pip"*) echo "$*" >>pip.log; eval "$PIP" ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with what make needs, and nothing that make has made."""
+    for name in ("make", "requirements", "shared/usher/example.toml"):
+        source, target = ROOT / name, tmp_path / "clone" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Callable[..., str]:
+    """Makes programs of those names and shell lines; returns a search path with them and next to nothing else."""
+
+    def make(**lines: str) -> str:
+        folder = tmp_path / "programs"
+        folder.mkdir()
+        for tool in ("sh", "env"):
+            (folder / tool).symlink_to(shutil.which(tool) or tool)
+        for name, line in lines.items():
+            write_program(folder / name.replace("_", "."), f"#!/bin/sh\n{line}\n")
+        return str(folder)
+
+    return make
+
+
+@pytest.fixture
+def fake_python(tmp_path: Path) -> str:
+    write_program(tmp_path / "fake-python", FAKE_PYTHON)
+    return str(tmp_path / "fake-python")
+
+
+def write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    return subprocess.run(command, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=60)
+
+
+def test_the_newest_python_that_runs_is_taken(programs: Callable[..., str]) -> None:
+    path = programs(python3_14=NO_SHIM_RUNS, python3_13=OLDER, python3_12="exit 0", python3="exit 0")
+    assert run("sh", "make/python", PATH=path).stdout == "python3.12\n"
+
+
+def test_plain_python3_is_taken_when_nothing_newer_has_a_name(programs: Callable[..., str]) -> None:
+    assert run("sh", "make/python", PATH=programs(python3="exit 0")).stdout == "python3\n"
+
+
+def test_the_python_that_is_named_goes_before_all_others(programs: Callable[..., str]) -> None:
+    path = programs(python3_14="exit 0", mine="exit 0")
+    assert run("sh", "make/python", PATH=path, PYTHON="mine").stdout == "mine\n"
+
+
+def test_a_named_python_that_does_not_run_is_an_error_and_no_other_is_taken(programs: Callable[..., str]) -> None:
+    answer = run("sh", "make/python", PATH=programs(python3="exit 0"), PYTHON="python9")
+    assert answer.returncode == 1
+    assert "PYTHON=python9 does not run" in answer.stderr
+
+
+def test_without_any_python_make_says_how_to_get_one(programs: Callable[..., str]) -> None:
+    answer = run("sh", "make/python", PATH=programs(python3=OLDER))
+    assert answer.returncode == 1
+    assert "sudo apt-get install python3 python3-venv" in answer.stderr
+    assert "brew install python" in answer.stderr
+
+
+def test_an_environment_is_built_once(clone: Path, fake_python: str) -> None:
+    first = run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    assert "Making .venv" in first.stdout
+    installs = (clone / "pip.log").read_text()
+    second = run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    assert (second.returncode, second.stdout) == (0, "")
+    assert (clone / "pip.log").read_text() == installs
+
+
+def test_what_develops_also_runs(clone: Path, fake_python: str) -> None:
+    run("sh", "make/environment", "develop", cwd=clone, PYTHON=fake_python, PIP=":")
+    assert run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":").stdout == ""
+
+
+def test_an_environment_is_built_again_when_the_lock_changes(clone: Path, fake_python: str) -> None:
+    run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    with (clone / "requirements/up.txt").open("a") as lock:
+        lock.write("# changed\n")
+    assert "Making .venv" in run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":").stdout
+
+
+def test_only_locked_packages_with_hashes_get_in(clone: Path, fake_python: str) -> None:
+    run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    packages, project = (clone / "pip.log").read_text().splitlines()
+    assert "--no-deps --require-hashes --requirement requirements/up.txt" in packages
+    assert "--no-deps --no-build-isolation --editable ." in project
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_build_leaves_the_former_environment(
+    clone: Path, fake_python: str, number: signal.Signals
+) -> None:
+    run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    (clone / ".venv/former").touch()
+    (clone / "requirements/up.txt").write_text("another==1\n")
+    os.mkfifo(clone / "nothing-comes")
+    environment = os.environ | {"PYTHON": fake_python, "PIP": "echo installing; cat nothing-comes"}
+    command = ["sh", "make/environment", "up"]
+    with subprocess.Popen(
+        command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as building:
+        assert building.stdout and "installing\n" in building.stdout
+        os.killpg(building.pid, number)
+    assert building.returncode != 0
+    assert (clone / ".venv/former").exists()
+
+    again = run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
+    assert again.returncode == 0
+    assert not (clone / ".venv/former").exists()
+    assert not (clone / ".venv.new").exists()
+
+
+def test_a_build_that_fails_ends_make_and_leaves_nothing_to_run(clone: Path, fake_python: str) -> None:
+    answer = run("make", "up", cwd=clone, PYTHON=fake_python, PIP="echo no such hash >&2; exit 1")
+    assert answer.returncode != 0
+    assert "no such hash" in answer.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_env_writes_a_password_that_only_its_owner_may_read(clone: Path) -> None:
+    run("make", "env", cwd=clone)
+    assert stat.S_IMODE((clone / ".env").stat().st_mode) == 0o600
+    password = next(line for line in (clone / ".env").read_text().splitlines() if line.startswith("RABBITMQ_PASSWORD="))
+    assert len(password.removeprefix("RABBITMQ_PASSWORD=")) == 48
+
+
+def test_env_keeps_the_one_that_exists(clone: Path) -> None:
+    (clone / ".env").write_text("mine")
+    answer = run("make", "env", cwd=clone)
+    assert answer.returncode == 0
+    assert (clone / ".env").read_text() == "mine"
+
+
+def test_env_names_the_settings_that_are_there(clone: Path) -> None:
+    (clone / "usher.toml").touch()
+    run("make", "env", cwd=clone)
+    assert "USHER_TOML=./usher.toml\n" in (clone / ".env").read_text()
+
+
+def test_make_alone_names_every_task() -> None:
+    said = run("make").stdout
+    for task in ("up", "demo", "test", "test-all", "lint", "lock", "env", "clean"):
+        assert f"\n  {task} " in said
+
+
+def test_a_broker_that_the_settings_name_needs_no_other(programs: Callable[..., str]) -> None:
+    answer = run("sh", "make/broker", PATH=programs(), USHER_BROKER__URL="amqp://broker/")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")

@@ -1,0 +1,56 @@
+"""What is shipped and what is installed: every package, every extra, nothing that is not locked."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PACKAGES = ["shared/usher", "services/trackers", "services/deploys", "services/successes"]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def test_the_wheel_holds_every_package() -> None:
+    """A folder that is named and missing is left out without an error: so both are looked at."""
+    named = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert named == PACKAGES
+    found = [path.parent for source in ("shared", "services") for path in (ROOT / source).glob("*/__init__.py")]
+    assert {path.relative_to(ROOT).as_posix() for path in found} == set(named)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_that_it_is_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").exists()
+
+
+def test_there_is_an_extra_for_every_purpose() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert set(extras) == {"trackers", "deploys", "successes", "tests", "lints", "devops", "develop"}
+
+
+def test_tests_are_no_packages() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_everything_that_is_installed_from_a_lock_has_one() -> None:
+    assert {lock.stem for lock in LOCKS} == {"build", "trackers", "deploys", "successes", "up", "develop"}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_a_lock_holds_hashes_and_no_addresses(lock: Path) -> None:
+    text = lock.read_text("utf-8")
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE), "an option of the installer"
+    packages = re.findall(r"^[a-z0-9].*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert packages
+    for package in packages:
+        assert re.match(r"[a-z0-9-]+==", package)
+        assert "--hash=sha256:" in package
+
+
+def test_what_runs_is_what_is_tested() -> None:
+    """Every lock has the versions of `develop`."""
+    pins = {lock.stem: set(re.findall(r"^[a-z0-9-]+==\S+", lock.read_text("utf-8"), re.MULTILINE)) for lock in LOCKS}
+    assert all(some <= pins["develop"] for some in pins.values())
