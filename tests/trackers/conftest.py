@@ -1,0 +1,142 @@
+"""What the door's tests share: bodies, the running service, and what reached the broker."""
+
+import asyncio
+import csv
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from trackers.service import serve_on
+from usher.broker import topology
+from usher.broker.consumer import consume
+from usher.broker.journal import follow
+from usher.broker.link import connect
+from usher.broker.publisher import Publisher
+from usher.clock import SystemClock
+from usher.events import decode_message
+from usher.messages import BackMessage
+from usher.settings import Settings
+from usher.web import listen
+
+OWN = Path(__file__).parent / "bodies"
+
+Running = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recorded body and what is known of it: `key` and `to` of the move it tells, if it tells one."""
+
+    name: str
+    body: bytes
+    key: str
+    to: str
+    moves: bool
+
+
+def _recorded(folder: Path) -> Iterable[Recorded]:
+    with (folder / "INDEX.tsv").open(encoding="utf-8", newline="") as index:
+        for row in csv.DictReader(index, delimiter="\t"):
+            moves = row["has_status_transition"] == "y" or row["status_item_kind"].startswith("initial")
+            body = (folder / row["file"]).read_bytes()
+            yield Recorded(f"{folder.name}/{row['file']}", body, row["issue_key"], row["to_status"], moves)
+
+
+CORPUS = [
+    *_recorded(OWN),
+    *(_recorded(Path(os.environ["USHER_CORPUS"])) if os.environ.get("USHER_CORPUS") else ()),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `recorded` runs once per body: our own, and those that `USHER_CORPUS` names."""
+    if "recorded" in metafunc.fixturenames:
+        metafunc.parametrize("recorded", [pytest.param(recorded, id=recorded.name) for recorded in CORPUS])
+
+
+@pytest.fixture
+def corpus() -> list[Recorded]:
+    """All recorded bodies."""
+    return CORPUS
+
+
+@pytest.fixture
+def cloud_move() -> dict[str, Any]:
+    """A fresh copy of what Cloud says when PEAR-12 moves to Beta."""
+    return json.loads((OWN / "cloud-moved.json").read_bytes())
+
+
+@pytest.fixture
+def running() -> Running:
+    """Runs the real service on a real broker for as long as the block lasts; gives a client of it, once it is ready."""
+
+    @asynccontextmanager
+    async def run(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+        stop = asyncio.Event()
+        with listen(settings.trackers, "trackers") as listening:
+            service = asyncio.create_task(serve_on(listening, settings, stop))
+            base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            try:
+                async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
+                    await answers(http, 200)
+                    yield http
+            finally:
+                stop.set()
+                await service
+
+    return run
+
+
+async def answers(http: httpx.AsyncClient, code: int, path: str = "/ready", seconds: float = 15) -> None:
+    """Wait until that page answers so."""
+    async with asyncio.timeout(seconds):
+        while (await http.get(path)).status_code != code:
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """`await until(http, 503)`: wait until /ready answers so, 15 s at the most."""
+    return answers
+
+
+@pytest.fixture
+def journal() -> Callable[[Settings], Awaitable[list[BackMessage]]]:
+    """All messages that the journal holds by now, in order."""
+
+    async def read(settings: Settings) -> list[BackMessage]:
+        found: list[BackMessage] = []
+
+        def note(event: object, _: object) -> None:
+            if isinstance(event, BackMessage):
+                found.append(event)
+
+        async with (
+            connect(settings.broker, "test") as link,
+            follow(link, await Publisher.open(link, "test"), SystemClock(), "test", note),
+        ):
+            return found
+
+    return read
+
+
+@pytest.fixture
+def first_in_queue() -> Callable[[Settings, str], Awaitable[BackMessage]]:
+    """The first message of a server's queue."""
+
+    async def read(settings: Settings, server: str) -> BackMessage:
+        async with (
+            asyncio.timeout(10),
+            connect(settings.broker, "test") as link,
+            consume(link, topology.server_queue(server), "test", prefetch=1) as consumer,
+        ):
+            return decode_message((await consumer.get()).body)
+
+    return read

@@ -1,0 +1,302 @@
+"""The door over HTTP, on a real broker: what is accepted is in the queue, and any other answer says what to do."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from usher.broker import topology
+from usher.broker.choose import Broker
+from usher.broker.link import connect
+from usher.messages import BackMessage
+from usher.settings import Settings
+
+MakeSettings = Callable[..., Settings]
+Running = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
+ReadJournal = Callable[[Settings], Awaitable[list[BackMessage]]]
+ReadQueue = Callable[[Settings, str], Awaitable[BackMessage]]
+
+SECRET = "It's a Secret to Everybody"
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings(
+        PROJECTS__PEAR__STATUSES='["test", "beta"]', STATUSES__BETA__JIRA='["Beta"]', TRACKERS__BODY_LIMIT="8KiB"
+    )
+
+
+@pytest.fixture
+def secret_settings(make_settings: MakeSettings) -> Settings:
+    return make_settings(PROJECTS__PEAR__STATUSES='["beta"]', STATUSES__BETA__JIRA='["Beta"]', JIRA__SECRET=SECRET)
+
+
+def sign(body: bytes) -> dict[str, str]:
+    return {"X-Hub-Signature": "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()}
+
+
+async def test_an_accepted_move_is_in_its_servers_queue_and_in_the_journal(
+    settings: Settings,
+    running: Running,
+    journal: ReadJournal,
+    first_in_queue: ReadQueue,
+    cloud_move: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(settings) as http:
+        answer = await http.post("/webhooks/jira?secret=tangerine", json=cloud_move)
+    assert answer.status_code == 202
+    (told,) = answer.json()["messages"]
+    assert answer.json() == {
+        "outcome": "accepted",
+        "messages": [{"id": told["id"], "issue": "PEAR-12", "status": "beta", "server": "beta.pear.wwts.com"}],
+    }
+    message = await first_in_queue(settings, "beta.pear.wwts.com")
+    assert (message.id, str(message.issue), message.source) == (told["id"], "PEAR-12", "jira")
+    assert message.moved_at == cloud_move["timestamp"]
+    assert await journal(settings) == [message]
+    accepted = [r.getMessage() for r in caplog.records if r.name == "trackers.door"]
+    assert accepted == [f"accepted {told['id']}: PEAR-12 for beta.pear.wwts.com, from jira"]
+    # httpx is the test's own client
+    assert not [r for r in caplog.records if "tangerine" in r.getMessage() and r.name != "httpx"]
+
+
+async def test_the_same_move_told_twice_is_the_same_message(
+    settings: Settings, running: Running, cloud_move: dict[str, Any]
+) -> None:
+    async with running(settings) as http:
+        once = (await http.post("/webhooks/jira", json=cloud_move)).json()
+        again = (await http.post("/webhooks/jira", json={**cloud_move, "timestamp": 1763847900000})).json()
+        cloud_move["changelog"]["id"] = "20482"
+        other = (await http.post("/webhooks/jira", json=cloud_move)).json()
+    assert once == again != other
+
+
+async def test_an_ignored_move_is_answered_logged_and_kept(
+    settings: Settings, running: Running, cloud_move: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cloud_move["issue"]["key"] = "XYZ-1"
+    async with running(settings) as http:
+        answer = await http.post("/webhooks/jira", json=cloud_move)
+        no_move = await http.post("/webhooks/jira", json={"webhookEvent": "comment_created"})
+        kept = (await http.get("/ignored")).json()
+    assert answer.status_code == no_move.status_code == 200
+    assert answer.json() == {"outcome": "ignored", "reason": "unknown project XYZ; add [projects.xyz]"}
+    assert no_move.json()["outcome"] == "ignored"
+    (item,) = kept["items"]
+    assert item.pop("at").endswith("Z")
+    assert item == {
+        "issue": "XYZ-1",
+        "status": "Beta",
+        "reason": "unknown project XYZ; add [projects.xyz]",
+        "accept": "[projects.xyz]",
+    }
+    lines = [r.getMessage() for r in caplog.records if r.name == "trackers.door"]
+    assert lines == ["ignored XYZ-1 to Beta: unknown project XYZ; add [projects.xyz]"]
+
+
+async def test_the_last_two_hundred_ignored_moves_are_kept_newest_first(
+    settings: Settings, running: Running, cloud_move: dict[str, Any]
+) -> None:
+    async with running(settings) as http:
+        for number in range(1, 206):
+            cloud_move["issue"]["key"] = f"XYZ-{number}"
+            await http.post("/webhooks/jira", json=cloud_move)
+        kept = (await http.get("/ignored")).json()["items"]
+    assert [item["issue"] for item in kept] == [f"XYZ-{number}" for number in range(205, 5, -1)]
+
+
+async def test_what_is_no_json_is_refused(settings: Settings, running: Running) -> None:
+    async with running(settings) as http:
+        for body in (b"", b"{", b'{"summary": "the "early" pears"}', b"\xff\0", b"[" * 8000):
+            answer = await http.post("/webhooks/jira", content=body)
+            assert answer.status_code == 400
+            assert answer.json()["detail"].startswith("the body is not JSON")
+
+
+async def test_hostile_keys_and_names_are_answered_and_never_told(
+    settings: Settings, running: Running, journal: ReadJournal, cloud_move: dict[str, Any]
+) -> None:
+    async with running(settings) as http:
+        for key in ("ABC-1;id", "--x", "PEAR-" + "1" * 300, "PEAR-1\0", "\ud800", "ПЕАР-1", None, 7, []):
+            cloud_move["issue"]["key"] = key
+            assert (await http.post("/webhooks/jira", content=json.dumps(cloud_move))).status_code == 200
+            front = json.dumps({"issue_id": key, "status": "beta"})
+            assert (await http.post("/messages", content=front)).status_code == 422
+        cloud_move["issue"]["key"] = "PEAR-1"
+        for name in ("\ud800", "\0\r\nHTTP/1.1 200", "\u202egnirps", "x" * 300, "\x1b[2J"):
+            cloud_move["changelog"]["items"][0].update(to=None, toString=name)
+            assert (await http.post("/webhooks/jira", content=json.dumps(cloud_move))).status_code == 200
+            front = json.dumps({"issue_id": "PEAR-1", "status": name})
+            assert (await http.post("/messages", content=front)).status_code == 422
+        assert (await http.get("/ignored")).status_code == 200
+    assert await journal(settings) == []
+
+
+class TestSecret:
+    async def test_a_signed_and_recent_move_is_accepted(
+        self, secret_settings: Settings, running: Running, cloud_move: dict[str, Any]
+    ) -> None:
+        cloud_move["timestamp"] = time.time_ns() // 1_000_000
+        body = json.dumps(cloud_move).encode()
+        async with running(secret_settings) as http:
+            assert (await http.post("/webhooks/jira", content=body, headers=sign(body))).status_code == 202
+
+    async def test_anything_else_is_refused(
+        self, secret_settings: Settings, running: Running, journal: ReadJournal, cloud_move: dict[str, Any]
+    ) -> None:
+        now = time.time_ns() // 1_000_000
+        fresh = json.dumps({**cloud_move, "timestamp": now}).encode()
+        old = json.dumps({**cloud_move, "timestamp": now - 25 * 3600 * 1000}).encode()
+        timeless = json.dumps({**cloud_move, "timestamp": None}).encode()
+        right = sign(fresh)["X-Hub-Signature"]
+        refused: list[tuple[bytes, dict[str, Any], str]] = [
+            (fresh, {}, "missing"),
+            (fresh, {"X-Hub-Signature": right[:-1]}, "wrong"),
+            (fresh, {"X-Hub-Signature": right.replace("sha256", "sha1")}, "form"),
+            (fresh, {"X-Hub-Signature": b"sha256=\xff\xfe"}, "wrong"),
+            (fresh + b" ", {"X-Hub-Signature": right}, "wrong"),
+            (b"{", {}, "missing"),
+            (old, sign(old), "24 hours"),
+            (timeless, sign(timeless), "no timestamp"),
+        ]
+        async with running(secret_settings) as http:
+            for body, headers, why in refused:
+                answer = await http.post("/webhooks/jira", content=body, headers=headers)
+                assert answer.status_code == 401
+                assert why in answer.json()["detail"]
+            signed = await http.post("/webhooks/jira", content=b"Hello World!", headers=sign(b"Hello World!"))
+            assert signed.status_code == 400
+        assert await journal(secret_settings) == []
+
+
+class TestBodyLimit:
+    async def test_a_larger_body_is_refused(self, settings: Settings, running: Running) -> None:
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(100):
+                yield b" " * 1024
+
+        async with running(settings) as http:
+            for path in ("/webhooks/jira", "/messages"):
+                for body in (b" " * (8 * 1024 + 1), endless()):
+                    answer = await http.post(path, content=body)
+                    assert answer.status_code == 413
+                    assert "8192 bytes" in answer.json()["detail"]
+                just_fits = await http.post(path, content=b" " * (8 * 1024))
+                assert just_fits.status_code in {400, 422}
+
+    async def test_it_is_refused_before_it_has_all_come(self, settings: Settings, running: Running) -> None:
+        async with running(settings) as http:
+            for head, start in (
+                (b"Content-Length: 99999999999\r\n", b""),
+                (b"Transfer-Encoding: chunked\r\n", b"3000\r\n" + b" " * 0x3000 + b"\r\n"),
+            ):
+                reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+                writer.write(b"POST /webhooks/jira HTTP/1.1\r\nHost: usher\r\n" + head + b"\r\n" + start)
+                async with asyncio.timeout(5):
+                    assert b" 413 " in await reader.readline()
+                writer.close()
+                await writer.wait_closed()
+
+    async def test_a_sender_that_goes_in_the_middle_does_no_harm(
+        self, settings: Settings, running: Running, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with running(settings) as http:
+            _, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+            writer.write(b"POST /webhooks/jira HTTP/1.1\r\nHost: usher\r\nContent-Length: 900\r\n\r\n{")
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            assert (await http.get("/health")).status_code == 200
+        assert "Exception" not in caplog.text
+
+    async def test_a_body_of_the_default_limit_is_taken(
+        self, make_settings: MakeSettings, running: Running, cloud_move: dict[str, Any]
+    ) -> None:
+        settings = make_settings(PROJECTS__PEAR__STATUSES='["beta"]', STATUSES__BETA__JIRA='["Beta"]')
+        cloud_move["more"] = ""
+        cloud_move["more"] = "x" * (settings.trackers.body_limit - len(json.dumps(cloud_move)))
+        async with running(settings) as http:
+            assert (await http.post("/webhooks/jira", content=json.dumps(cloud_move))).status_code == 202
+
+
+class TestMessages:
+    async def test_a_message_is_accepted_as_it_travels(
+        self, settings: Settings, running: Running, first_in_queue: ReadQueue
+    ) -> None:
+        async with running(settings) as http:
+            answer = await http.post("/messages", json={"issue_id": "PEAR-3", "status": "Beta"})
+        assert answer.status_code == 201
+        message = BackMessage.model_validate(answer.json())
+        assert (str(message.issue), message.server, message.source) == ("PEAR-3", "beta.pear.wwts.com", "api")
+        assert await first_in_queue(settings, "beta.pear.wwts.com") == message
+
+    async def test_every_telling_is_a_message_of_its_own(self, settings: Settings, running: Running) -> None:
+        front = {"issue_id": "PEAR-3", "status": "beta"}
+        async with running(settings) as http:
+            ids = {(await http.post("/messages", json=front)).json()["id"] for _ in range(3)}
+        assert len(ids) == 3
+
+    async def test_a_wrong_message_is_told_what_is_wrong(self, settings: Settings, running: Running) -> None:
+        async with running(settings) as http:
+            unknown = await http.post("/messages", json={"issue_id": "XYZ-3", "status": "beta"})
+            no_json = await http.post("/messages", content=b"issue_id=PEAR-3")
+        assert (unknown.status_code, no_json.status_code) == (422, 422)
+        assert unknown.json() == {"detail": "unknown project XYZ; add [projects.xyz]"}
+        assert no_json.json()["detail"].startswith("the body is not JSON")
+
+
+class TestBroker:
+    async def test_without_it_the_sender_is_asked_to_come_again(
+        self, settings: Settings, running: Running, until, broker: Broker, vhost_url: str, cloud_move: dict[str, Any]
+    ) -> None:
+        vhost = vhost_url.rpartition("/")[2]
+        async with (
+            httpx.AsyncClient(base_url=broker.console, auth=broker.credentials, timeout=30) as console,
+            running(settings) as http,
+        ):
+            (await console.delete(f"/api/vhosts/{vhost}")).raise_for_status()
+            await until(http, 503)
+            for path, body in (
+                ("/webhooks/jira", cloud_move),
+                ("/messages", {"issue_id": "PEAR-3", "status": "beta"}),
+            ):
+                answer = await http.post(path, json=body)
+                assert answer.status_code == 503
+                assert int(answer.headers["Retry-After"]) > 0
+                assert "broker" in answer.json()["detail"]
+            assert (await http.get("/health")).json() == {"status": "ok"}
+            (await console.put(f"/api/vhosts/{vhost}")).raise_for_status()
+            await until(http, 200, seconds=30)
+            assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
+
+    async def test_a_door_that_somebody_deleted_comes_back(
+        self, settings: Settings, running: Running, until, cloud_move: dict[str, Any]
+    ) -> None:
+        async with running(settings) as http:
+            async with connect(settings.broker, "test") as link:
+                await (await link.publishing.channel()).exchange_delete(topology.MESSAGES)
+            answer = await http.post("/webhooks/jira", json=cloud_move)
+            assert answer.status_code == 503
+            await until(http, 200, seconds=30)
+            assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
+
+
+async def test_the_pages_are_served_from_here(settings: Settings, running: Running) -> None:
+    async with running(settings) as http:
+        docs = (await http.get("/docs")).text
+        schema = (await http.get("/openapi.json")).json()
+    assert "http://" not in docs
+    assert "https://" not in docs
+    body = schema["paths"]["/messages"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["issue_id", "status"]

@@ -1,0 +1,67 @@
+"""Front-end messages: what is wrong with one is said in plain words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackers.front import read_front
+from usher.errors import BadMessage
+from usher.issues import Issue
+from usher.settings import Settings
+
+SERVERS = Settings.model_validate({"projects": {"pear": {"statuses": ["test", "beta"]}}}).catalogue
+
+
+def test_a_right_message_is_read() -> None:
+    front = read_front(b'{"issue_id": "PEAR-3", "status": "Beta"}', SERVERS)
+    assert (front.issue_id, front.status) == (Issue("PEAR", 3), "Beta")
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (
+            '{"issue_id": "pear-3", "status": "beta"}',
+            "issue_id: 'pear-3' is not an issue; it should look like ABC-123: a project in capitals, a dash, a number",
+        ),
+        ('{"issue_id": "XYZ-3", "status": "beta"}', "unknown project XYZ; add [projects.xyz]"),
+        (
+            '{"issue_id": "PEAR-3", "status": "qa"}',
+            "unknown status 'qa'; known: stage, test, beta. To add it: [statuses.qa]",
+        ),
+        (
+            '{"issue_id": "PEAR-3", "status": "stage"}',
+            'project pear does not deploy stage; add "stage" to [projects.pear] statuses',
+        ),
+        ('{"issue_id": "PEAR-3"}', 'status is missing; send {"issue_id": "ABC-123", "status": "test"}'),
+        ('{"issue_id": "PEAR-3", "status": ""}', "status is empty"),
+        ('{"issue_id": "PEAR-3", "status": null}', "status should be text"),
+        (
+            '{"issue_id": "PEAR-3", "status": "beta", "force": true}',
+            "force is unknown; known are issue_id and status",
+        ),
+        ("[]", 'the body should be an object: {"issue_id": "ABC-123", "status": "test"}'),
+    ],
+)
+def test_a_wrong_message_is_told_what_is_wrong(body: str, sentence: str) -> None:
+    with pytest.raises(BadMessage) as refused:
+        read_front(body.encode(), SERVERS)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"\\ud800": 1}', b"issue_id=PEAR-3"])
+def test_what_is_no_json_is_told_so(body: bytes) -> None:
+    with pytest.raises(BadMessage, match="the body is not JSON"):
+        read_front(body, SERVERS)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"issue_id":'], ids=ascii)
+def test_deep_nesting_is_no_error(opening: bytes) -> None:
+    with pytest.raises(BadMessage):
+        read_front(opening * 100_000, SERVERS)
+
+
+@given(st.binary())
+def test_no_bytes_are_an_error(body: bytes) -> None:
+    with pytest.raises(BadMessage):
+        read_front(body, SERVERS)
