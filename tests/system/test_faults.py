@@ -1,0 +1,97 @@
+"""Killing the real programs in mid-storm and mid-deploy: nothing is lost, and no server has two commands at once."""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Programs
+
+pytestmark = pytest.mark.slow
+
+
+def tell_through(usher: "Programs", told: dict[tuple[str, str], float], numbers: range) -> None:
+    """Tell moves of two servers, some issues again and again; a door that is away is tried again, as Jira does."""
+    for number in numbers:
+        for status in ("beta", "test"):
+            issue = f"ABC-{number % 7 + 1}"
+            try:
+                told[f"{status}.abc.wwts.com", issue] = usher.tell(issue, status)
+            except httpx.TransportError:
+                continue
+
+
+@pytest.mark.parametrize("victim", ["trackers", "deploys", "successes"])
+def test_a_service_that_is_killed_in_mid_storm_loses_nothing(
+    make_programs: "Callable[..., Programs]", victim: str
+) -> None:
+    usher, told = make_programs(seconds=2), {}
+    usher.start("trackers", "deploys", "successes")
+    tell_through(usher, told, range(10))
+    usher.wait(lambda: usher.runs(), "a command runs")
+    tell_through(usher, told, range(10, 15))
+    usher.kill(victim)
+    if victim != "trackers":
+        tell_through(usher, told, range(15, 25))
+    usher.start(victim)
+    tell_through(usher, told, range(25, 30))
+    usher.wait(lambda: not usher.missed(told), "everything told is deployed", 90)
+    usher.wait(
+        lambda: (
+            usher.get("successes", "/api/messages?state=waiting")["total"] == 0
+            and usher.get("successes", "/api/messages?state=deploying")["total"] == 0
+        ),
+        "the ledger knows it",
+    )
+    assert usher.overlaps() == []
+
+
+def test_a_deploys_that_is_frozen_has_its_command_stopped_and_goes_on_when_it_wakes(
+    make_programs: "Callable[..., Programs]",
+) -> None:
+    usher = make_programs(seconds=30)
+    usher.start("trackers", "deploys", "successes")
+    told = {("beta.abc.wwts.com", "ABC-1"): usher.tell("ABC-1", "beta")}
+    usher.wait(lambda: usher.runs(), "a command runs")
+    frozen = usher.running["deploys"]
+    frozen.send_signal(signal.SIGSTOP)
+    usher.wait(lambda: time.time() - usher.runs()[0].alive > 2, "its command has been stopped")
+    frozen.send_signal(signal.SIGCONT)
+    usher.wait(lambda: len(usher.runs()) == 2, "it is deployed again", 60)
+    usher.wait(lambda: not usher.missed(told), "to its end", 60)
+    assert usher.overlaps() == []
+
+
+def test_a_second_deploys_takes_over_from_one_that_is_killed(make_programs: "Callable[..., Programs]") -> None:
+    usher, other = make_programs(seconds=4), make_programs(seconds=4)
+    usher.start("trackers", "deploys", "successes")
+    other.starts = 100
+    other.start("deploys")
+    told: dict[tuple[str, str], float] = {}
+    tell_through(usher, told, range(5))
+    usher.wait(lambda: usher.runs(), "a command runs")
+    usher.kill("deploys")
+    usher.wait(lambda: not usher.missed(told), "the other one has deployed everything", 90)
+    assert usher.overlaps() == []
+
+
+def test_orderly_stopping_leaves_no_process_and_what_was_cut_comes_back(
+    make_programs: "Callable[..., Programs]",
+) -> None:
+    usher = make_programs(seconds=5)
+    usher.start("trackers", "deploys", "successes")
+    told = {("beta.abc.wwts.com", "ABC-1"): usher.tell("ABC-1", "beta")}
+    usher.wait(lambda: usher.runs(), "a command runs")
+    usher.kill("deploys", signal.SIGTERM)
+    mine = str(usher.folder)
+    assert [p for p in psutil.process_iter(["cmdline"]) if f"{mine}/notes" in (p.info["cmdline"] or [])] == []
+    usher.start("deploys")
+    usher.wait(lambda: not usher.missed(told), "it is deployed")
+    assert "may still run" not in usher.log("deploys")
+    assert "has no end yet" not in usher.log("deploys")
+    assert usher.overlaps() == []

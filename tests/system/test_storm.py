@@ -1,0 +1,69 @@
+"""The main job, end to end: the real programs, a real broker, a real command that writes down what it was told."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from conftest import Programs
+
+BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
+
+
+def move(key: str, status: str, changelog: int) -> dict[str, object]:
+    """What Jira Cloud sends when an issue changes its status."""
+    return {
+        "webhookEvent": "jira:issue_updated",
+        "issue_event_type_name": "issue_generic",
+        "issue": {"id": "10101", "key": key, "self": "https://example.atlassian.net/rest/api/2/issue/10101"},
+        "changelog": {
+            "id": str(changelog),
+            "items": [{"field": "status", "fieldId": "status", "fieldtype": "jira", "to": "9", "toString": status}],
+        },
+    }
+
+
+def test_the_briefs_storm_ends_in_one_deploy_per_server_naming_the_union(
+    make_programs: "Callable[..., Programs]",
+) -> None:
+    usher = make_programs()
+    usher.start("trackers", "deploys", "successes")
+    storm = [("ABC-111", "Test"), *[("ABC-111", "Beta")] * 4, ("ABC-113", "Beta"), ("ABC-112", "Test")]
+    for number, (key, status) in enumerate(storm):
+        answer = httpx.post(usher.url("trackers") + "/webhooks/jira", json=move(key, status, number))
+        assert (answer.status_code, answer.json()["outcome"]) == (202, "accepted")
+        again = httpx.post(usher.url("trackers") + "/webhooks/jira", json=move(key, status, number))
+        assert again.json()["messages"] == answer.json()["messages"]
+    usher.wait(lambda: usher.get("successes", "/api/deploys?outcome=passed")["total"] == 2, "two deploys have passed")
+    assert {run.server: run.issues for run in usher.runs()} == {
+        BETA: ("ABC-111", "ABC-113"),
+        TEST: ("ABC-111", "ABC-112"),
+    }
+    assert len(usher.runs()) == 2
+    usher.wait(
+        lambda: (
+            {
+                state: usher.get("successes", f"/api/messages?state={state}")["total"]
+                for state in ("deployed", "superseded", "waiting", "deploying")
+            }
+            == {"deployed": 4, "superseded": 3, "waiting": 0, "deploying": 0}
+        ),
+        "every message has its last state",
+    )
+
+
+def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
+    make_programs: "Callable[..., Programs]",
+) -> None:
+    usher = make_programs(DEPLOYS__COMMAND=json.dumps(["/bin/sh", "-c", "echo oh no; exit 3", "{server}"]))
+    usher.start("trackers", "deploys", "successes")
+    usher.tell("ABC-1", "beta")
+    usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 1, "it is parked")
+    (deploy,) = usher.get("successes", "/api/deploys?outcome=failed")["items"]  # type: ignore[misc]
+    assert (deploy["reason"], deploy["exit_code"]) == ("exit code 3", 3)
+    log = httpx.get(usher.url("successes") + f"/api/deploys/{deploy['id']}/log")
+    assert log.text == "oh no\n"
+    usher.tell("ABC-2", "beta")
+    usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 2, "the next one, too")
