@@ -100,6 +100,6 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
 
 def run() -> int:
     """`usher up`: run all of Usher until Ctrl-C. Returns the exit code. Raises UsherError if it cannot start."""
-    from usher import up
+    from usher.up import run
 
-    return up.run(load())
+    return run(load())

@@ -79,15 +79,21 @@ def running_broker(
             yield Broker(str(url), f"http://127.0.0.1:{ports.console}", what, folder / "password")
 
 
+def console_of(address: str) -> str:
+    """Where the management console of a broker listens unless somebody moved it: 10000 above its AMQP port."""
+    url = URL(address)
+    secure = url.scheme == "amqps"
+    return f"http{'s' if secure else ''}://{url.host}:{(url.port or (5671 if secure else 5672)) + 10000}"
+
+
 async def _named(settings: BrokerSettings) -> Broker:
     """The first broker of `[broker] url` that answers. Raises BrokerError: there is no fallback."""
     faults = []
     for url in settings.url:
         try:
             async with connect(settings.model_copy(update={"url": (url,)}), "usher"):
-                address = URL(url.get_secret_value())
-                console = f"http://{address.host}:15672"
-                return Broker(str(address), console, "the broker that [broker] url names")
+                named = url.get_secret_value()
+                return Broker(named, console_of(named), "the broker that [broker] url names")
         except BrokerError as fault:
             faults.append(str(fault))
     raise BrokerError(why="; ".join(faults))

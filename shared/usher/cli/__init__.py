@@ -1,0 +1,20 @@
+"""The `usher` command. What can be mended is one sentence on standard error and exit code 1; bad usage is 2."""
+
+import sys
+from collections.abc import Sequence
+
+from usher.errors import UsherError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: the program's own). Returns the exit code."""
+    from usher.cli.app import app
+
+    try:
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="usher")
+    except UsherError as fault:
+        print(f"usher: {fault}", file=sys.stderr)  # noqa: T201 - a program's last words
+        return 1
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0

@@ -1,0 +1,81 @@
+"""The commands, by name. What each needs is loaded when it runs."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from usher.cli import doctor, look, tell
+from usher.cli import init as init_command
+
+RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"usher {version('usher')}")
+        raise typer.Exit
+
+
+@app.callback()
+def usher(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
+    ] = False,
+) -> None:
+    """Usher: from moves in Jira to one deploy at a time per server.
+
+    \b
+    Examples:
+      usher demo                     see it work, in a minute; leaves nothing behind
+      usher init                     write your own usher.toml
+      usher up                       run it
+      usher explain ABC-111 beta     what would a move do?
+      usher send ABC-111 beta        tell a move by hand
+      usher show beta.abc.wwts.com   why has it not deployed yet?
+    """
+
+
+@app.command(rich_help_panel=RUN)
+def up() -> None:
+    """Run all of Usher here: a broker if none is configured, and the three services. Ctrl-C stops all of it.
+
+    \b
+    Examples:
+      usher up
+      USHER_CONFIG=/etc/usher.toml usher up
+      USHER_TRACKERS__PORT=9001 usher up
+    """
+    from usher.settings import load
+    from usher.up import run
+
+    raise typer.Exit(run(load()))
+
+
+@app.command(rich_help_panel=RUN)
+def demo() -> None:
+    """See a storm of moves become one deploy per server: a throw-away Usher, over in a minute, leaving nothing.
+
+    It needs no settings, changes none, and runs no command of yours.
+    """
+    from usher.demo import run
+
+    raise typer.Exit(run())
+
+
+app.command(name="send", rich_help_panel=ASK)(tell.send)
+app.command(name="servers", rich_help_panel=ASK)(look.servers)
+app.command(name="show", rich_help_panel=ASK)(look.show)
+app.command(name="history", rich_help_panel=ASK)(look.history)
+app.command(name="ignored", rich_help_panel=ASK)(look.ignored)
+app.command(name="init", rich_help_panel=SET_UP)(init_command.init)
+app.command(name="explain", rich_help_panel=SET_UP)(tell.explain)
+app.command(name="doctor", rich_help_panel=SET_UP)(doctor.doctor)

@@ -1,0 +1,37 @@
+"""`usher doctor`: looks at everything, and says what to do."""
+
+import typer
+
+from usher.cli.screen import console, print_json
+from usher.cli.tell import Json
+from usher.words import count
+
+MARKS = {"ok": ("ok", "green"), "fault": ("FAULT", "bold red"), "unknown": ("?", "yellow")}
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look at settings, program, broker, queues, policies and services; say what to do about each fault.
+
+    The exit code is 1 if anything is at fault. Nothing is changed.
+
+    \b
+    Examples:
+      usher doctor
+      usher doctor --json
+    """
+    from usher.doctor import Verdict, examine
+
+    findings = examine()
+    faults = [finding for finding in findings if finding.verdict is Verdict.FAULT]
+    if as_json:
+        print_json({"ok": not faults, "findings": [finding._asdict() for finding in findings]})
+        raise typer.Exit(1 if faults else 0)
+    screen = console()
+    for finding in findings:
+        mark, style = MARKS[finding.verdict]
+        screen.print(f"{mark:>5} ", style=style, end=" ")
+        screen.print(f"{finding.about}: {finding.says}", soft_wrap=True)
+        if finding.do:
+            screen.print(f"         → {finding.do}", soft_wrap=True)
+    screen.print(f"\n{count(len(faults), 'fault')}." if faults else "\nNo fault found.", style="bold")
+    raise typer.Exit(1 if faults else 0)

@@ -1,0 +1,198 @@
+"""`usher servers`, `show`, `history`, `ignored`: what the running services know."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from usher.answers import Deploy, ServerState
+from usher.cli.screen import COLOURS, clock, console, issues, print_json, shell, span, table, zone, zoned
+from usher.cli.tell import Json, is_issue
+from usher.client import Client
+from usher.settings import Settings, load
+from usher.words import count
+
+
+def servers(as_json: Json = False) -> None:
+    """Every server: its state, what waits for it, and what happens next.
+
+    \b
+    Examples:
+      usher servers
+      usher servers --json
+    """
+    with Client(load()) as client:
+        found = client.servers()
+    if as_json:
+        print_json(found)
+        return
+    rows = table("Server", "State", "Issues", f"Next ({zone()})", f"Last ({zone()})")
+    for server in found:
+        keys = server.running.issues if server.running else server.waiting
+        last = f"{server.last.outcome} {clock(server.last.ended_at)}" if server.last else ""
+        rows.add_row(server.server, _coloured(server.state), issues(keys, 6), _next(server), last)
+    console().print(rows)
+
+
+def _next(server: ServerState) -> str:
+    if server.running:
+        since = f"deploying for {span(datetime.now(UTC) - server.running.since)}"
+        return f"{since}; {count(len(server.waiting), 'issue')} waiting" if server.waiting else since
+    return f"deploys {clock(server.window_closes_at)}" if server.window_closes_at else ""
+
+
+def show(
+    what: Annotated[str, typer.Argument(help="A server's name, or an issue.", metavar="SERVER|ISSUE")],
+    as_json: Json = False,
+) -> None:
+    """Why not yet? What waits for a server and when it deploys; or what happened to an issue, per server.
+
+    \b
+    Examples:
+      usher show beta.abc.wwts.com
+      usher show ABC-111
+    """
+    settings = load()
+    with Client(settings) as client:
+        if is_issue(what):
+            _show_issue(client, what, as_json=as_json)
+            return
+        server = client.server(what)
+    if as_json:
+        print_json(server)
+    else:
+        _show_server(server, settings)
+
+
+def _show_server(server: ServerState, settings: Settings) -> None:
+    screen = console()
+    screen.print(server.server, _coloured(server.state), style="bold")
+    if server.running:
+        since = f"{zoned(server.running.since)}, for {span(datetime.now(UTC) - server.running.since)}"
+        screen.print(f"  Deploying {issues(server.running.issues)} since {since} (deploy {server.running.deploy}).")
+    if server.waiting:
+        told = count(server.waiting_messages, "message")
+        screen.print(f"  Waiting: {issues(server.waiting)} ({count(len(server.waiting), 'issue')}, {told}).")
+        screen.print(f"  {why_not_yet(server, settings, datetime.now(UTC))}")
+    if server.command:
+        rehearsed = "  (rehearsed: said, not run)" if server.rehearsed else ""
+        screen.print(f"  Would run now: {shell(server.command)}{rehearsed}", soft_wrap=True)
+    if not server.running and not server.waiting:
+        screen.print(
+            f"  Nothing waits. `usher send {server.project.upper()}-111 {server.status}` tells a move by hand."
+        )
+    if server.last:
+        screen.print(f"  Last deploy: {server.last.outcome} at {zoned(server.last.ended_at)} ({server.last.deploy}).")
+
+
+def why_not_yet(server: ServerState, settings: Settings, now: datetime) -> str:
+    """Why what waits for a server has not been deployed, in a sentence."""
+    opened, closes = server.window_opened_at, server.window_closes_at
+    if opened is None or closes is None:
+        return "The window has not been opened yet: is `deploys` running? `usher doctor` looks."
+    window = settings.window.window()
+    capped = closes - opened >= timedelta(milliseconds=window.cap)
+    rule = (
+        f"the cap, {span(timedelta(milliseconds=window.cap))} after the first message"
+        if capped
+        else f"{span(timedelta(milliseconds=window.quiet))} without another message; one more moves it, the cap is "
+        f"{zoned(opened + timedelta(milliseconds=window.cap))}"
+    )
+    if closes > now:
+        return f"The window closes at {zoned(closes)}, in {span(closes - now)} ({rule})."
+    waits_for = "the running deploy to end" if server.running else "a free place: `usher servers` shows what runs"
+    return f"The window closed at {zoned(closes)} ({rule}); it waits for {waits_for}."
+
+
+def _show_issue(client: Client, issue: str, *, as_json: bool) -> None:
+    found = client.messages(issue=issue)
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if not found:
+        screen.print(f"Nothing of {issue} has been told. `usher ignored` shows moves that were ignored, and why.")
+        return
+    rows = table(f"Told ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Told")
+    for message in found:
+        rows.add_row(
+            clock(message.queued_at),
+            message.server,
+            _coloured(message.state),
+            clock(message.changed_at),
+            message.deploy or "",
+            "once" if message.told == 1 else f"{message.told} times",
+        )
+    screen.print(rows)
+
+
+def history(
+    server: Annotated[str | None, typer.Argument(help="Only that server's.", metavar="SERVER")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only those: passed, failed, timed_out, interrupted.")] = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="So many at the most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The deploys, newest first.
+
+    \b
+    Examples:
+      usher history
+      usher history beta.abc.wwts.com -n 5
+      usher history --outcome failed --json
+    """
+    matching = {key: value for key, value in (("server", server), ("outcome", outcome)) if value}
+    with Client(load()) as client:
+        found = client.deploys(most, **matching)
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if not found:
+        screen.print("No deploy yet. `usher servers` shows what waits.")
+        return
+    rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Messages", "Deploy", "Why")
+    for deploy in found:
+        rows.add_row(
+            clock(deploy.started_at or deploy.taken_at),
+            _took(deploy),
+            deploy.server,
+            _coloured(deploy.outcome or "deploying"),
+            issues(deploy.issues, 6),
+            str(deploy.messages),
+            deploy.id,
+            "" if deploy.outcome == "passed" else deploy.reason or "",
+        )
+    screen.print(rows)
+
+
+def _took(deploy: Deploy) -> str:
+    began, ended = deploy.started_at or deploy.taken_at, deploy.ended_at
+    return span(ended - began) if began and ended else ""
+
+
+def ignored(as_json: Json = False) -> None:
+    """The moves that were ignored lately, why, and the settings line that would accept each.
+
+    \b
+    Examples:
+      usher ignored
+      usher ignored --json
+    """
+    with Client(load()) as client:
+        found = client.ignored()
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if not found:
+        screen.print("No move has been ignored since trackers started.")
+        return
+    rows = table(f"At ({zone()})", "Issue", "Status", "Why", "To accept it, in usher.toml")
+    for move in found:
+        rows.add_row(clock(move.at), move.issue or "", move.status or "", move.reason, move.accept or "")
+    screen.print(rows)
+
+
+def _coloured(state: str) -> Text:
+    return Text(state.replace("_", " "), style=COLOURS.get(state, ""))

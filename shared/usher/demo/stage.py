@@ -1,0 +1,84 @@
+"""A throw-away Usher: a broker, a folder and ports of its own, gone when the block ends."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from usher.broker.choose import running_broker
+from usher.cli import toml
+from usher.client import SERVICES
+from usher.demo.story import SETTINGS
+from usher.settings import Settings, parse
+from usher.settings.load import CONFIG, PREFIX
+from usher.up import programs, running_services
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def throw_away_usher(say: Say) -> Iterator[Settings]:
+    """The settings of an Usher that runs as long as the block. `say` gets a line before each slow step.
+
+    Nothing of one's own settings counts, so that no command of one's own can run. Raises UsherError.
+    """
+    lines: deque[str] = deque(maxlen=20)
+    with _terminated(), _own_environment(), tempfile.TemporaryDirectory(prefix="usher-demo-") as name:
+        folder = Path(name)
+        text = _text(folder)
+        (folder / "usher.toml").write_text(text, "utf-8")
+        settings = parse(text, "the demo's settings")
+        with running_broker(settings, folder / "broker", lasting=False, say=lambda line: say(f"{line} …")) as broker:
+            wanted = programs(settings)
+            environment = {CONFIG: str(folder / "usher.toml"), "USHER_BROKER__URL": broker.url}
+            say("starting trackers, deploys and successes …")
+            with running_services(wanted, environment, lambda who, line: lines.append(f"{who}: {line}")) as services:
+                services.wait_ready()
+                ports = {program.name: program.port for program in wanted}
+                yield settings.model_copy(
+                    update={
+                        service: getattr(settings, service).model_copy(update={"port": ports[service]})
+                        for service in SERVICES
+                    }
+                )
+                say("stopping it all and removing its folder …")
+
+
+def _text(folder: Path) -> str:
+    command = [sys.executable, "-m", "usher.demo.command", "{server}", "{issues}"]
+    return f"""{SETTINGS}
+[deploys]
+command = {toml.array(command)}
+cwd = {toml.string(str(folder))}
+logs = {toml.string(str(folder / "deploys"))}
+port = 0
+[trackers]
+port = 0
+[successes]
+port = 0
+ledger = {toml.string(f"sqlite:///{folder}/usher.db")}
+"""
+
+
+@contextmanager
+def _own_environment() -> Iterator[None]:
+    """Take Usher's variables out of the environment, which the services inherit."""
+    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does: the folder is removed and nothing keeps running."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,148 @@
+"""What can be seen over AMQP: the broker, its version, and every queue of the topology."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from usher.broker import topology
+from usher.broker.link import Link, connect
+from usher.doctor.finding import Finding, fault, ok, unknown
+from usher.errors import BrokerError, Unreadable
+from usher.events import decode_message
+from usher.settings import Settings
+from usher.words import count
+
+PEEK = 10
+_MISSING = "the queue is missing"
+
+
+async def look_at_broker(settings: Settings) -> list[Finding]:
+    """The broker and everything of Usher's on it. Nothing is declared and nothing taken away."""
+    if not settings.broker.url:
+        return [
+            unknown(
+                "broker",
+                "[broker] url is not set: `usher up` runs a broker of its own, and nobody else can look at that",
+                "read the log of `usher up`; to have a broker looked at, name it in [broker] url",
+            )
+        ]
+    try:
+        async with connect(settings.broker, "doctor") as link:
+            version = _version(link)
+            found = [ok("broker", f"RabbitMQ {version} answers at {link.address}"), *_consumer_timeout(version)]
+            return found + await _topology(link, settings)
+    except BrokerError as wrong:
+        return [fault("broker", str(wrong), "start it, or correct [broker] url")]
+
+
+def _version(link: Link) -> str:
+    transport = link.consuming.transport
+    properties = transport.connection.server_properties if transport else {}
+    version = properties.get("version", "of an unknown version")
+    return version.decode() if isinstance(version, bytes) else str(version)
+
+
+def _consumer_timeout(version: str) -> list[Finding]:
+    """Before 3.12 a queue's own consumer timeout is ignored; only the node's counts, and nobody can read that."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers and (int(numbers[1]), int(numbers[2])) >= (3, 12):
+        return []
+    return [
+        unknown(
+            "consumer_timeout",
+            f"RabbitMQ {version} goes by the node's own consumer_timeout, 30 minutes unless set: "
+            "a window and a deploy that together take longer would lose the turn",
+            "if Usher does not run this broker, set consumer_timeout = 604800000 in its rabbitmq.conf, or use 3.12",
+        )
+    ]
+
+
+async def _topology(link: Link, settings: Settings) -> list[Finding]:
+    wanted = topology.queues(settings.catalogue)
+    seen = {queue.name: await _look(link, queue) for queue in wanted}
+    faults = [finding for finding in seen.values() if isinstance(finding, Finding)]
+    if len(faults) == len(wanted) and all(finding.says == _MISSING for finding in faults):
+        return [fault("queues", "none of Usher's queues is there yet", "start Usher: `usher up`")]
+    found = faults or [ok("queues", f"all {len(wanted)} are there, with the right arguments")]
+    for name, left in ((topology.UNROUTED, _unrouted), (topology.PARKED, _parked)):
+        depth = seen[name]
+        if isinstance(depth, int) and depth:
+            found.append(left(depth, await _peek(link, name)))
+    return found
+
+
+@asynccontextmanager
+async def _channel(link: Link) -> AsyncIterator[AbstractChannel]:
+    """A channel of its own for one question: the broker closes it when the answer is no."""
+    channel = await link.consuming.channel(publisher_confirms=False)
+    try:
+        yield channel
+    finally:
+        with suppress(AMQPError, OSError, RuntimeError):
+            await channel.close()
+
+
+async def _look(link: Link, queue: topology.Queue) -> Finding | int:
+    """How many messages are ready in a queue, or what is wrong with it."""
+    try:
+        async with _channel(link) as channel:
+            there = await channel.declare_queue(queue.name, passive=True)
+            depth = there.declaration_result.message_count or 0
+        async with _channel(link) as channel:
+            await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+    except ChannelNotFoundEntity:
+        return _missing(queue.name)
+    except ChannelPreconditionFailed as error:
+        return fault(
+            queue.name,
+            f"the queue has other arguments than Usher's ({error})",
+            "let it run empty, delete it in the management console, then restart deploys",
+        )
+    except AMQPChannelError as error:
+        raise BrokerError(why=f"the broker refuses a look at {queue.name}: {error}; give its user ^usher\\.") from None
+    return depth
+
+
+def _missing(name: str) -> Finding:
+    if not name.startswith(topology.server_queue("")):
+        return fault(name, _MISSING, "restart the services: they declare it again")
+    return fault(
+        name,
+        _MISSING,
+        "restart deploys: it declares it again. Messages meanwhile are in usher.unrouted: send those issues again",
+    )
+
+
+def _unrouted(depth: int, moves: list[str]) -> Finding:
+    return fault(
+        topology.UNROUTED,
+        f"{count(depth, 'message')} found no server queue: {'; '.join(moves)}",
+        "restart deploys, which declares the queues, send those issues again (`usher send`), "
+        "then purge usher.unrouted in the management console",
+    )
+
+
+def _parked(depth: int, moves: list[str]) -> Finding:
+    return fault(
+        topology.PARKED,
+        f"{count(depth, 'message')} of deploys that failed: {'; '.join(moves)}",
+        "`usher history --outcome failed` says why; when that is mended, send those issues again (`usher send`), "
+        "then purge usher.parked in the management console",
+    )
+
+
+async def _peek(link: Link, name: str) -> list[str]:
+    """The first moves in a queue; they go back when the channel closes."""
+    moves: list[str] = []
+    async with _channel(link) as channel:
+        queue = await channel.get_queue(name, ensure=False)
+        while len(moves) < PEEK and (raw := await queue.get(no_ack=False, fail=False)):
+            try:
+                message = decode_message(raw.body)
+                moves.append(f"{message.issue} to {message.server}")
+            except Unreadable:
+                moves.append("something that is no message of Usher's")
+    return list(dict.fromkeys(moves))

@@ -1,0 +1,70 @@
+"""What only the broker's management API tells: policies that could lose messages, and arguments as they are kept."""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from yarl import URL
+
+from usher.broker import topology
+from usher.broker.choose import console_of
+from usher.doctor.finding import Finding, fault, ok, unknown
+from usher.settings import Settings
+
+SECONDS = 5.0
+LOSING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")
+"""Keys of a policy that can drop a queue or its messages."""
+
+
+def look_at_console(settings: Settings) -> list[Finding]:
+    """Policies on Usher's queues. Says so when no management console answers."""
+    url = URL(settings.broker.url[0].get_secret_value())
+    base, vhost = console_of(str(url)), quote(url.path[1:] or "/", safe="")
+    names = [queue.name for queue in topology.queues(settings.catalogue)]
+    try:
+        with httpx.Client(
+            base_url=base, auth=(url.user or "guest", url.password or "guest"), timeout=SECONDS, trust_env=False
+        ) as http:
+            policies = [
+                policy
+                for kind in ("policies", "operator-policies")
+                for policy in http.get(f"/api/{kind}/{vhost}").raise_for_status().json()
+            ]
+    except (httpx.HTTPError, ValueError) as error:
+        return [
+            unknown(
+                "policies",
+                f"could not be checked: the management console at {base} does not tell ({_reason(error)})",
+                "look there for policies that match ^usher\\. and set expires, max-length, message-ttl or "
+                "dead-lettering; the console's user needs the tag policymaker",
+            )
+        ]
+    found = [_losing(policy, keys) for policy in policies if (keys := _keys(policy, names))]
+    return found or [ok("policies", "none can lose a message of Usher's")]
+
+
+def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:
+    """The keys by which that policy could lose messages of these queues."""
+    if policy.get("apply-to") in ("exchanges", "classic_queues"):
+        return []
+    try:
+        matches = any(re.search(policy["pattern"], name) for name in names)
+    except re.error:
+        # a pattern that only the broker understands: better asked about than overlooked
+        matches = True
+    return [key for key in policy["definition"] if key in LOSING] if matches else []
+
+
+def _losing(policy: dict[str, Any], keys: list[str]) -> Finding:
+    return fault(
+        "policies",
+        f"policy {policy['name']} on {policy['pattern']} sets {', '.join(keys)}, which can lose messages of Usher's",
+        "delete it in the management console (Admin, Policies), or let its pattern leave usher.* out",
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answers {error.response.status_code}"
+    return "no answer" if isinstance(error, httpx.HTTPError) else "no JSON"
