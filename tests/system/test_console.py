@@ -1,0 +1,68 @@
+"""People at the management console: looking loses nothing, and a deleted queue's messages are kept."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+from aio_pika import Message, connect
+
+from usher.broker import topology
+from usher.broker.choose import Broker
+
+if TYPE_CHECKING:
+    from conftest import Programs
+
+BETA = topology.server_queue("beta.abc.wwts.com")
+LOOKS = 50
+
+
+def look(broker: Broker, vhost_url: str, queue: str) -> list[dict[str, object]]:
+    """What "Get messages" with "Nack message requeue true" shows; a queue with one active consumer refuses it."""
+    vhost = vhost_url.rpartition("/")[2]
+    answer = httpx.post(
+        f"{broker.console}/api/queues/{vhost}/{queue}/get",
+        json={"count": 5, "ackmode": "ack_requeue_true", "encoding": "auto"},
+        auth=broker.credentials,
+        timeout=30,
+    )
+    return list(answer.json()) if answer.status_code == 200 else []
+
+
+async def test_fifty_looks_at_each_queue_lose_nothing(
+    make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
+) -> None:
+    usher = make_programs()
+    usher.start("trackers")
+    usher.tell("ABC-1", "beta")
+    async with await connect(vhost_url) as connection, connection.channel() as channel:
+        for exchange in (topology.UNROUTED, topology.PARKED, topology.RESULTS):
+            await (await channel.get_exchange(exchange)).publish(Message(b"kept", message_id=exchange), "")
+        for queue in (topology.UNROUTED, topology.PARKED, topology.RESULTS, BETA):
+            for _ in range(LOOKS):
+                look(broker, vhost_url, queue)
+        for queue in (topology.UNROUTED, topology.PARKED, topology.RESULTS):
+            kept = await (await channel.get_queue(queue)).get(timeout=10)
+            assert kept is not None
+            assert kept.message_id == queue
+            await kept.nack()
+    usher.start("deploys")
+    usher.wait(lambda: any(run.ended for run in usher.runs()), "what waited is deployed")
+
+
+def test_a_server_queue_that_was_deleted_keeps_its_messages_as_unrouted(
+    make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
+) -> None:
+    usher = make_programs()
+    usher.start("trackers", "deploys")
+    vhost = vhost_url.rpartition("/")[2]
+    httpx.delete(f"{broker.console}/api/queues/{vhost}/{BETA}", auth=broker.credentials, timeout=30).raise_for_status()
+    usher.tell("ABC-1", "beta")
+    (shown,) = look(broker, vhost_url, topology.UNROUTED)
+    assert '"ABC-1"' in str(shown["payload"])
+    usher.tell("ABC-2", "test")
+    usher.wait(lambda: any(run.ended for run in usher.runs()), "other servers go on")
+    usher.kill("deploys", 15)
+    usher.start("deploys")
+    usher.tell("ABC-3", "beta")
+    usher.wait(lambda: len([run for run in usher.runs() if run.ended]) == 2, "the queue is back")
+    assert usher.runs()[-1].issues == ("ABC-1", "ABC-3")
