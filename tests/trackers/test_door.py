@@ -6,17 +6,19 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 import pytest
+from aio_pika.abc import AbstractChannel
 
 from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.broker.link import connect
 from usher.messages import BackMessage
+from usher.servers import Server
 from usher.settings import Settings
 
 MakeSettings = Callable[..., Settings]
@@ -289,6 +291,22 @@ class TestBroker:
             answer = await http.post("/webhooks/jira", json=cloud_move)
             assert answer.status_code == 503
             await until(http, 200, seconds=30)
+            assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
+
+    async def test_a_line_cut_while_the_door_is_being_set_up_is_opened_again(
+        self, settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch, cloud_move: dict[str, Any]
+    ) -> None:
+        declare, cut = topology.declare, asyncio.Event()
+
+        async def declare_on_a_cut_line(channel: AbstractChannel, servers: Iterable[Server]) -> None:
+            if not cut.is_set():
+                cut.set()
+                await (await channel.get_underlay_channel()).connection.close()
+            await declare(channel, servers)
+
+        monkeypatch.setattr(topology, "declare", declare_on_a_cut_line)
+        async with running(settings) as http:
+            assert cut.is_set()
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
 
 

@@ -14,6 +14,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import (
     AMQPConnectionError,
     AuthenticationError,
+    ChannelInvalidStateError,
     ConnectionNotAllowed,
     ProbableAuthenticationError,
 )
@@ -118,7 +119,8 @@ async def keep(
                 pause = 0.5
                 await session(link)
                 connected = True
-        except LinkLost:
+        except (LinkLost, AMQPConnectionError, ChannelInvalidStateError):
+            # the latter two are the client's own, when the link goes while a session is still being set up
             connected = True
         except BrokerError as fault:
             if not connected:
