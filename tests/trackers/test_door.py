@@ -260,7 +260,14 @@ class TestMessages:
 
 class TestBroker:
     async def test_without_it_the_sender_is_asked_to_come_again(
-        self, settings: Settings, running: Running, until, broker: Broker, vhost_url: str, cloud_move: dict[str, Any]
+        self,
+        settings: Settings,
+        running: Running,
+        until,
+        broker: Broker,
+        vhost_url: str,
+        cloud_move: dict[str, Any],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         vhost = vhost_url.rpartition("/")[2]
         async with (
@@ -278,6 +285,10 @@ class TestBroker:
                 assert int(answer.headers["Retry-After"]) > 0
                 assert "broker" in answer.json()["detail"]
             assert (await http.get("/health")).json() == {"status": "ok"}
+            # the broker answers, and refuses: so it has been tried again at least once
+            async with asyncio.timeout(15):
+                while "the broker refuses" not in caplog.text:
+                    await asyncio.sleep(0.05)
             (await console.put(f"/api/vhosts/{vhost}")).raise_for_status()
             await until(http, 200, seconds=30)
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202

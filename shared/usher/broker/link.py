@@ -16,6 +16,7 @@ from aiormq.exceptions import (
     AuthenticationError,
     ChannelInvalidStateError,
     ConnectionNotAllowed,
+    InvalidFrameError,
     ProbableAuthenticationError,
 )
 from pydantic import SecretStr
@@ -154,6 +155,11 @@ async def _connection(url: SecretStr, heartbeat: int, name: str) -> AsyncIterato
         raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
     except ConnectionNotAllowed as error:
         raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
+    except InvalidFrameError:
+        # the broker closes instead of opening the vhost, and the client does not read why
+        raise BrokerError(
+            why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
+        ) from None
     except (AMQPConnectionError, OSError, TimeoutError) as error:
         what = str(error) or type(error).__name__
         raise BrokerError(
