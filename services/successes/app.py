@@ -101,7 +101,7 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
         with ledger.reading() as connection:
             found = find_deploy(connection, deploy, rehearses=rehearses)
         if found is None:
-            raise HTTPException(404, f"no deploy {ascii(deploy)[1:41]} is known; /api/deploys lists them")
+            raise HTTPException(404, f"no deploy {ascii(deploy)[:40]} is known; /api/deploys lists them")
         return found
 
     @app.get("/api/deploys", tags=["deploys"], responses=UNREAD)

@@ -94,12 +94,12 @@ class Ledger:
 def _engine(url: str) -> tuple[str, Engine]:
     try:
         parsed = make_url(url)
-        engine = create_engine(parsed, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
-    except (ArgumentError, ImportError) as error:
+    except ArgumentError as error:
         raise ServiceError(why=f"[successes] ledger: {error}; write it like sqlite:///usher.db") from None
-    if not parsed.database or parsed.database == ":memory:" or engine.driver != "pysqlite":
-        engine.dispose()
-        raise ServiceError(why="[successes] ledger must be a file; write it like sqlite:///usher.db")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.database in (None, ":memory:") or parsed.query:
+        raise ServiceError(why="[successes] ledger must be a file of SQLite's; write it like sqlite:///usher.db")
+    # a reader that finds no connection in the pool opens one, it never waits
+    engine = create_engine(parsed, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     return parsed.database, engine
 

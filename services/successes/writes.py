@@ -4,7 +4,6 @@ Every write is idempotent: the reply queue and the journal may tell the same thi
 of the whole journal changes nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
@@ -57,7 +56,9 @@ class News:
 def write(connection: Connection, news: News) -> None:
     """Write it. Messages come first, so that there are rows to change; then what opens them, then what closes them."""
     _tell(connection, [_message(message, told) for message, told in news.told.values()])
-    _tell(connection, [_message(message, 1) for ended in news.ended for message in ended.standing])
+    covered = (message for ended in news.ended for message in ended.standing if message.id not in news.told)
+    _tell(connection, [_message(message, 1) for message in covered])
+    _cover(connection, news)
     _take(connection, news.taken)
     for state in _OPEN:
         rows = [_moved(m, moved.deploy, moved.at) for m, moved in news.moved.items() if moved.state is state]
@@ -124,9 +125,14 @@ def _move(connection: Connection, state: State, rows: list[Row]) -> None:
         )
 
 
-def _cover(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
-    if found := [{"deploy": deploy, "message": message} for deploy, message in rows]:
-        connection.execute(insert(covers).on_conflict_do_nothing(), found)
+def _cover(connection: Connection, news: News) -> None:
+    """Which messages deploys cover: a taking and its result mostly say the same."""
+    taken = ((event.deploy, message) for event, batch in news.taken for message in batch)
+    standing = ((event.deploy, message.id) for event in news.ended for message in event.standing)
+    superseded = ((event.deploy, message) for event in news.ended for message in event.superseded)
+    rows = [{"deploy": deploy, "message": m} for deploy, m in dict.fromkeys((*taken, *standing, *superseded))]
+    if rows:
+        connection.execute(insert(covers).on_conflict_do_nothing(), rows)
 
 
 def _take(connection: Connection, taken: list[tuple[DeployTaken, tuple[str, ...]]]) -> None:
@@ -146,7 +152,6 @@ def _take(connection: Connection, taken: list[tuple[DeployTaken, tuple[str, ...]
         for event, _ in taken
     ]
     connection.execute(new.on_conflict_do_update(["id"], set_=known), rows)
-    _cover(connection, ((event.deploy, message) for event, batch in taken for message in batch))
 
 
 def _interrupt(connection: Connection, interrupted: list[DeployInterrupted]) -> None:
@@ -168,13 +173,13 @@ def _end(connection: Connection, ended: list[DeployEnded]) -> None:
     result = {name: new.excluded[name] for name in rows[0] if name not in ("id", "server", "began_at")}
     unknown = or_(deploys.c.outcome.is_(None), deploys.c.started_at.is_(None))
     connection.execute(new.on_conflict_do_update(["id"], set_=result, where=unknown), rows)
+    closed: dict[State, list[Row]] = {State.DEPLOYED: [], State.FAILED: [], State.SUPERSEDED: []}
     for event in ended:
-        closed = State.DEPLOYED if event.outcome is Outcome.PASSED else State.FAILED
-        standing = [message.id for message in event.standing]
-        _cover(connection, ((event.deploy, message) for message in (*standing, *event.superseded)))
-        _move(connection, closed, [_moved(message, event.deploy, event.ended_at) for message in standing])
-        superseded = [_moved(message, event.deploy, event.ended_at) for message in event.superseded]
-        _move(connection, State.SUPERSEDED, superseded)
+        state = State.DEPLOYED if event.outcome is Outcome.PASSED else State.FAILED
+        closed[state] += [_moved(message.id, event.deploy, event.ended_at) for message in event.standing]
+        closed[State.SUPERSEDED] += [_moved(message, event.deploy, event.ended_at) for message in event.superseded]
+    for state, moved in closed.items():
+        _move(connection, state, moved)
 
 
 def _deploy(event: DeployEnded) -> Row:

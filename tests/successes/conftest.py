@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aio_pika import Message
 from sqlalchemy import select
 
 from successes.ledger import Ledger
@@ -98,7 +99,7 @@ class World:
         self.seen: list[Event] = []
         self.journal: Journal
         self.service: Service
-        self._link = link
+        self.link = link
         self._parked = parked
 
     def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
@@ -126,9 +127,9 @@ class World:
         Results are handled in order: a marker that cannot be read is parked after all of them.
         """
         marker = secrets.token_hex(8)
-        channel = await self._link.publishing.channel()
+        channel = await self.link.publishing.channel()
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
-        await exchange.publish(_amqp(marker.encode()), "")
+        await exchange.publish(Message(marker.encode()), "")
         await channel.close()
         parked: list[Delivery] = []
         async with asyncio.timeout(20):
@@ -142,7 +143,7 @@ class World:
         marker = self.make.ended(self.make.message("ABC-999"))
         await self.publisher.result(marker, marker.deploy)
         found: list[bytes] = []
-        async with consume(self._link, topology.RESULTS, "test:left", prefetch=100) as consumer, asyncio.timeout(20):
+        async with consume(self.link, topology.RESULTS, "test:left", prefetch=100) as consumer, asyncio.timeout(20):
             while marker.deploy.encode() not in (delivery := await consumer.get()).body:
                 found.append(delivery.body)
         return found
@@ -167,16 +168,10 @@ class World:
             await keeping
 
 
-def _amqp(body: bytes):
-    from aio_pika import Message
-
-    return Message(body)
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a file of this test's own; without a broker."""
-    return load({"USHER_SUCCESSES__LEDGER": f"sqlite:///{tmp_path}/ledger/usher.db", "USHER_PROJECTS__ABC": "{}"})
+    return load({"USHER_SUCCESSES__LEDGER": f"sqlite:///{tmp_path}/ledger/usher.db"})
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import logging
 import pytest
 
 from successes.ledger import LedgerFault
+from usher.broker.publisher import Publisher
+from usher.errors import NotConfirmed
 from usher.events import DeployEnded, DeployInterrupted, MessagesParked, Outcome, decode_message
 
 
@@ -159,9 +161,6 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
 
 @pytest.mark.parametrize("step", ["park", "event"])
 async def test_a_crash_while_parking_is_made_good_when_the_result_comes_again(world, monkeypatch, step):
-    from usher.broker.publisher import Publisher
-    from usher.errors import NotConfirmed
-
     does, failed = getattr(Publisher, step), asyncio.Event()
 
     async def fails_once(publisher, what, *more):

@@ -1,0 +1,128 @@
+"""From the journal into the ledger: a replay gives the same rows, and never takes one back in between."""
+
+import pytest
+
+from successes.follower import Follower
+from successes.ledger import Ledger
+from usher.board import Board
+from usher.events import DeployInterrupted, MessagesParked, Outcome
+
+
+class Reading:
+    """One reading of a journal, as the service does it: a board, and a follower that observes it."""
+
+    def __init__(self, ledger):
+        self._board = Board()
+        self.follower = Follower(ledger)
+
+    async def read(self, *events):
+        for event in events:
+            changes = self._board.apply(event, now=event.queued_at if event.kind == "message" else 0, read_at=0)
+            self.follower.observe(event, changes)
+        await self.follower.flush()
+
+
+@pytest.fixture
+def history(make):
+    """A deploy that was interrupted and one that passed; one that failed; one that runs; one message that waits."""
+    older, newer, other, waits = (make.message(key) for key in ("ABC-1", "ABC-1", "ABC-2", "ABC-3"))
+    failing, running = make.message("ABC-1", "test"), make.message("ABC-1", "stage")
+    first, second, third, fourth = (make.taken(*m) for m in ([older], [older, newer, other], [failing], [running]))
+    return [
+        older,
+        newer,
+        first,
+        other,
+        make.taken(other),  # is not granted: the first still runs
+        DeployInterrupted(deploy=first.deploy, server=first.server, by="x", reason="stopped", at=make.clock),
+        second,
+        waits,
+        make.ended(older, newer, other, taken=second),
+        failing,
+        third,
+        make.ended(failing, taken=third, outcome=Outcome.FAILED),
+        MessagesParked(deploy=third.deploy, server=third.server, messages=(failing.id,), reason="exit code 2"),
+        running,
+        fourth,
+        waits,
+    ]
+
+
+def by_issue(rows):
+    return sorted((row["issue"], row["status"], row["state"], row["told"]) for row in rows["messages"])
+
+
+async def test_every_event_comes_into_the_ledger(ledger, history, read_rows):
+    reading = Reading(ledger)
+    await reading.follower.caught_up()
+    await reading.read(*history)
+
+    rows = read_rows(ledger)
+    assert by_issue(rows) == [
+        ("ABC-1", "beta", "deployed", 1),
+        ("ABC-1", "beta", "superseded", 1),
+        ("ABC-1", "stage", "deploying", 1),
+        ("ABC-1", "test", "parked", 1),
+        ("ABC-2", "beta", "deployed", 1),
+        ("ABC-3", "beta", "waiting", 2),
+    ]
+    outcomes = {row["id"]: row["outcome"] for row in rows["deploys"]}
+    taken = [event.deploy for event in history if event.kind == "deploy.taken"]
+    assert [outcomes.get(deploy, "none") for deploy in taken] == ["interrupted", "none", "passed", "failed", None]
+
+
+async def test_each_replay_gives_equal_rows_and_tells_nothing_twice(ledger, history, read_rows):
+    live = Reading(ledger)
+    await live.follower.caught_up()
+    for event in history:
+        await live.read(event)
+    rows = read_rows(ledger)
+
+    for _ in range(2):
+        replay = Reading(ledger)
+        for event in history:
+            await replay.read(event)
+            assert read_rows(ledger) == rows, f"in the middle of the replay, at {event.kind}"
+        await replay.follower.caught_up()
+        assert read_rows(ledger) == rows
+
+
+async def test_a_replay_into_an_empty_ledger_gives_the_rows_of_living_through_it(settings, ledger, history, read_rows):
+    replay = Reading(ledger)
+    await replay.read(*history)
+    await replay.follower.caught_up()
+
+    other = Ledger.open(f"{settings.successes.ledger}.other")
+    live = Reading(other)
+    await live.follower.caught_up()
+    for event in history:
+        await live.read(event)
+    assert read_rows(other) == read_rows(ledger)
+    other.close()
+
+
+async def test_what_came_while_nobody_looked_is_made_good(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    taken = make.taken(message)
+    before = Reading(ledger)
+    await before.follower.caught_up()
+    await before.read(message, taken)
+    assert [row["state"] for row in read_rows(ledger)["messages"]] == ["deploying"]
+
+    after = Reading(ledger)
+    cut = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="stopped", at=make.clock)
+    await after.read(message, taken, cut)
+    await after.follower.caught_up()
+    assert [(row["state"], row["deploy"]) for row in read_rows(ledger)["messages"]] == [("waiting", None)]
+
+
+async def test_what_was_parked_is_parked_also_when_the_journal_has_it_before_the_result(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    taken = make.taken(message)
+    ended = make.ended(message, taken=taken, outcome=Outcome.FAILED)
+    parked = MessagesParked(deploy=taken.deploy, server=taken.server, messages=(message.id,), reason="exit code 2")
+    reading = Reading(ledger)
+    for event in (message, taken, parked, ended):
+        await reading.read(event)
+    await reading.follower.caught_up()
+    assert [row["state"] for row in read_rows(ledger)["messages"]] == ["parked"]

@@ -1,0 +1,80 @@
+"""successes as it runs: on its port, from the journal's first entry, until it is told to stop."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from successes.service import serve
+from usher.broker import topology
+from usher.errors import BrokerError, ServiceError
+
+
+@pytest.fixture
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what only asking can tell."""
+    async with asyncio.timeout(20):
+        while not await true():
+            await asyncio.sleep(0.02)
+
+
+async def test_it_shows_what_waits_and_what_was_deployed_and_stops_when_told(world, make_settings, free_port):
+    told = await world.told("ABC-113", "ABC-111")
+    taken = await world.taken(*told)
+    await world.result(world.make.ended(*told, taken=taken))
+    await world.told("ABC-112")
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(make_settings(SUCCESSES__PORT=free_port), stop))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as client:
+
+        async def ready() -> bool:
+            try:
+                return (await client.get("/ready")).is_success
+            except httpx.ConnectError:
+                return False
+
+        await until(ready)
+        await world.handled()
+        server = (await client.get("/api/servers/beta.abc.wwts.com")).json()
+        messages = (await client.get("/api/messages?state=deployed")).json()
+        log = await client.get(f"/api/deploys/{taken.deploy}/log")
+        stop.set()
+        async with asyncio.timeout(10):
+            await serving
+
+    assert (server["state"], server["waiting"]) == ("waiting", ["ABC-112"])
+    assert (server["last"]["deploy"], server["last"]["outcome"]) == (taken.deploy, "passed")
+    assert sorted(item["issue"] for item in messages["items"]) == ["ABC-111", "ABC-113"]
+    assert log.text == "what it printed\n"
+
+
+async def test_it_goes_on_after_the_reply_queue_was_taken_away(world):
+    async with world.running():
+        await world.handled()
+        before = world.service.board
+        async with world.link.publishing.channel() as channel:
+            await channel.queue_delete(topology.RESULTS)
+
+        async def read_anew() -> bool:
+            return world.service.board is not before and await world.service.ready()
+
+        await until(read_anew)
+        [message] = await world.told("ABC-111")
+        await world.result(world.make.ended(message))
+        await world.handled()
+    assert world.states() == {message.id: "deployed"}
+
+
+async def test_a_ledger_that_cannot_be_opened_or_a_broker_that_is_not_there_is_said_at_once(make_settings, tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ServiceError, match="cannot be opened"):
+        await serve(make_settings(SUCCESSES__LEDGER=f"sqlite:///{tmp_path}/folder"), asyncio.Event())
+    with pytest.raises(BrokerError, match="no broker answers"):
+        await serve(make_settings(BROKER__URL="amqp://guest:guest@127.0.0.1:1/"), asyncio.Event())
