@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 Kind = Literal["auto", "node", "container"]
 LEFT_BEHIND_SECONDS = 8.0
+GONE_SECONDS = 2.0
+ADDRESSES = "addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,21 @@ def running_broker(
         running, what = _start(folder, password, lock, kind=kind, lasting=lasting, say=say)
         with running as ports:
             url = URL.build(scheme="amqp", user=USER, password=password, host="127.0.0.1", port=ports.amqp, path="/")
-            yield Broker(str(url), f"http://127.0.0.1:{ports.console}", what, folder / "password")
+            broker = Broker(str(url), f"http://127.0.0.1:{ports.console}", what, folder / "password")
+            write_private(folder / ADDRESSES, f"{broker.url}\n{broker.console}\n")
+            try:
+                yield broker
+            finally:
+                (folder / ADDRESSES).unlink()
+
+
+def running_in(folder: Path) -> Broker | None:
+    """The broker that another Usher runs with its data in that folder, if one does."""
+    try:
+        url, console = (folder / ADDRESSES).read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    return Broker(url, console, "the RabbitMQ that `usher up` runs", folder / "password")
 
 
 def console_of(address: str) -> str:
@@ -120,15 +136,27 @@ def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
 
     Yields the descriptor of a locked file, for the broker to inherit: the lock lasts as long as any of it lives.
     """
-    ours, brokers = (os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600) for name in ("usher.lock", "broker.lock"))
-    try:
+    with _opened(folder / "usher.lock") as ours:
         if not _lock(ours):
             raise BrokerError(why=f"another Usher runs its broker in {folder}; stop it, or start this one elsewhere")
-        _wait_for_former(brokers, say)
-        yield brokers
+        path = folder / "broker.lock"
+        try:
+            with _opened(path) as lock:
+                _wait_for_former(lock, say)
+                yield lock
+        finally:
+            # a large process takes a moment to die
+            with _opened(path) as lock:
+                _until_locked(lock, GONE_SECONDS)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield file
     finally:
-        os.close(brokers)
-        os.close(ours)
+        os.close(file)
 
 
 def _wait_for_former(lock: int, say: Callable[[str], None]) -> None:
@@ -136,13 +164,20 @@ def _wait_for_former(lock: int, say: Callable[[str], None]) -> None:
     if _lock(lock):
         return
     say("waiting for the broker of a former Usher to stop")
-    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+    if not _until_locked(lock, LEFT_BEHIND_SECONDS):
+        # whoever holds the lock is in the group that it names, so the number is still theirs
+        os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
+        if not _until_locked(lock, GONE_SECONDS):
+            raise BrokerError(why="the broker of a former Usher cannot be stopped; end it, or start this one elsewhere")
+
+
+def _until_locked(lock: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while not _lock(lock):
-        time.sleep(0.05)
         if time.monotonic() > deadline:
-            # whoever holds the lock is in the group that it names, so the number is still theirs
-            os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
-            deadline = time.monotonic() + 1
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _lock(file: int) -> bool:

@@ -35,7 +35,7 @@ def usher(
 
     \b
     Examples:
-      usher demo                     see it work, in a minute; leaves nothing behind
+      usher demo                     see it work; leaves nothing behind
       usher init                     write your own usher.toml
       usher up                       run it
       usher explain ABC-111 beta     what would a move do?

@@ -37,6 +37,14 @@ class Draft:
                 parts.append(replaced[kind])
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
+    def gist(self) -> str:
+        """The file's lines that set something."""
+        lines = [line for line in self.text().splitlines() if line and not line.startswith("#")]
+        pairs = zip(lines, [*lines[1:], "["], strict=True)
+        return "\n".join(
+            line for line, after in pairs if line.startswith("[projects.") or not (line[0] == after[0] == "[")
+        )
+
     def settings(self) -> Settings:
         """What Usher reads in that file. Raises SettingsError, in the words of the settings' own checks."""
         return parse(self.text(), "usher.toml")

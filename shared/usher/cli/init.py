@@ -1,6 +1,7 @@
 """`usher init`: asks for what differs from place to place, and writes `usher.toml`."""
 
 import os
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -40,16 +41,20 @@ def init(
     \b
     Examples:
       usher init
-      usher init --yes --project shop --project blog --status "beta=Ready for Beta, 10003"
+      usher init --yes --project shop --project blog --status "beta=To Beta, 10003"
       usher init --command "python -m wwts.devops.deploy {server} {issues}"
     """
+    path = Path(os.environ.get(CONFIG) or FILE)
+    if yes and path.exists():
+        raise SettingsError(why=f"{path} exists already, and --yes overwrites nothing; move it away first")
     draft = _draft(project, status, server, command, asking=not yes)
     settings = draft.settings()
-    path = Path(os.environ.get(CONFIG) or FILE)
     screen = console()
-    screen.print(f"\n{path} will say:\n", style="bold")
-    screen.print("\n".join(line for line in draft.text().splitlines() if line and not line.startswith("#")), "\n")
-    _may_write(path, yes=yes)
+    screen.print(f"\n{path} will say, beside comments with every default:\n", style="bold")
+    screen.print(textwrap.indent(draft.gist(), "  "), soft_wrap=True)
+    screen.print()
+    if not yes:
+        _may_write(path)
     try:
         path.write_text(draft.text(), "utf-8")
     except OSError as error:
@@ -123,10 +128,8 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
             console(stderr=True).print(f"  {fault}", style="red")
 
 
-def _may_write(path: Path, *, yes: bool) -> None:
+def _may_write(path: Path) -> None:
     if path.exists():
-        if yes:
-            raise SettingsError(why=f"{path} exists already, and --yes overwrites nothing; move it away first")
         typer.confirm(f"{path} exists already. Overwrite it?", abort=True)
-    elif not yes:
+    else:
         typer.confirm(f"Write {path}?", default=True, abort=True)

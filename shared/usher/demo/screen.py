@@ -17,6 +17,7 @@ from usher.demo.story import MOVES
 from usher.words import count
 
 STORM = "After a meeting, one issue is moved once to Test and four times to Beta; others around it."
+RULE = "A server's window closes 5 s after its last move, at the latest 15 s after its first; then it deploys, once."
 
 
 class Face(Protocol):
@@ -29,7 +30,8 @@ class Face(Protocol):
 @contextmanager
 def face(console: Console) -> Iterator[Face]:
     """The face that suits this console."""
-    console.print(f"\n{STORM}\n", style="bold")
+    console.print(f"\n{STORM}", style="bold")
+    console.print(f"{RULE}\n")
     if not console.is_terminal:
         yield Lines(console)
         return

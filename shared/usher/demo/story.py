@@ -18,7 +18,7 @@ name = "{status}.{project}.demo"
 quiet = "5s"
 cap = "15s"
 """
-"""A minute is a second here; a real window is 2 minutes after the last message, and 8 after the first."""
+"""Windows of seconds; the usual one closes 2 minutes after the last message, 8 after the first at the latest."""
 
 _STATUS_IDS = {"Test": "10002", "Beta": "10003"}
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 from collections.abc import Mapping
 
+from usher.broker.choose import Broker, console_of, running_in
 from usher.doctor.broker import look_at_broker
 from usher.doctor.console import look_at_console
 from usher.doctor.finding import Finding, Verdict, fault
 from usher.doctor.here import look_at_program, look_at_services, look_at_settings
 from usher.errors import SettingsError
 from usher.settings import load
+from usher.up import FOLDER
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -25,8 +27,9 @@ def examine(environ: Mapping[str, str] | None = None) -> list[Finding]:
     except SettingsError as wrong:
         return [fault("settings", str(wrong), "correct that first; `usher init` writes a file that loads")]
     findings = [look_at_settings(settings, environ), look_at_program(settings)]
-    from_broker = asyncio.run(look_at_broker(settings))
-    findings += from_broker
-    if not any(finding.about == "broker" and finding.verdict is not Verdict.OK for finding in from_broker):
-        findings += look_at_console(settings)
+    urls = [url.get_secret_value() for url in settings.broker.url]
+    broker = Broker(urls[0], console_of(urls[0]), "the one in [broker] url") if urls else running_in(FOLDER)
+    findings += asyncio.run(look_at_broker(broker, settings))
+    if broker and findings[-1].about != "broker":
+        findings += look_at_console(broker, settings)
     return findings + look_at_services(settings)

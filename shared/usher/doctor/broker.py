@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager, suppress
 
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+from pydantic import SecretStr
 
 from usher.broker import topology
+from usher.broker.choose import Broker
 from usher.broker.link import Link, connect
 from usher.doctor.finding import Finding, fault, ok, unknown
 from usher.errors import BrokerError, Unreadable
@@ -19,20 +21,23 @@ PEEK = 10
 _MISSING = "the queue is missing"
 
 
-async def look_at_broker(settings: Settings) -> list[Finding]:
+async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Finding]:
     """The broker and everything of Usher's on it. Nothing is declared and nothing taken away."""
-    if not settings.broker.url:
+    if broker is None:
         return [
             unknown(
                 "broker",
-                "[broker] url is not set: `usher up` runs a broker of its own, and nobody else can look at that",
-                "read the log of `usher up`; to have a broker looked at, name it in [broker] url",
+                "[broker] url is not set, and no `usher up` runs a broker of its own in this folder",
+                "start `usher up` here, or name a broker in [broker] url",
             )
         ]
+    urls = settings.broker.url or (SecretStr(broker.url),)
     try:
-        async with connect(settings.broker, "doctor") as link:
+        async with connect(settings.broker.model_copy(update={"url": urls}), "doctor") as link:
             version = _version(link)
-            found = [ok("broker", f"RabbitMQ {version} answers at {link.address}"), *_consumer_timeout(version)]
+            found = [ok("broker", f"RabbitMQ {version} answers at {link.address}, {broker.what}")]
+            # the configuration of a broker that Usher runs is known
+            found += [] if broker.password_file else _consumer_timeout(version)
             return found + await _topology(link, settings)
     except BrokerError as wrong:
         return [fault("broker", str(wrong), "start it, or correct [broker] url")]
@@ -55,7 +60,7 @@ def _consumer_timeout(version: str) -> list[Finding]:
             "consumer_timeout",
             f"RabbitMQ {version} goes by the node's own consumer_timeout, 30 minutes unless set: "
             "a window and a deploy that together take longer would lose the turn",
-            "if Usher does not run this broker, set consumer_timeout = 604800000 in its rabbitmq.conf, or use 3.12",
+            "set consumer_timeout = 604800000 in its rabbitmq.conf, or use RabbitMQ 3.12 or later",
         )
     ]
 

@@ -8,7 +8,7 @@ import httpx
 from yarl import URL
 
 from usher.broker import topology
-from usher.broker.choose import console_of
+from usher.broker.choose import Broker
 from usher.doctor.finding import Finding, fault, ok, unknown
 from usher.settings import Settings
 
@@ -17,15 +17,12 @@ LOSING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-lett
 """Keys of a policy that can drop a queue or its messages."""
 
 
-def look_at_console(settings: Settings) -> list[Finding]:
+def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
     """Policies on Usher's queues. Says so when no management console answers."""
-    url = URL(settings.broker.url[0].get_secret_value())
-    base, vhost = console_of(str(url)), quote(url.path[1:] or "/", safe="")
+    vhost = quote(URL(broker.url).path[1:] or "/", safe="")
     names = [queue.name for queue in topology.queues(settings.catalogue)]
     try:
-        with httpx.Client(
-            base_url=base, auth=(url.user or "guest", url.password or "guest"), timeout=SECONDS, trust_env=False
-        ) as http:
+        with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=SECONDS, trust_env=False) as http:
             policies = [
                 policy
                 for kind in ("policies", "operator-policies")
@@ -35,7 +32,7 @@ def look_at_console(settings: Settings) -> list[Finding]:
         return [
             unknown(
                 "policies",
-                f"could not be checked: the management console at {base} does not tell ({_reason(error)})",
+                f"could not be checked: the management console at {broker.console} does not tell ({_reason(error)})",
                 "look there for policies that match ^usher\\. and set expires, max-length, message-ttl or "
                 "dead-lettering; the console's user needs the tag policymaker",
             )

@@ -1,6 +1,6 @@
 """`usher up`: the broker and the three services as child processes, one log, one screen."""
 
 from usher.up.services import Program, Services, programs, running_services
-from usher.up.whole import run
+from usher.up.whole import FOLDER, run
 
-__all__ = ["Program", "Services", "programs", "run", "running_services"]
+__all__ = ["FOLDER", "Program", "Services", "programs", "run", "running_services"]
