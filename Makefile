@@ -24,7 +24,8 @@ test: ## run all tests but the slow ones, on one broker
 test-all: ## run all tests, on an installed RabbitMQ and on one in a container; compose too
 	@sh make/environment develop
 	@sh make/broker node container
-	.venv/bin/pytest --broker=node
+# test_compose brings a broker of its own: once is enough.
+	.venv/bin/pytest --broker=node --ignore=tests/system/test_compose.py
 	.venv/bin/pytest --broker=container
 
 lint: ## check style, format, types and imports

@@ -131,14 +131,17 @@ def test_an_interrupted_build_leaves_the_former_environment(
     run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
     (clone / ".venv/former").touch()
     (clone / "requirements/up.txt").write_text("another==1\n")
-    os.mkfifo(clone / "nothing-comes")
-    environment = os.environ | {"PYTHON": fake_python, "PIP": "echo installing; cat nothing-comes"}
+    os.mkfifo(clone / "packages")
+    environment = os.environ | {"PYTHON": fake_python, "PIP": "echo installing; cat packages"}
     command = ["sh", "make/environment", "up"]
     with subprocess.Popen(
         command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as building:
-        assert building.stdout and "installing\n" in building.stdout
-        os.killpg(building.pid, number)
+        assert building.stdout
+        assert "installing\n" in building.stdout  # line by line, as they come
+        with (clone / "packages").open("w"):  # opens when it is being read
+            os.killpg(building.pid, number)
+            building.wait(10)
     assert building.returncode != 0
     assert (clone / ".venv/former").exists()
 

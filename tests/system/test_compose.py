@@ -1,0 +1,138 @@
+"""`docker compose up`: the images as they are shipped, a broker beside them, a storm through the published ports."""
+
+import os
+import random
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = """
+[broker]
+heartbeat = "1s"
+[projects.abc]
+[projects.def]
+[deploys]
+command = ["python", "-c", "import sys, time; time.sleep(3); print('deployed', *sys.argv[1:])", "{server}", "{issues}"]
+silence = "1s"
+grace = "500ms"
+[window]
+quiet = "2s"
+cap = "20s"
+floor = "0s"
+"""
+
+STORM = [
+    ("ABC-111", "test"), ("ABC-111", "beta"), ("ABC-112", "beta"), ("DEF-7", "stage"), ("ABC-111", "beta"),
+    ("ABC-113", "beta"), ("DEF-8", "stage"), ("ABC-111", "beta"), ("DEF-7", "beta"), ("ABC-111", "beta"),
+]  # fmt: skip
+UNIONS = {
+    "test.abc.wwts.com": {"ABC-111"},
+    "beta.abc.wwts.com": {"ABC-111", "ABC-112", "ABC-113"},
+    "stage.def.wwts.com": {"DEF-7", "DEF-8"},
+    "beta.def.wwts.com": {"DEF-7"},
+}
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One project of docker compose, with a name and an address of its own."""
+
+    project: str
+    host: str
+    environment: dict[str, str]
+
+    def run(self, *arguments: str) -> str:
+        """Run docker compose; gives its output. Raises AssertionError with all that it said if it fails."""
+        command = ["docker", "compose", "--project-name", self.project, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def tell(self, issue: str, status: str) -> None:
+        answer = httpx.post(f"http://{self.host}:8001/messages", json={"issue_id": issue, "status": status}, timeout=20)
+        assert answer.status_code == 201, answer.text
+
+    def asked(self, path: str) -> httpx.Response:
+        """What the ledger's API answers."""
+        return httpx.get(f"http://{self.host}:8003{path}", timeout=20).raise_for_status()
+
+    def deploys(self, **filters: str) -> list[dict[str, object]]:
+        query = httpx.QueryParams(filters)
+        return list(self.asked(f"/api/deploys?{query}").json()["items"])
+
+    def wait(self, true: Callable[[], object], what: str, seconds: float = 60) -> None:
+        until = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < until, (
+                f"not in {seconds} s: {what}\n{self.run('logs', '--no-color', '--tail=40')}"
+            )
+            time.sleep(0.2)  # the services are asked, they tell nobody
+
+
+@pytest.fixture(scope="module")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The project of docker-compose.yml, built and healthy; on a loopback address that nobody else uses."""
+    settings = tmp_path_factory.mktemp("compose") / "usher.toml"
+    settings.write_text(SETTINGS)
+    settings.parent.chmod(0o755)
+    host = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])
+    own = {"USHER_BIND": host, "USHER_TOML": str(settings), "RABBITMQ_PASSWORD": secrets.token_hex(16)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
+    project = Compose(f"usher-test-{secrets.token_hex(4)}", host, kept | own)
+    project.run("build", "--quiet")
+    try:
+        project.run("up", "--detach", "--wait", "--wait-timeout", "120")
+        yield project
+    finally:
+        project.run("down", "--volumes", "--timeout", "5")
+
+
+def test_a_storm_ends_in_one_deploy_per_server_that_names_the_union(compose: Compose) -> None:
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(lambda move: compose.tell(*move), STORM))
+    compose.wait(lambda: len(compose.deploys(outcome="passed")) >= len(UNIONS), "every server is deployed")
+
+    deploys = compose.deploys()
+    assert len(deploys) == len(UNIONS)
+    for deploy in deploys:
+        issues = deploy["issues"]
+        assert isinstance(issues, list)
+        assert set(issues) == UNIONS[str(deploy["server"])]
+        said = compose.asked(f"/api/deploys/{deploy['id']}/log").text
+        assert said == f"deployed {deploy['server']} {' '.join(issues)}\n"
+
+
+def test_deploys_killed_in_mid_deploy_loses_nothing(compose: Compose) -> None:
+    server = "test.def.wwts.com"
+    compose.tell("DEF-9", "test")
+    compose.wait(lambda: compose.asked(f"/api/servers/{server}").json()["running"], "the command runs")
+    compose.run("kill", "--signal", "KILL", "deploys")
+    compose.run("start", "deploys")
+    compose.wait(lambda: compose.deploys(server=server, outcome="passed"), "the deploy is made up for")
+    assert compose.deploys(server=server, outcome="passed")[0]["issues"] == ["DEF-9"]
+    assert compose.asked(f"/api/servers/{server}").json()["state"] == "idle"
+
+
+@pytest.mark.parametrize("service", ["trackers", "deploys", "successes"])
+def test_a_service_is_nobody_special_and_writes_only_at_home(compose: Compose, service: str) -> None:
+    tries = "id -u; touch ~/a /tmp/a && echo home; touch /opt/usher/a /etc/a 2>/dev/null || echo nowhere else"
+    assert compose.run("exec", "--no-TTY", service, "sh", "-c", tries) == "10001\nhome\nnowhere else\n"
+
+
+def test_without_env_compose_says_what_to_run(compose: Compose) -> None:
+    environment = {name: value for name, value in compose.environment.items() if not name.startswith("RABBITMQ_")}
+    command = ["docker", "compose", "--env-file", os.devnull, "config"]
+    answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert answer.returncode != 0
+    assert "run `make env` first" in answer.stderr
