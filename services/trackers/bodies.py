@@ -19,18 +19,17 @@ class Unparsable(UsherError):
 
 
 def load(body: bytes) -> object:
-    """JSON to values; raises Unparsable. A whole number too long for a time or an id stays text."""
+    """JSON to values; raises Unparsable."""
     if not body.strip():
         raise Unparsable(why="it is empty")
     try:
-        value: object = json.loads(body, parse_int=_whole)
+        return _values(body)
     except RecursionError:
         raise Unparsable(why="it is nested too deeply") from None
     except UnicodeDecodeError:
         raise Unparsable(why="it is not UTF-8") from None
     except ValueError as error:
         raise Unparsable(why=str(error)) from None
-    return value
 
 
 def under(value: object, *keys: str) -> object:
@@ -50,7 +49,7 @@ def objects(value: object) -> Iterator[dict[str, object]]:
 def word(value: object) -> str | None:
     """A name or an id: text, trimmed, or a whole number; None for anything else, nothing, or too long a text."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        value = str(value)
     if isinstance(value, str) and len(value) <= LONGEST_WORD:
         return value.strip() or None
     return None
@@ -86,9 +85,15 @@ def shown(value: str) -> str:
     return f'"{plain(value)}"'
 
 
-def _whole(digits: str) -> int | str:
-    # Python refuses to read more than 4,300 digits, but the rest of such a body may be sound
-    return int(digits) if len(digits) <= 20 else digits
+def _values(body: bytes) -> object:
+    try:
+        value: object = json.loads(body)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:
+        # Python refuses to read a number of more than 4,300 digits, but the rest of such a body may be sound
+        value = json.loads(body, parse_int=lambda digits: int(digits) if len(digits) <= 20 else digits)
+    return value
 
 
 def _iso(text: str) -> float | None:

@@ -9,10 +9,13 @@ from usher.servers import Servers
 
 _EXAMPLE = '{"issue_id": "ABC-123", "status": "test"}'
 _MOST = 3
+_LONGEST = 16 * 1024
 
 
 def read_front(body: bytes, servers: Servers) -> FrontMessage:
     """A front-end message whose project and status the settings know. Raises BadMessage."""
+    if len(body) > _LONGEST:
+        raise BadMessage(why=f"a message is at most {_LONGEST} bytes long; send {_EXAMPLE}")
     try:
         return FrontMessage.model_validate_json(body, context=servers)
     except ValidationError as invalid:

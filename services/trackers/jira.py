@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from trackers.bodies import Unparsable, load, millis, objects, plain, shown, site, under, word
 from trackers.hints import NotNoticed, place
@@ -11,6 +12,9 @@ from usher.servers import Server, Servers, fold
 
 IDENTIFIER = "x-atlassian-webhook-identifier"
 EVENTS = ("jira:issue_updated", "jira:issue_created")
+
+MOST = 100
+"""Different statuses that one change goes through, at the most: what names more is no change of Jira's."""
 
 _LONGEST_KEY = 300
 
@@ -117,8 +121,9 @@ def _targets(data: dict[str, object]) -> tuple[_Target, ...] | str:
     items = [item for item in objects(under(data, "changelog", "items")) if _is_status(item)]
     if not items:
         return "no status was changed" if event else "no webhookEvent, and no status was changed"
-    targets = [_Target(word(item.get("to")), word(item.get("toString"))) for item in items]
-    return tuple(t for t in targets if t.said) or "a status was changed, but the body does not say to which"
+    targets = dict.fromkeys(_Target(word(item.get("to")), word(item.get("toString"))) for item in items)
+    said = (target for target in targets if target.said)
+    return tuple(islice(said, MOST)) or "a status was changed, but the body does not say to which"
 
 
 def _is_status(item: dict[str, object]) -> bool:

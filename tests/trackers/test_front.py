@@ -58,7 +58,12 @@ def test_what_is_no_json_is_told_so(body: bytes) -> None:
 @pytest.mark.parametrize("opening", [b"[", b'{"issue_id":'], ids=ascii)
 def test_deep_nesting_is_no_error(opening: bytes) -> None:
     with pytest.raises(BadMessage):
-        read_front(opening * 100_000, SERVERS)
+        read_front(opening * 1_000, SERVERS)
+
+
+def test_a_body_longer_than_any_message_is_not_looked_into() -> None:
+    with pytest.raises(BadMessage, match="at most 16384 bytes"):
+        read_front(b'{"issue_id": "PEAR-3", "status": "beta"' + b" " * 16384 + b"}", SERVERS)
 
 
 @given(st.binary())

@@ -111,6 +111,11 @@ def test_a_change_through_two_statuses_is_a_move_to_each_server() -> None:
     assert [move.server.name for move in reading.moves] == ["beta.pear.wwts.com", "test.pear.wwts.com"]
 
 
+def test_however_many_statuses_a_body_names_the_work_is_bounded() -> None:
+    steps = [{"fieldId": "status", "toString": name} for name in ("Beta", *map(str, range(5000)), "QA")]
+    assert the_move(parse(body_with(*steps))).server.name == "beta.pear.wwts.com"
+
+
 @pytest.mark.parametrize("changes", [{"webhookEvent": None}, {"webhookEvent": "jira:issue_created"}])
 def test_an_issue_created_straight_into_a_status_is_a_move_and_an_event_without_name_too(
     changes: dict[str, object],
