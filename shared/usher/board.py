@@ -69,6 +69,8 @@ class ServerBoard:
     fence: int = 0
     ended_turns: frozenset[str] = frozenset()
     """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
+    parked: MessagesParked | None = None
+    """Said of the running deploy before its result: the reply queue is faster than the journal's copy."""
 
     @property
     def waiting(self) -> tuple[BackMessage, ...]:
@@ -114,9 +116,7 @@ class Board:
             case DeployInterrupted():
                 changes = self._interrupted(event)
             case MessagesParked():
-                changes = [
-                    Change(m, State.PARKED, event.deploy) for m in event.messages if self._states.get(m) is State.FAILED
-                ]
+                changes = self._parked(event)
             case TurnGivenBack():
                 self.server(event.server).ended_turns = frozenset({event.message})
                 changes = []
@@ -151,10 +151,19 @@ class Board:
             return []
         stands = State.DEPLOYED if ended.outcome is Outcome.PASSED else State.FAILED
         states = {message.id: stands for message in ended.standing} | dict.fromkeys(ended.superseded, State.SUPERSEDED)
+        if server.parked and server.parked.deploy == ended.deploy and stands is State.FAILED:
+            states |= dict.fromkeys(server.parked.messages, State.PARKED)
         covered = [m for m, entry in server.open.items() if entry.deploying and m in states]
         for m in covered:
             del server.open[m]
         return [*(Change(m, states[m], ended.deploy) for m in covered), *self._wait_again(server)]
+
+    def _parked(self, parked: MessagesParked) -> list[Change]:
+        server = self.server(parked.server)
+        if server.running and server.running.event.deploy == parked.deploy:
+            server.parked = parked
+        failed = [m for m in parked.messages if self._states.get(m) is State.FAILED]
+        return [Change(m, State.PARKED, parked.deploy) for m in failed]
 
     def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
         server = self.server(interrupted.server)

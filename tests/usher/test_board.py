@@ -109,6 +109,11 @@ def test_what_failed_is_parked_only_by_the_deploy_that_failed() -> None:
     assert states(board_of(message(1), parked(1, 1)), 1) == [State.WAITING]
 
 
+def test_what_was_parked_before_the_journal_had_the_result_is_parked() -> None:
+    board = board_of(message(1), taken(1, 1), parked(1, 1), ended(1, Outcome.FAILED, 1))
+    assert states(board, 1) == [State.PARKED]
+
+
 def test_the_same_message_told_twice_is_one_message() -> None:
     board = board_of(message(1), message(1), taken(1, 1), ended(1, Outcome.PASSED, 1), message(1))
     assert states(board, 1) == [State.DEPLOYED]

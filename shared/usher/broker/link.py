@@ -129,7 +129,7 @@ async def keep(
             log.warning("%s", fault)
         if stop.is_set():
             return
-        log.warning("no connection to the broker; trying again in %.1f s", pause)
+        log.warning("not at work with the broker; connecting again in %.1f s", pause)
         await _wait(stop, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, LONGEST_PAUSE)
 
