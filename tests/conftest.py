@@ -1,23 +1,82 @@
 """What tests share: a real broker, a fresh vhost of it per test, and settings that use it."""
 
+import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from usher.broker.choose import Broker, running_broker
+from usher.broker.container import IMAGE
+from usher.errors import BrokerError
 from usher.settings import Settings, load
 
 MakeSettings = Callable[..., Settings]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker",
+        choices=("auto", "node", "container"),
+        default="auto",
+        help="the broker to test on: as Usher chooses it ([broker] url first), a private node, or a container",
+    )
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of this test run, chosen as Usher chooses it: `[broker] url`, a private node, a container."""
-    with running_broker(load(), tmp_path_factory.mktemp("broker")) as chosen:
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker of this test run. None to be had is an error, never a skip."""
+    kind = request.config.getoption("--broker")
+    if kind == "container":
+        with container() as chosen:
+            yield chosen
+        return
+    # told to use a node, no address from outside counts
+    settings = load() if kind == "auto" else load({})
+    with running_broker(settings, tmp_path_factory.mktemp("broker"), kind=kind, lasting=False) as chosen:
         yield chosen
+
+
+@contextmanager
+def container() -> Iterator[Broker]:
+    """A throw-away container of the newest RabbitMQ, ready for work."""
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when it is imported; the block below cleans up
+    from testcontainers.core.container import DockerContainer
+
+    user, password = "tests", secrets.token_hex(8)
+    made = (
+        DockerContainer(IMAGE)
+        .with_env("RABBITMQ_DEFAULT_USER", user)
+        .with_env("RABBITMQ_DEFAULT_PASS", password)
+        .with_exposed_ports(5672, 15672)
+    )
+    with made:
+        host = made.get_container_host_ip()
+        url = f"amqp://{user}:{password}@{host}:{made.get_exposed_port(5672)}/"
+        console = f"http://{host}:{made.get_exposed_port(15672)}"
+        until(lambda: answers(url), seconds=90)
+        yield Broker(url, console, "a container")
+
+
+def answers(url: str) -> bool:
+    """Whether a broker lets us in there."""
+    try:
+        with running_broker(load({"USHER_BROKER__URL": url}), Path("never-made")):
+            return True
+    except BrokerError:
+        return False
+
+
+def until(true: Callable[[], bool], *, seconds: float) -> None:
+    """Wait until it is true, looking twenty times a second; fail after that many seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
 
 
 @pytest.fixture

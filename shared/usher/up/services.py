@@ -169,6 +169,7 @@ class _Kept:
         """Stop it within its share of the time."""
         self._child.stop()
         self._keeper.join(1)
+        self._reader.join(0.5)  # its last words, unless a grandchild keeps the pipe open
 
     def kill(self) -> None:
         """End it now."""
@@ -176,9 +177,11 @@ class _Kept:
         self._keeper.join(1)
 
     def _start(self) -> Child:
+        name = self.program.name
         child = Child(self.program.argv, env=self._env, output=subprocess.PIPE, grace=self.program.share)
         # not by the keeper: a grandchild may hold the pipe open for longer than the service lives
-        threading.Thread(target=self._pass_on, args=(child,), name=f"log-{self.program.name}", daemon=True).start()
+        self._reader = threading.Thread(target=self._pass_on, args=(child,), name=f"log-{name}", daemon=True)
+        self._reader.start()
         return child
 
     def _pass_on(self, child: Child) -> None:
