@@ -9,6 +9,9 @@ import httpx
 import psutil
 import pytest
 
+from usher.broker import topology
+from usher.broker.choose import Broker
+
 if TYPE_CHECKING:
     from conftest import Programs
 
@@ -77,6 +80,21 @@ def test_a_second_deploys_takes_over_from_one_that_is_killed(make_programs: "Cal
     usher.wait(lambda: usher.runs(), "a command runs")
     usher.kill("deploys")
     usher.wait(lambda: not usher.missed(told), "the other one has deployed everything", 90)
+    assert usher.overlaps() == []
+
+
+def test_a_journal_deleted_while_everything_is_down_loses_no_message(
+    make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
+) -> None:
+    usher, told = make_programs(WINDOW__QUIET="5s", WINDOW__CAP="10s"), dict[tuple[str, str], float]()
+    usher.start("trackers", "deploys", "successes")
+    tell_through(usher, told, range(10))
+    for name in ("deploys", "trackers", "successes"):
+        usher.kill(name)
+    journal = f"{broker.console}/api/queues/{vhost_url.rpartition('/')[2]}/{topology.JOURNAL}"
+    httpx.delete(journal, auth=broker.credentials, timeout=30).raise_for_status()
+    usher.start("trackers", "deploys", "successes")
+    usher.wait(lambda: not usher.missed(told), "everything told is deployed", 90)
     assert usher.overlaps() == []
 
 
