@@ -1,15 +1,45 @@
-"""What a granted taking runs, and what came of it: pure functions from and to events."""
+"""What a granted taking runs, and what came of it: values, and pure functions from and to events."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from deploys.runner import Finished, How, Job
 from usher.batches import Batch
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.servers import Server
 from usher.settings.model import DeploysSettings
 
 ALWAYS_PASSED = ("PATH", "HOME", "LANG")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: a program and its arguments, its whole environment, and the file for its output."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    log: Path
+
+
+class How(Enum):
+    """How a command ended."""
+
+    BY_ITSELF = "by itself"
+    OUT_OF_TIME = "out of time"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended, why, and the end of its output; `more` says that there was more than that."""
+
+    how: How
+    reason: str
+    exit_code: int | None = None
+    output: str = ""
+    more: bool = False
+    log: Path | None = None
 
 
 def base_environment(settings: DeploysSettings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,14 +6,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from deploys import guard
+from deploys.jobs import Finished, How, Job
 from usher.errors import UsherError
 from usher.settings.model import DeploysSettings
 
@@ -22,35 +21,6 @@ log = logging.getLogger(__name__)
 OUTPUT_BYTES = 64 * 1024
 STOP_GRACE = 5.0
 """Seconds from TERM to KILL for a command that is cut because `deploys` stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run: a program and its arguments, its whole environment, and the file for its output."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    log: Path
-
-
-class How(Enum):
-    """How a command ended."""
-
-    BY_ITSELF = "by itself"
-    OUT_OF_TIME = "out of time"
-    CUT = "cut"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a command ended, why, and the end of its output; `more` says that there was more than that."""
-
-    how: How
-    reason: str
-    exit_code: int | None = None
-    output: str = ""
-    more: bool = False
-    log: Path | None = None
 
 
 class GuardDied(UsherError):

@@ -7,33 +7,27 @@ board has settled. Each step is there because without it two commands could run 
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
-from deploys.jobs import end_of, job_of
+from deploys.jobs import Finished, How, end_of, job_of
 from deploys.parts import Parts, takeover_wait
-from deploys.runner import Finished, GuardDied, How, Prepared
+from deploys.runner import GuardDied, Prepared
+from deploys.waits import Waits
 from usher.batches import Batch, choose
 from usher.board import OPEN, ServerBoard
 from usher.broker.consumer import ConsumerLost, Delivery
-from usher.broker.link import first
-from usher.errors import BrokerError, NotConfirmed, Unreadable, UsherError
+from usher.errors import BrokerError, NotConfirmed, Unreadable
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, decode_message
 from usher.messages import BackMessage
 from usher.servers import Server
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_LOOK = 10.0
 """Seconds after which a waiting turn looks at the clock again: somebody may have set it."""
 
 RETRY_PAUSE = 1.0
-
-
-class Stopping(UsherError):
-    """Usher stops: no new turn"""
 
 
 class Turn:
@@ -46,6 +40,7 @@ class Turn:
         self._delivery = delivery
         self._lost = lost
         self._since = parts.clock.monotonic()
+        self._waits = Waits(parts.clock, lost, parts.stop)
 
     async def run(self) -> None:
         """Until the delivery is acked. Raises ConsumerLost, LinkLost or Stopping; no command runs then."""
@@ -76,7 +71,7 @@ class Turn:
                     return False
         except (NotConfirmed, GuardDied) as fault:
             log.warning("! %s: %s; trying again", self._server, fault)
-            await self._wait(RETRY_PAUSE)
+            await self._waits.sleep(RETRY_PAUSE)
             return False
         await self._delivery.ack()
         return True
@@ -104,7 +99,7 @@ class Turn:
         if left <= 0 or not self._delivery.redelivered or held.id in self._board.ended_turns or self._board.running:
             return False
         log.info("%s: its former holder may still run a command; waiting %.0f s", self._server, left)
-        await self._wait(left)
+        await self._waits.sleep(left)
         return True
 
     async def _end(self, taken: DeployTaken, dead_at: float) -> None:
@@ -112,7 +107,7 @@ class Turn:
         left = dead_at - self._parts.clock.monotonic()
         if left > 0:
             log.info("%s: deploy %s has no end yet; waiting up to %.0f s", self._server, taken.deploy, left)
-            await self._wait(left, self._journal.changed(self._server.name))
+            await self._waits.sleep(left, self._journal.changed(self._server.name))
             return
         await self._journal.append(
             DeployInterrupted(
@@ -138,7 +133,7 @@ class Turn:
             if not said:
                 log.info("%s: a window opened; it closes in %.1f s if nothing more comes", self._server, left)
                 said = closes_at
-            await self._wait(min(left, LONGEST_LOOK), changed)
+            await self._waits.sleep(min(left, LONGEST_LOOK), changed)
 
     async def _deploy(self, held: BackMessage) -> None:
         """Take what waits; if that is granted, run the command. What came of it is owed, and paid in the next round."""
@@ -158,7 +153,7 @@ class Turn:
             end = await self._command(prepared, taken, batch)
         if isinstance(end, DeployInterrupted):
             await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
-            await self._wait(RETRY_PAUSE)
+            await self._waits.sleep(RETRY_PAUSE)
 
     async def _take(self, taken: DeployTaken) -> Batch | None:
         """Write the taking and read up to it: its batch, or None if it was not granted."""
@@ -204,27 +199,11 @@ class Turn:
         slots = self._parts.slots
         if slots.locked():
             log.info("%s: waiting for one of the %d commands", self._server, self._parts.settings.deploys.parallel)
-        await self._unless_over(slots.acquire())
+        await self._waits.unless_over(slots.acquire())
         try:
             yield
         finally:
             slots.release()
-
-    async def _wait(self, seconds: float, changed: asyncio.Event | None = None) -> None:
-        """Wait that long, or until `changed` is set."""
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._parts.clock.sleep(seconds))]
-        if changed:
-            waits.append(asyncio.ensure_future(changed.wait()))
-        try:
-            await self._unless_over(asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED))
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
-    async def _unless_over(self, waiting: Awaitable[T]) -> T:
-        """What that gives, unless the turn is lost (ConsumerLost) or Usher stops (Stopping) before."""
-        return await first(first(waiting, self._lost, ConsumerLost), self._parts.stop, Stopping)
 
 
 def _short(argv: tuple[str, ...]) -> str:

@@ -3,7 +3,8 @@
 import logging
 
 from deploys.parts import Parts
-from deploys.turn import Stopping, Turn
+from deploys.turn import Turn
+from deploys.waits import Stopping, Waits
 from usher.broker.consumer import ConsumerLost, Delivery, consume
 from usher.broker.link import Link, first
 from usher.broker.topology import server_queue
@@ -29,7 +30,7 @@ async def work(parts: Parts, link: Link, server: Server) -> None:
             except ConsumerLost as lost:
                 if not link.lost.is_set():
                     log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, lost)
-                    await first(first(parts.clock.sleep(PAUSE), link.lost, ConsumerLost), parts.stop, Stopping)
+                    await Waits(parts.clock, link.lost, parts.stop).sleep(PAUSE)
     except Stopping:
         return
     except BrokerError as fault:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from deploys import guard
-from deploys.runner import OUTPUT_BYTES, Finished, Guarded, How, Job, Rehearsal
+from deploys.jobs import Finished, How, Job
+from deploys.runner import OUTPUT_BYTES, Guarded, Rehearsal
 from usher.settings.model import DeploysSettings
 
 Python = Callable[[str], Job]
