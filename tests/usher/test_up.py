@@ -247,7 +247,9 @@ def test_ports_that_are_zero_in_the_settings_become_free_ones() -> None:
 
 def test_the_log_shows_no_control_characters() -> None:
     shown = io.StringIO()
-    Log(Console(file=shown)).tell("deploys", "a\x1b[2Jb")
+    log = Log(Console(file=shown))
+    log.tell("deploys", "a\x1b[2Jb")
+    log.close()
     assert shown.getvalue() == "a\ufffd[2Jb\n"
 
 

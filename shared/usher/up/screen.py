@@ -1,10 +1,12 @@
 """The one log and the one screen: coloured on a terminal, plain anywhere else."""
 
 import json
+import queue
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -14,47 +16,64 @@ from usher.settings import Settings
 from usher.up.services import Program
 
 COLOURS = {"trackers": "cyan", "deploys": "yellow", "successes": "green", "usher": "bold"}
+HELD_LINES = 10_000
 
 
 class Log:
-    """Lines of all services in one place, as they come."""
+    """Lines of all services in one place, as they come, written by a thread of its own: no service ever waits for a
+    terminal that is held, and Ctrl-C never cuts a line."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self._closed = False
+        self.colours = console.is_terminal
+        self._console = console
+        # its put() cannot be cut half way by Ctrl-C, which would leave a lock behind
+        self._lines: queue.SimpleQueue[RenderableType | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+        self._writer.start()
 
     def tell(self, who: str, line: str) -> None:
-        """Show that line. If nobody reads any more, it is dropped, so that no service ever waits for a reader."""
-        if self._closed:
-            return
-        harmless = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line)
-        try:
-            self.console.print(Text(harmless, style=COLOURS.get(who, "")), soft_wrap=True)
-        except (OSError, SystemExit):  # Rich exits when the pipe is closed
-            self._closed = True
+        """Show that line. What nobody reads for long is dropped."""
+        self.show(Text("".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line), COLOURS.get(who, "")))
 
     def say(self, line: str) -> None:
         """Show a line of Usher's own."""
         self.tell("usher", line)
 
+    def show(self, what: RenderableType) -> None:
+        """Show anything that Rich can."""
+        if self._lines.qsize() < HELD_LINES:
+            self._lines.put(what)
 
-def show(console: Console, settings: Settings, broker: Broker, running: Sequence[Program]) -> None:
+    def close(self) -> None:
+        """Write what is left, for a second at the most."""
+        self._lines.put(None)
+        self._writer.join(1)
+
+    def _write(self) -> None:
+        while (what := self._lines.get()) is not None:
+            try:
+                self._console.print(what, soft_wrap=isinstance(what, Text))
+            except (OSError, SystemExit):  # Rich exits when the pipe is closed
+                return
+
+
+def show(log: Log, settings: Settings, broker: Broker, running: Sequence[Program]) -> None:
     """Say where everything is, what is rehearsed, and what to do next."""
     facts = _facts(settings, broker, {program.name: program.url for program in running})
-    if console.is_terminal:
+    if log.colours:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column(overflow="fold")
         for name, fact in facts:
             grid.add_row(name, Text(fact))
-        console.print(Panel(grid, title="Usher is up", expand=False))
+        log.show(Panel(grid, title="Usher is up", expand=False))
     else:
-        console.print("Usher is up")
+        log.show(Text("Usher is up"))
         for name, fact in facts:
-            console.print(f"  {name:<12}{fact}", soft_wrap=True, markup=False, highlight=False)
+            log.show(Text(f"  {name:<12}{fact}"))
     # outside the frame, so that it can be copied
     for line in _next(settings, running):
-        console.print(Text(line), soft_wrap=True)
+        log.show(Text(line))
 
 
 def _facts(settings: Settings, broker: Broker, urls: dict[str, str]) -> list[tuple[str, str]]:

@@ -101,7 +101,9 @@ class Services:
 
     def wait(self) -> None:
         """Wait until one gives up, and raise its ServiceError."""
-        self._failed.wait()
+        # not for ever at once: a signal that comes as the thread falls asleep would not wake it
+        while not self._failed.wait(0.5):
+            pass
         self._check()
 
     def stop(self) -> None:

@@ -29,11 +29,14 @@ def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
         try:
             _run(settings, programs(settings) if wanted is None else wanted, log)
         except UsherError as fault:
+            log.close()
             Console(stderr=True, highlight=False, markup=False).print(f"usher: {fault}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             log.say("stopped at once")
             return INTERRUPTED
+        finally:
+            log.close()
     return 0
 
 
@@ -47,7 +50,7 @@ def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
         try:
             with running_services(wanted, {"USHER_BROKER__URL": json.dumps(urls)}, log.tell) as services:
                 services.wait_ready()
-                show(log.console, settings, broker, wanted)
+                show(log, settings, broker, wanted)
                 services.wait()
         except KeyboardInterrupt:
             if services is None or not services.stopped:
