@@ -1,0 +1,85 @@
+"""A world for the library and the command: a whole Usher of real services, and the command run in this process."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from usher.broker.choose import Broker
+from usher.cli import main
+from usher.settings import load
+from usher.up import programs, running_services
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Usher = Callable[..., Said]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, and no setting of Usher's in the environment."""
+    for name in [name for name in os.environ if name.startswith("USHER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+@pytest.fixture
+def usher(folder: Path, capsys: pytest.CaptureFixture[str]) -> Usher:
+    """Run `usher` with these arguments."""
+
+    def run(*arguments: str) -> Said:
+        code = main(arguments)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def nobody_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings whose services don't run: the ports are the lowest, where nothing listens."""
+    for number, service in enumerate(("TRACKERS", "DEPLOYS", "SUCCESSES"), 1):
+        monkeypatch.setenv(f"USHER_{service}__PORT", str(number))
+
+
+@pytest.fixture(scope="module")
+def services(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """All of Usher, on a vhost of its own; the variables by which to find it. Windows of a fifth of a second."""
+    folder, name = tmp_path_factory.mktemp("services"), f"test-{secrets.token_hex(6)}"
+    with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=30) as console:
+        console.put(f"/api/vhosts/{name}").raise_for_status()
+        variables = {
+            "USHER_BROKER__URL": broker.url_of(name),
+            "USHER_WINDOW__QUIET": "200ms",
+            "USHER_WINDOW__CAP": "1s",
+            "USHER_WINDOW__FLOOR": "0s",
+            "USHER_DEPLOYS__LOGS": str(folder / "deploys"),
+            "USHER_SUCCESSES__LEDGER": f"sqlite:///{folder}/usher.db",
+            **{f"USHER_{service}__PORT": "0" for service in ("TRACKERS", "DEPLOYS", "SUCCESSES")},
+        }
+        wanted = programs(load(variables))
+        with running_services(wanted, variables, lambda who, line: None) as running:
+            running.wait_ready()
+            yield {**variables, **{f"USHER_{program.name.upper()}__PORT": str(program.port) for program in wanted}}
+        console.delete(f"/api/vhosts/{name}").raise_for_status()
+
+
+@pytest.fixture
+def running(folder: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of somebody who uses that Usher."""
+    for name, value in services.items():
+        monkeypatch.setenv(name, value)
