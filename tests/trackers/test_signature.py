@@ -52,12 +52,12 @@ def test_an_empty_secret_never_signs_anything() -> None:
         check_signature(SecretStr(""), {"X-Hub-Signature": f"sha256={empty}"}, BODY)
 
 
-@pytest.mark.parametrize("told_at", [NOW, NOW - FRESH, NOW + FRESH])
-def test_a_body_within_a_day_is_recent(told_at: int) -> None:
+@pytest.mark.parametrize("told_at", [None, NOW, NOW - FRESH, NOW + FRESH])
+def test_a_body_within_a_day_or_without_a_time_is_recent(told_at: int | None) -> None:
     check_recent(told_at, NOW)
 
 
-@pytest.mark.parametrize("told_at", [None, 0, NOW - FRESH - 1, NOW + FRESH + 1])
-def test_an_old_body_is_a_replay(told_at: int | None) -> None:
+@pytest.mark.parametrize("told_at", [0, NOW - FRESH - 1, NOW + FRESH + 1])
+def test_an_old_body_is_a_replay(told_at: int) -> None:
     with pytest.raises(Unauthentic, match="timestamp"):
         check_recent(told_at, NOW)
