@@ -52,7 +52,7 @@ from usher.settings import load
 names = ("trackers", "deploys", "successes")
 ports, manners = [int(port) for port in sys.argv[2:5]], sys.argv[5:]
 sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 1.0)
+    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0)
     for name, manner, port in zip(names, manners, ports)
 ]))
 """
@@ -196,7 +196,7 @@ def test_a_second_ctrl_c_kills_at_once_what_does_not_stop(start: Start) -> None:
     began = time.monotonic()
     up.interrupt()
     assert up.end()[0] == 130
-    assert time.monotonic() - began < 1.5  # they would have had a second each
+    assert time.monotonic() - began < 1.5  # they would have had two seconds each
     assert gone(children, 1)
 
 

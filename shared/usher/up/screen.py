@@ -13,7 +13,7 @@ from rich.text import Text
 
 from usher.broker.choose import Broker
 from usher.settings import Settings
-from usher.up.services import Program
+from usher.up.kept import Program
 
 COLOURS = {"trackers": "cyan", "deploys": "yellow", "successes": "green", "usher": "bold"}
 HELD_LINES = 10_000

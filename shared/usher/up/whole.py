@@ -11,8 +11,9 @@ from rich.console import Console
 from usher.broker.choose import running_broker
 from usher.errors import UsherError
 from usher.settings import Settings
+from usher.up.kept import Program
 from usher.up.screen import Log, show
-from usher.up.services import Program, check_ports, programs, running_services
+from usher.up.services import check_ports, programs, running_services
 
 FOLDER = Path(".usher/broker")
 INTERRUPTED = 130
