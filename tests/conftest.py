@@ -14,6 +14,7 @@ from usher.broker.choose import Broker, running_broker
 from usher.broker.container import IMAGE
 from usher.errors import BrokerError
 from usher.settings import Settings, load
+from usher.settings.load import example
 
 MakeSettings = Callable[..., Settings]
 
@@ -25,6 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="the broker to test on: as Usher chooses it ([broker] url first), a private node, or a container",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs neither a broker nor programs is the quick part: `pytest -m quick`."""
+    for item in items:
+        alone = "broker" not in getattr(item, "fixturenames", ()) and "system" not in item.path.parts
+        if alone and not any(item.iter_markers("slow")) and not any(item.iter_markers("programs")):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +103,10 @@ def make_settings(vhost_url: str, tmp_path: Path) -> MakeSettings:
     """Settings on this test's vhost, short spans, free ports; more as keywords: `DEPLOYS__PARALLEL="2"`."""
 
     def make(**variables: str) -> Settings:
+        config = tmp_path / "example.toml"
+        config.write_text(example())
         defaults = {
+            "CONFIG": str(config),
             "BROKER__URL": vhost_url,
             "BROKER__HEARTBEAT": "1s",
             "WINDOW__QUIET": "200ms",

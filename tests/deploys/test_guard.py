@@ -17,6 +17,8 @@ from deploys.jobs import Finished, How, Job
 from deploys.runner import OUTPUT_BYTES, Guarded, Rehearsal
 from usher.settings.model import DeploysSettings
 
+pytestmark = pytest.mark.programs
+
 Python = Callable[[str], Job]
 
 

@@ -18,6 +18,8 @@ from usher.broker.choose import Broker, console_of, running_broker
 from usher.errors import BrokerError
 from usher.settings import Settings, load
 
+pytestmark = pytest.mark.programs
+
 UNSET = load({})
 
 

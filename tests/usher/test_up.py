@@ -57,6 +57,8 @@ sys.exit(up.run(load(), [
 ]))
 """
 
+pytestmark = pytest.mark.programs
+
 UP_WHOLE = "import sys; from usher import up; from usher.settings import load; sys.exit(up.run(load()))"
 
 
