@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
-from pathlib import Path
 
 from deploys.debts import Debts
 from deploys.jobs import base_environment
@@ -16,10 +14,9 @@ from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.clock import SystemClock
-from usher.errors import SettingsError
 from usher.service import together
 from usher.settings import Settings
-from usher.settings.model import DeploysSettings
+from usher.settings.runnable import check_runnable
 from usher.web import listen, serve_web, web_app
 
 log = logging.getLogger(__name__)
@@ -28,26 +25,14 @@ log = logging.getLogger(__name__)
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Take turns until `stop` is set. Raises UsherError for what a person has to mend first."""
     environment = base_environment(settings.deploys, os.environ)
-    check(settings.deploys, environment.get("PATH", os.defpath))
+    check_runnable(settings.deploys, environment.get("PATH", os.defpath))
+    if settings.deploys.rehearses:
+        log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
     service = Deploys(settings, environment, stop)
     with listen(settings.deploys, "deploys") as listening:
         app = web_app("Usher: deploys", service.ready)
         session = keep(settings.broker, "deploys", service.session, stop)
         await together(stop, serve_web(app, listening, stop), session)
-
-
-def check(settings: DeploysSettings, path: str) -> None:
-    """Refuse a command that cannot run. Raises SettingsError, naming what is missing."""
-    if not Path(settings.cwd).is_dir():
-        raise SettingsError(why=f"[deploys] cwd: there is no folder {settings.cwd}; create it, or name another")
-    if settings.command is None:
-        log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
-        return
-    program = settings.command[0]
-    if "{" not in program and not shutil.which(program, path=path) and not (Path(settings.cwd) / program).is_file():
-        raise SettingsError(
-            why=f"[deploys] command: there is no program {program} on PATH ({path}); install it, or name its whole path"
-        )
 
 
 class Deploys:

@@ -26,7 +26,7 @@ def examine(environ: Mapping[str, str] | None = None) -> list[Finding]:
         settings = load(environ)
     except SettingsError as wrong:
         return [fault("settings", str(wrong), "correct that first; `usher init` writes a file that loads")]
-    findings = [look_at_settings(settings, environ), look_at_program(settings)]
+    findings = [look_at_settings(settings, environ), look_at_program(settings, environ.get("PATH", os.defpath))]
     urls = [url.get_secret_value() for url in settings.broker.url]
     broker = Broker(urls[0], console_of(urls[0]), "the one in [broker] url") if urls else running_in(FOLDER)
     findings += asyncio.run(look_at_broker(broker, settings))

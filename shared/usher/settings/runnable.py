@@ -1,0 +1,28 @@
+"""Whether the command that the settings name can run on this machine, as far as a look can tell."""
+
+import os
+import shutil
+from pathlib import Path
+
+from usher.errors import SettingsError
+from usher.settings.model import DeploysSettings
+
+
+class NotRunnable(SettingsError):
+    """[deploys] {says}; {do}"""
+
+
+def check_runnable(settings: DeploysSettings, path: str) -> None:
+    """Look for the command's folder, and for its program there and along `path` (a PATH).
+
+    Raises NotRunnable, naming what is missing. A program whose name holds a placeholder is not looked for.
+    """
+    folder = Path(settings.cwd)
+    if not folder.is_dir():
+        raise NotRunnable(says=f"cwd: there is no folder {folder}", do="create it, or name another")
+    program = settings.command[0] if settings.command else None
+    if program is None or "{" in program:
+        return
+    if not shutil.which(program, path=path) and not os.access(folder / program, os.X_OK):
+        says = f"command: there is no program {program} on PATH ({path})"
+        raise NotRunnable(says=says, do="install it, or name its whole path")
