@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all lint lock env clean
+.PHONY: help up demo test test-all test-more lint lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -21,12 +21,13 @@ test: ## run all tests but the slow ones, on one broker
 	@sh make/broker
 	.venv/bin/pytest -m 'not slow'
 
-test-all: ## run all tests, on an installed RabbitMQ and on one in a container; compose too
+test-all: test test-more ## run all tests, on an installed RabbitMQ and on one in a container; compose too
+
+test-more: ## run what `make test` leaves out: the slow tests, and all on the other RabbitMQ
 	@sh make/environment develop
 	@sh make/broker node container
-# test_compose brings a broker of its own: once is enough.
-	.venv/bin/pytest --broker=node --ignore=tests/system/test_compose.py
-	.venv/bin/pytest --broker=container
+	.venv/bin/pytest --broker=node -m slow
+	.venv/bin/pytest --broker=container -m 'not quick and not programs'
 
 lint: ## check style, format, types and imports
 	@sh make/environment develop

@@ -41,7 +41,7 @@ UNIONS = {
     "beta.def.wwts.com": {"DEF-7"},
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.programs]
 
 
 @dataclass(frozen=True)

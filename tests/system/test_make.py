@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[2]
 OLDER = "exit 1"  # what the question "are you 3.11 or newer?" gets from an older one
 NO_SHIM_RUNS = "exit 127"

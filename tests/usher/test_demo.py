@@ -101,6 +101,8 @@ def started(folder: Path) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
+@pytest.mark.programs
 def test_ctrl_c_in_mid_storm_leaves_nothing(tmp_path: Path) -> None:
     with started(tmp_path) as demo:
         assert demo.stdout is not None
@@ -115,6 +117,7 @@ def test_ctrl_c_in_mid_storm_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.programs
 def test_eleven_moves_become_four_deploys(tmp_path: Path) -> None:
     with started(tmp_path) as demo:
         said, _ = demo.communicate(timeout=120)
