@@ -1,7 +1,10 @@
 """What tests share: a real broker, a fresh vhost of it per test, and settings that use it."""
 
+import contextlib
 import os
 import secrets
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from yarl import URL
 
 from usher.broker.choose import Broker, running_broker
 from usher.broker.container import IMAGE
@@ -96,6 +100,56 @@ def vhost_url(broker: Broker) -> Iterator[str]:
         console.put(f"/api/vhosts/{name}").raise_for_status()
         yield broker.url_of(name)
         console.delete(f"/api/vhosts/{name}").raise_for_status()
+
+
+class Proxy:
+    """A line to the broker that can go silent: nothing comes through, and nobody hangs up."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._open = threading.Event()
+        self._open.set()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def silence(self) -> None:
+        """From now on nothing comes through."""
+        self._open.clear()
+
+    def mend(self) -> None:
+        """What was held back comes through, and so does what follows."""
+        self._open.set()
+
+    def close(self) -> None:
+        self.mend()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(self._target)
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._open.wait()
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+
+@pytest.fixture
+def proxy(broker: Broker) -> Iterator[Proxy]:
+    """A line to this run's broker."""
+    url = URL(broker.url)
+    made = Proxy((str(url.host), int(url.port or 5672)))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ class Debts:
         """Have that end written as soon as can be."""
         self._owed[end.server] = end
 
+    def unpaid(self) -> tuple[str, ...]:
+        """The deploys whose end is still owed."""
+        return tuple(end.deploy for end in self._owed.values())
+
     async def pay(self, server: str, journal: Journal, publisher: Publisher) -> None:
         """Write what is owed for that server: a result to the reply queue first, then to the journal; and read it.
 

@@ -41,17 +41,15 @@ def say(**fact: object) -> None:
 
 
 def descendants() -> list[int]:
-    """Every living process below this one. Orphans come to us: we are their subreaper."""
+    """Every process below this one, for whom to signal: a look that a fast forker can slip through."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc") if LINUX else ():
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
             except OSError:
                 continue
-            if state != b"Z":
-                parents[int(name)] = int(parent)
     found = {os.getpid()}
     while more := {child for child, parent in parents.items() if parent in found and child not in found}:
         found |= more
@@ -70,6 +68,7 @@ class Guard:
         self.stopped: str | None = None
         self.kill_at: float | None = None
         self.pending = b""
+        self.childless = True
         self.wake, wake_in = os.pipe()
         for fd in (self.wake, wake_in):
             os.set_blocking(fd, False)
@@ -160,10 +159,12 @@ class Guard:
 
     def reap(self) -> None:
         """Collect whatever has ended: the command, and orphans that came to us."""
+        self.childless = False
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
+                self.childless = True
                 return
             if pid == 0:
                 return
@@ -181,9 +182,10 @@ class Guard:
             self.send(signal.SIGKILL)
 
     def left(self) -> bool:
-        """Whether anything that the command started is still there."""
-        if LINUX:
-            return bool(descendants())
+        """Whether anything that the command started is still there. Orphans come to their subreaper, so on Linux that
+        is exactly whether we have a child."""
+        if LINUX or not self.childless:
+            return not self.childless
         try:
             os.killpg(self.command.pid, 0)  # type: ignore[union-attr]
         except OSError:

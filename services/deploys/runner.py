@@ -24,7 +24,7 @@ STOP_GRACE = 5.0
 
 
 class GuardDied(UsherError):
-    """the guard of a command did not start; is the machine out of memory or processes?"""
+    """the guard of a command did not start ({why}); is the machine out of memory, processes or files?"""
 
 
 class Prepared(Protocol):
@@ -66,14 +66,17 @@ class Guarded:
     async def prepare(self) -> AsyncIterator[Prepared]:
         """Start a guard and beat for it until the block ends; leaving closes its pipe and waits for its end."""
         silence, grace = (span.total_seconds() for span in (self._settings.silence, self._settings.grace))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", guard.__file__, str(silence), str(grace),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={}, start_new_session=True,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", guard.__file__, str(silence), str(grace),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={}, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise GuardDied(why=str(error)) from None
         guarded = _GuardedCommand(process, self._settings, silence)
         try:
             if not await guarded.hear("ready"):
-                raise GuardDied
+                raise GuardDied(why="it ended at once")
             yield guarded
         finally:
             await guarded.close()
@@ -87,7 +90,10 @@ class _GuardedCommand:
         self._pid: int | None = None
 
     async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
-        job.log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return Finished(How.BY_ITSELF, f"the command could not be started: {error}")
         start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}
         self._say(start=start)
         said = await self.hear("started", "failed", "refused")
@@ -105,6 +111,9 @@ class _GuardedCommand:
         elif ended["stopped"] and how is How.BY_ITSELF:
             how, why = How.CUT, str(ended["stopped"])
         code = ended.get("ended")
+        if how is How.BY_ITSELF and stop.is_set() and isinstance(code, int) and code < 0:
+            # a service manager may stop the command together with us
+            how, why = How.CUT, "Usher stops"
         return _finished(how, why, code if isinstance(code, int) else None, job.log)
 
     async def _until(

@@ -32,7 +32,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     with listen(settings.deploys, "deploys") as listening:
         app = web_app("Usher: deploys", service.ready)
         session = keep(settings.broker, "deploys", service.session, stop)
-        await together(stop, serve_web(app, listening, stop), session)
+        try:
+            await together(stop, serve_web(app, listening, stop), session)
+        finally:
+            for deploy in service.debts.unpaid():
+                log.warning("! how deploy %s ended could not be written; its batch will be deployed again", deploy)
 
 
 class Deploys:
@@ -43,7 +47,7 @@ class Deploys:
         self._environment = environment
         self._stop = stop
         self._slots = asyncio.Semaphore(settings.deploys.parallel)
-        self._debts = Debts()
+        self.debts = Debts()
         self._publisher: Publisher | None = None
 
     async def ready(self) -> bool:
@@ -64,7 +68,7 @@ class Deploys:
                 runner=self._runner(),
                 clock=clock,
                 slots=self._slots,
-                debts=self._debts,
+                debts=self.debts,
                 stop=self._stop,
                 holder=link.name,
                 environment=self._environment,
@@ -73,7 +77,8 @@ class Deploys:
             servers = self._settings.catalogue
             log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
             try:
-                await asyncio.gather(*(work(parts, link, server) for server in servers))
+                # all of them to their end, whatever becomes of one: no command may outlive its session
+                await asyncio.gather(*(work(parts, link, server) for server in servers), return_exceptions=True)
             finally:
                 self._publisher = None
 

@@ -21,8 +21,13 @@ class Waits:
 
     def __init__(self, clock: Clock, lost: asyncio.Event, stop: asyncio.Event) -> None:
         self._clock = clock
-        self._lost = lost
-        self._stop = stop
+        self.lost = lost
+        self.stop = stop
+
+    @property
+    def over(self) -> bool:
+        """Whether the turn is lost or Usher stops."""
+        return self.lost.is_set() or self.stop.is_set()
 
     async def sleep(self, seconds: float, changed: asyncio.Event | None = None) -> None:
         """Wait that long, or until `changed` is set."""
@@ -38,4 +43,4 @@ class Waits:
 
     async def unless_over(self, waiting: Awaitable[T]) -> T:
         """What that gives."""
-        return await first(first(waiting, self._lost, ConsumerLost), self._stop, Stopping)
+        return await first(first(waiting, self.lost, ConsumerLost), self.stop, Stopping)

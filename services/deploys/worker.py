@@ -8,7 +8,7 @@ from deploys.waits import Stopping, Waits
 from usher.broker.consumer import ConsumerLost, Delivery, consume
 from usher.broker.link import Link, first
 from usher.broker.topology import server_queue
-from usher.errors import BrokerError, Unreadable
+from usher.errors import BrokerError, NotConfirmed, Unreadable
 from usher.events import TurnGivenBack, decode_message
 from usher.servers import Server
 
@@ -27,18 +27,19 @@ async def work(parts: Parts, link: Link, server: Server) -> None:
         while not (link.lost.is_set() or parts.stop.is_set()):
             try:
                 await _turns(parts, link, server)
-            except ConsumerLost as lost:
+            except (ConsumerLost, NotConfirmed) as fault:
                 if not link.lost.is_set():
-                    log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, lost)
+                    log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, fault)
                     await Waits(parts.clock, link.lost, parts.stop).sleep(PAUSE)
     except Stopping:
         return
     except BrokerError as fault:
         log.warning("! %s: %s", server, fault)
-        link.lose()
     except Exception:
         log.exception("! %s: a fault in Usher; connecting again", server)
-        link.lose()
+    finally:
+        if not parts.stop.is_set():
+            link.lose()
 
 
 async def _turns(parts: Parts, link: Link, server: Server) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from deploys import guard
 from deploys.jobs import Finished, How, Job
-from deploys.runner import OUTPUT_BYTES, Guarded, Rehearsal
+from deploys.runner import OUTPUT_BYTES, GuardDied, Guarded, Rehearsal
 from usher.settings.model import DeploysSettings
 
 pytestmark = pytest.mark.programs
@@ -77,6 +77,23 @@ async def test_a_program_that_is_not_there_fails(python: Python, tmp_path: Path)
     assert "/nowhere/deploy" in finished.reason
 
 
+async def test_a_log_that_cannot_be_written_fails(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file in the folder's place")
+    finished = await run(python("print('hello')"))
+    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert "could not be started" in finished.reason
+
+
+async def test_a_guard_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none_left(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", none_left)
+    with pytest.raises(GuardDied, match="Resource temporarily unavailable"):
+        async with runner().prepare():
+            pass
+
+
 async def test_a_command_that_hangs_is_stopped_at_its_limit(python: Python) -> None:
     finished = await run(python("import time; time.sleep(600)"), timeout="300ms")
     assert (finished.how, finished.reason) == (How.OUT_OF_TIME, "it ran longer than 0.3 s")
@@ -97,6 +114,26 @@ async def test_a_command_that_ends_well_on_term_has_timed_out_all_the_same(pytho
 async def test_what_a_command_leaves_behind_is_ended_with_it(python: Python, detach: str) -> None:
     code = f"import os, time\nif os.fork() == 0:\n    {detach} time.sleep(600)\nelse: time.sleep(0.2)"
     finished = await run(python(code))
+    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+
+
+async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: Path) -> None:
+    """Each link starts the next one and ends: a look at the process table may miss it."""
+    link = f"import os, sys, time; open('{tmp_path}/alive', 'a').write('x')\nif time.time() < {time.time() + 60}:\n"
+    link += "    os.fork() or os.execv(sys.executable, [sys.executable, '-S', '-c', sys.argv[1], sys.argv[1]])"
+    start = f"os.execv(sys.executable, [sys.executable, '-S', '-c', {link!r}, {link!r}])"
+    code = f"import os, sys, time\nif os.fork() == 0: {start}\ntime.sleep(0.3)"
+    await run(python(code))
+    size = (tmp_path / "alive").stat().st_size
+    await asyncio.sleep(0.5)  # the chain would grow meanwhile
+    assert (tmp_path / "alive").stat().st_size == size
+
+
+async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Python) -> None:
+    child = "import threading, time, ctypes; threading.Thread(target=time.sleep, args=(600,)).start()"
+    child += "; ctypes.CDLL(None).syscall(60, 0)"  # exit(2) of this thread alone, on x86-64 Linux
+    start = f"subprocess.Popen([sys.executable, '-c', {child!r}])"
+    finished = await run(python(f"import subprocess, sys, time; {start}; time.sleep(0.3)"))
     assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
 
 

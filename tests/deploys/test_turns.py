@@ -13,6 +13,9 @@ from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.broker.consumer import consume
 from usher.events import DeployEnded, Outcome, decode
+from usher.issues import Issue
+from usher.messages import BackMessage
+from usher.servers import Server
 
 if TYPE_CHECKING:
     from conftest import World
@@ -171,6 +174,34 @@ async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_w
         delivery = await parked.get()
     assert delivery.message_id == "by-hand"
     assert "not a message of Usher's" in str(delivery.headers["reason"])
+    await channel.close()
+
+
+async def test_a_message_for_another_server_is_parked(make_world: MakeWorld) -> None:
+    world = await make_world()
+    (told,) = [BackMessage.of(Issue("ABC", 1), Server("beta.abc.old", "beta", "abc"), source="api", now=1)]
+    await world.publisher.message(told)
+    async with world.deploys():
+        await world.tell("ABC-2 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
+        delivery = await parked.get()
+    assert delivery.message_id == told.id
+    assert "it is for beta.abc.old, but in the queue of beta.abc.wwts.com" in str(delivery.headers["reason"])
+
+
+async def test_what_cannot_even_be_parked_stops_no_other_server(make_world: MakeWorld, broker: Broker) -> None:
+    world = await make_world()
+    vhost = world.settings.broker.url[0].get_secret_value().rpartition("/")[2]
+    async with httpx.AsyncClient(base_url=broker.console, auth=broker.credentials) as console:
+        policy = {"pattern": "^usher.parked$", "definition": {"max-length": 0, "overflow": "reject-publish"}}
+        (await console.put(f"/api/policies/{vhost}/full", json=policy)).raise_for_status()
+    channel = await world.link.publishing.channel()
+    await (await channel.get_exchange(topology.SERVERS)).publish(Message(b"rubbish", message_id="by-hand"), "beta.abc")
+    async with world.deploys():
+        await world.tell("ABC-1 test")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert world.of("deploy.interrupted") == []
     await channel.close()
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
-from usher.broker.link import Link, first
-from usher.errors import BrokerError
+from usher.broker.link import Link, LinkLost, closed, first
 
 # what the client raises when a channel or its connection has gone
 _GONE = (AMQPError, OSError, RuntimeError)
 
+CLOSE_SECONDS = 5.0
 
-class ConsumerLost(BrokerError):
+
+class ConsumerLost(LinkLost):
     """the broker took the queue's consumer away"""
 
 
@@ -102,11 +103,7 @@ async def consume(
         yield consumer
     finally:
         consumer.lost.set()
-        try:
-            async with asyncio.timeout(5):
-                await channel.close()
-        except (TimeoutError, *_GONE):
-            pass
+        await closed(channel.close(), CLOSE_SECONDS)
 
 
 async def _channel(link: Link) -> AbstractChannel:

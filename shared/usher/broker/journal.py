@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from usher.board import Board, Change
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
-from usher.broker.link import Link
+from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import Publisher
 from usher.clock import Clock
 from usher.errors import Unreadable
@@ -18,6 +18,7 @@ from usher.events import Barrier, Event, decode
 log = logging.getLogger(__name__)
 
 PREFETCH = 2000
+READ_SECONDS = 30.0
 
 Observer = Callable[[Event, tuple[Change, ...]], None]
 
@@ -38,12 +39,19 @@ class Journal:
         self._changed: dict[str, asyncio.Event] = {}
 
     async def append(self, event: Event) -> None:
-        """Write an event (confirmed) and read up to it. Raises NotConfirmed or LinkLost."""
+        """Write an event (confirmed) and read up to it. Raises NotConfirmed or LinkLost.
+
+        A stream that confirms and brings nothing for half a minute stands still: the link is given up.
+        """
         message_id = secrets.token_hex(16)
         self._awaited[message_id] = asyncio.get_running_loop().create_future()
         try:
             await self._publisher.event(event, message_id)
-            await self._link.hold(self._awaited[message_id])
+            async with asyncio.timeout(READ_SECONDS):
+                await self._link.hold(self._awaited[message_id])
+        except TimeoutError:
+            self._link.lose()
+            raise LinkLost from None
         finally:
             del self._awaited[message_id]
 

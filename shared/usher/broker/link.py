@@ -5,7 +5,8 @@ import logging
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
@@ -22,14 +23,15 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 from yarl import URL
 
-from usher.errors import BrokerError, UsherError
+from usher.errors import BrokerError, NotConfirmed, UsherError
 from usher.settings.model import BrokerSettings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
-LONGEST_PAUSE = 15.0
+CLOSE_SECONDS = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 
 class LinkLost(BrokerError):
@@ -72,7 +74,7 @@ async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherErr
     loss = asyncio.ensure_future(lost.wait())
     try:
         await asyncio.wait((work, loss), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
+        if work.done() and not work.cancelled():  # the client cancels what waits for a connection that goes
             return work.result()
         raise error
     finally:
@@ -105,33 +107,59 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
 
 
 async def keep(
-    settings: BrokerSettings, service: str, session: Callable[[Link], Awaitable[None]], stop: asyncio.Event
+    settings: BrokerSettings, service: str, session: Callable[[Link], Coroutine[None, None, None]], stop: asyncio.Event
 ) -> None:
     """Connect and run `session(link)`, again and again until `stop` is set; a session ends when its link is lost.
 
     What is wrong at the first connection is raised (BrokerError): a person is there to read it. Later it is logged,
-    and tried again after a pause that doubles, with jitter, up to 15 s.
+    and tried again after a pause that doubles, with jitter, up to 15 s, until a connection has lasted that long.
     """
-    connected, pause = False, 0.5
+    connected, pause = False, FIRST_PAUSE
     while not stop.is_set():
+        began = time.monotonic()
         try:
             async with connect(settings, service) as link:
                 log.info("connected to the broker at %s", link.address)
-                pause = 0.5
-                await session(link)
+                await _alone(session(link))
                 connected = True
-        except (LinkLost, AMQPConnectionError, ChannelInvalidStateError):
-            # the latter two are the client's own, when the link goes while a session is still being set up
+        except (AMQPConnectionError, ChannelInvalidStateError):
+            # the client's own, when the link goes while a session is still being set up
             connected = True
         except BrokerError as fault:
-            if not connected:
+            if not connected and not isinstance(fault, LinkLost | NotConfirmed):
                 raise
+            connected = True
             log.warning("%s", fault)
+        if time.monotonic() - began > LONGEST_PAUSE:
+            pause = FIRST_PAUSE
         if stop.is_set():
             return
         log.warning("not at work with the broker; connecting again in %.1f s", pause)
         await _wait(stop, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _alone(session: Coroutine[None, None, None]) -> None:
+    """Run a session as a task of its own: a client that cancels it, as aiormq does with a connection that has gone
+    silent, must not cancel the program. Raises LinkLost then."""
+    task = asyncio.create_task(session)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    if task.cancelled():
+        raise LinkLost
+    task.result()
+
+
+async def closed(closing: Awaitable[None], seconds: float) -> None:
+    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait((task,), timeout=seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def address(url: SecretStr) -> str:
@@ -168,11 +196,7 @@ async def _connection(url: SecretStr, heartbeat: int, name: str) -> AsyncIterato
     try:
         yield connection
     finally:
-        try:
-            async with asyncio.timeout(2):
-                await connection.close()
-        except (TimeoutError, AMQPConnectionError, OSError) as error:
-            log.debug("closing a connection: %s", error)
+        await closed(connection.close(), CLOSE_SECONDS)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

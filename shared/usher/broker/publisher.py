@@ -24,6 +24,7 @@ class Publisher:
         self._link = link
         self._channel = channel
         self._app = app
+        self._probe: asyncio.Task[bool] | None = None
 
     @classmethod
     async def open(cls, link: Link, app: str) -> "Publisher":
@@ -64,10 +65,17 @@ class Publisher:
 
     async def can_publish(self) -> bool:
         """Whether the broker answers on the publishing connection within three seconds."""
+        # on a channel of its own, which a broker that does not answer may cost; and one question at a time
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._ask())
+        await asyncio.wait((self._probe,), timeout=PROBE_SECONDS)
+        return self._probe.done() and not self._probe.cancelled() and self._probe.result()
+
+    async def _ask(self) -> bool:
         try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                await self._link.hold(self._channel.get_exchange(topology.MESSAGES, ensure=True))
-        except (TimeoutError, AMQPError, BrokerError, OSError):
+            async with self._link.publishing.channel() as channel:
+                await self._link.hold(channel.get_exchange(topology.MESSAGES, ensure=True))
+        except (AMQPError, BrokerError, OSError, RuntimeError):
             return False
         return True
 

@@ -1,0 +1,98 @@
+"""A deploy: what waits is taken, and if that is granted, one command runs for it."""
+
+import logging
+import secrets
+
+from deploys.jobs import Finished, How, end_of, job_of
+from deploys.parts import Parts
+from deploys.runner import Prepared
+from deploys.waits import Waits
+from usher.batches import Batch, choose
+from usher.board import ServerBoard
+from usher.errors import BrokerError
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken
+from usher.messages import BackMessage
+from usher.servers import Server
+
+log = logging.getLogger(__name__)
+
+RETRY_PAUSE = 1.0
+"""Seconds before something that did not come off is tried again."""
+
+
+class Deploy:
+    """The deploys of one turn."""
+
+    def __init__(self, parts: Parts, server: Server, waits: Waits) -> None:
+        self._parts = parts
+        self._journal = parts.journal
+        self._server = server
+        self._waits = waits
+
+    @property
+    def _board(self) -> ServerBoard:
+        return self._journal.board.server(self._server.name)
+
+    async def run(self, held: BackMessage) -> None:
+        """Take what waits; if that is granted, run the command. What came of it is owed, and paid in the next round."""
+        async with self._parts.runner.prepare() as prepared:
+            now, waiting = self._parts.clock.now(), self._board.waiting
+            taken = DeployTaken(
+                deploy=secrets.token_hex(6),
+                server=self._server.name,
+                holder=self._parts.holder,
+                fence=max(self._board.fence + 1, now),
+                messages=tuple(m.id for m in choose(held, waiting, self._parts.settings.deploys.most)),
+                taken_at=now,
+            )
+            batch = await self._take(taken)
+            if batch is None:
+                return
+            end = await self._command(prepared, taken, batch)
+        if isinstance(end, DeployInterrupted):
+            await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
+            await self._waits.sleep(RETRY_PAUSE)
+
+    async def _take(self, taken: DeployTaken) -> Batch | None:
+        """Write the taking and read up to it: its batch, or None if it was not granted."""
+        try:
+            await self._journal.append(taken)
+        except BrokerError as fault:
+            # it may be in the journal all the same, and nothing will run for it
+            interrupted = DeployInterrupted(
+                deploy=taken.deploy, server=taken.server, by=taken.holder, reason=str(fault), at=taken.taken_at
+            )
+            self._parts.debts.owe(interrupted)
+            raise
+        taking = self._board.running
+        if taking is None or taking.event.deploy != taken.deploy:
+            log.info("%s: deploy %s was not granted", self._server, taken.deploy)
+            await self._waits.sleep(RETRY_PAUSE)
+            return None
+        return Batch.of(taking.batch)
+
+    async def _command(self, prepared: Prepared, taken: DeployTaken, batch: Batch) -> DeployEnded | DeployInterrupted:
+        """Run the command of a granted taking to its end."""
+        clock, settings = self._parts.clock, self._parts.settings.deploys
+        job = job_of(taken, batch, self._server, settings, self._parts.environment)
+        started_at, started = clock.now(), clock.monotonic()
+        log.info("→ deploy %s of %s: %d issues: %s", taken.deploy, self._server, len(batch.issues), _short(job.argv))
+        finished = Finished(How.CUT, "nothing was started")
+        try:
+            if not self._waits.over:
+                finished = await prepared.run(job, self._waits.lost, self._waits.stop)
+        finally:
+            end = end_of(
+                taken, batch, job, finished, rehearsed=settings.rehearses, started_at=started_at, ended_at=clock.now()
+            )
+            self._parts.debts.owe(end)
+        outcome = end.outcome if isinstance(end, DeployEnded) else "interrupted"
+        why = f" ({end.reason})" if end.reason else ""
+        took = clock.monotonic() - started
+        log.info("← deploy %s of %s %s in %.1f s%s", taken.deploy, self._server, outcome, took, why)
+        return end
+
+
+def _short(argv: tuple[str, ...]) -> str:
+    line = " ".join(argv)
+    return line if len(line) <= 500 else f"{line[:500]} …"
