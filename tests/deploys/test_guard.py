@@ -117,24 +117,39 @@ async def test_what_a_command_leaves_behind_is_ended_with_it(python: Python, det
     assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
 
 
+async def still_grows(path: Path) -> bool:
+    """Whether somebody goes on writing there."""
+    size = path.stat().st_size
+    await asyncio.sleep(0.5)
+    return path.stat().st_size > size
+
+
 async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: Path) -> None:
     """Each link starts the next one and ends: a look at the process table may miss it."""
     link = f"import os, sys, time; open('{tmp_path}/alive', 'a').write('x')\nif time.time() < {time.time() + 60}:\n"
     link += "    os.fork() or os.execv(sys.executable, [sys.executable, '-S', '-c', sys.argv[1], sys.argv[1]])"
-    start = f"os.execv(sys.executable, [sys.executable, '-S', '-c', {link!r}, {link!r}])"
-    code = f"import os, sys, time\nif os.fork() == 0: {start}\ntime.sleep(0.3)"
-    await run(python(code))
-    size = (tmp_path / "alive").stat().st_size
-    await asyncio.sleep(0.5)  # the chain would grow meanwhile
-    assert (tmp_path / "alive").stat().st_size == size
+    start = f"os.setsid(); os.execv(sys.executable, [sys.executable, '-S', '-c', {link!r}, {link!r}])"
+    ignore = "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    await run(python(f"{ignore}\nif os.fork() == 0: {start}\ntime.sleep(0.3)"))
+    assert not await still_grows(tmp_path / "alive")
 
 
-async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Python) -> None:
-    child = "import threading, time, ctypes; threading.Thread(target=time.sleep, args=(600,)).start()"
-    child += "; ctypes.CDLL(None).syscall(60, 0)"  # exit(2) of this thread alone, on x86-64 Linux
+async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Python, tmp_path: Path) -> None:
+    """The process table shows it as a zombie, but its other threads go on."""
+    child = f"""if True:
+        import ctypes, signal, threading, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        def write():
+            for _ in range(600):
+                open('{tmp_path}/alive', 'a').write('x')
+                time.sleep(0.05)
+        threading.Thread(target=write).start()
+        ctypes.CDLL(None).pthread_exit(None)
+    """
     start = f"subprocess.Popen([sys.executable, '-c', {child!r}])"
-    finished = await run(python(f"import subprocess, sys, time; {start}; time.sleep(0.3)"))
+    finished = await run(python(f"import subprocess, sys, time; {start}; time.sleep(0.5)"))
     assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert not await still_grows(tmp_path / "alive")
 
 
 async def test_a_storm_of_output_is_kept_whole_in_the_file_and_its_end_in_the_result(python: Python) -> None:

@@ -18,8 +18,10 @@ import psutil
 import pytest
 
 COMMAND = """
-import json, os, sys, time
-path, seconds, server, *issues = sys.argv[1:]
+import json, os, signal, sys, time
+path, seconds, stubborn, server, *issues = sys.argv[1:]
+if stubborn == "True":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 def note(what):
     line = json.dumps({"what": what, "at": time.time(), "deploy": os.environ["USHER_DEPLOY"],
                        "fence": int(os.environ["USHER_FENCE"]), "server": server, "issues": issues})
@@ -157,8 +159,17 @@ def make_programs(vhost_url: str, tmp_path: Path) -> Iterator[Callable[..., Prog
     """Programs on this test's vhost with windows of a second; more settings as keywords."""
     made: list[Programs] = []
 
-    def make(*, seconds: float = 1, **variables: str) -> Programs:
-        command = [sys.executable, "-c", COMMAND, str(tmp_path / "notes"), str(seconds), "{server}", "{issues}"]
+    def make(*, seconds: float = 1, stubborn: bool = False, **variables: str) -> Programs:
+        command = [
+            sys.executable,
+            "-c",
+            COMMAND,
+            str(tmp_path / "notes"),
+            str(seconds),
+            str(stubborn),
+            "{server}",
+            "{issues}",
+        ]
         settings = {
             "BROKER__URL": vhost_url,
             "BROKER__HEARTBEAT": "1s",

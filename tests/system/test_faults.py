@@ -3,11 +3,12 @@
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
+from yarl import URL
 
 from usher.broker import topology
 from usher.broker.choose import Broker
@@ -81,6 +82,41 @@ def test_a_second_deploys_takes_over_from_one_that_is_killed(make_programs: "Cal
     usher.kill("deploys")
     usher.wait(lambda: not usher.missed(told), "the other one has deployed everything", 90)
     assert usher.overlaps() == []
+
+
+def test_a_second_deploys_waits_until_a_long_command_of_one_that_is_killed_must_be_dead(
+    make_programs: "Callable[..., Programs]",
+) -> None:
+    """The taking is older than the take-over wait, and its command ignores TERM: only the KILL ends it."""
+    usher = make_programs(seconds=60, stubborn=True, DEPLOYS__GRACE="4s")
+    other = make_programs(seconds=1, DEPLOYS__GRACE="4s")
+    usher.start("trackers", "deploys", "successes")
+    told = {("beta.abc.wwts.com", "ABC-1"): usher.tell("ABC-1", "beta")}
+    usher.wait(lambda: usher.runs(), "a command runs")
+    other.starts = 100
+    other.start("deploys")
+    usher.wait(lambda: usher.runs()[0].alive - usher.runs()[0].begin > 19, "it has run for longer than the wait")
+    usher.kill("deploys")
+    usher.wait(lambda: not usher.missed(told), "the other one has deployed it", 60)
+    assert usher.overlaps() == []
+    assert other.log("deploys").count("has no end yet") == 1
+
+
+def test_a_line_that_goes_silent_is_given_up_and_connected_again(
+    make_programs: "Callable[..., Programs]", proxy: Any, vhost_url: str
+) -> None:
+    usher = make_programs(seconds=30)
+    far = make_programs(seconds=1, BROKER__URL=str(URL(vhost_url).with_host("127.0.0.1").with_port(proxy.port)))
+    usher.start("trackers", "successes")
+    far.starts = 100
+    far.start("deploys")
+    proxy.silence()
+    usher.wait(lambda: "connecting again" in far.log("deploys"), "the silence is noticed")
+    proxy.mend()
+    told = {("beta.abc.wwts.com", "ABC-1"): usher.tell("ABC-1", "beta")}
+    usher.wait(lambda: not usher.missed(told), "it is deployed", 60)
+    assert far.running["deploys"].poll() is None
+    assert "Traceback" not in far.log("deploys")
 
 
 def test_a_journal_deleted_while_everything_is_down_loses_no_message(
