@@ -24,7 +24,7 @@ async def test_every_issue_is_in_a_deploy_that_began_after_its_last_message(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:
     projects = {f"PROJECTS__{project.upper()}__STATUSES": json.dumps(STATUSES) for project in PROJECTS}
-    usher = make_programs(seconds=1, DEPLOYS__PARALLEL="40", **projects)
+    usher = make_programs(seconds=1, DEPLOYS__PARALLEL="40", WINDOW__QUIET="2s", WINDOW__CAP="10s", **projects)
     usher.start("trackers", "deploys", "successes")
     told = await tell_all(usher.url("trackers"))
     await asyncio.to_thread(usher.wait, lambda: not usher.missed(told), "everything told is deployed", 120)
