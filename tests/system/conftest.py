@@ -90,10 +90,10 @@ class Programs:
         return dict(answer.json())
 
     def tell(self, issue: str, status: str) -> float:
-        """Tell a message at the door; gives when it had been accepted."""
+        """Tell a message at the door; gives when the door took it (its answer may take a while)."""
         answer = httpx.post(self.url("trackers") + "/messages", json={"issue_id": issue, "status": status}, timeout=20)
         assert answer.status_code == 201, answer.text
-        return time.time()
+        return float(answer.json()["queued_at"]) / 1000
 
     def runs(self) -> list[Run]:
         """Every run of the command so far."""
@@ -123,12 +123,12 @@ class Programs:
         return found
 
     def missed(self, told: dict[tuple[str, str], float]) -> set[tuple[str, str]]:
-        """What was told (server and issue, and when it was accepted last) and is in no run that began after that."""
+        """What was told (server and issue, and when it was taken last) and is in no run that began after that."""
         latest: dict[tuple[str, str], float] = {}
         for run in self.runs():
             if run.ended:
                 latest |= {(run.server, issue): run.begin for issue in run.issues}
-        return {move for move, at in told.items() if latest.get(move, 0) < at - 0.05}
+        return {move for move, at in told.items() if latest.get(move, 0) < at}
 
     def wait(self, true: Callable[[], object], what: str, seconds: float = 60) -> None:
         """Wait for that to be true."""

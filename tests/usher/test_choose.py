@@ -169,7 +169,7 @@ async def take(url: str) -> bytes:
 
 
 def left(folder: Path) -> list[psutil.Process]:
-    """Every living process that has to do with a broker in that folder, also Erlang's port mapper, which outlives it."""
+    """Every living process of a broker in that folder, and its port mapper, which would outlive it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
