@@ -40,6 +40,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("quick")
 
 
+@pytest.fixture(autouse=True)
+def nobodys_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run where no usher.toml is: not in the checkout, which may hold one's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("USHER_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """The broker of this test run. None to be had is an error, never a skip."""

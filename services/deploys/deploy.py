@@ -76,7 +76,7 @@ class Deploy:
         clock, settings = self._parts.clock, self._parts.settings.deploys
         job = job_of(taken, batch, self._server, settings, self._parts.environment)
         started_at, started = clock.now(), clock.monotonic()
-        log.info("→ deploy %s of %s: %d issues: %s", taken.deploy, self._server, len(batch.issues), _short(job.argv))
+        log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
         finished = Finished(How.CUT, "nothing was started")
         try:
             if not self._waits.over:

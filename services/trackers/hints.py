@@ -33,7 +33,7 @@ def place(issue: Issue, status_id: str | None, status_name: str | None, servers:
     if meant in mine:
         return mine[meant]
     return NotNoticed(
-        str(NotDeployed(project=key, status=meant)), f"[projects.{key}] statuses = {_list([*mine, meant])}"
+        str(NotDeployed(project=key, status=meant)), f"[projects.{key}]\nstatuses = {_list([*mine, meant])}"
     )
 
 
@@ -46,8 +46,9 @@ def _unknown_status(words: list[str], servers: Servers) -> NotNoticed:
     if not words:
         return NotNoticed(f"unknown status {said}; {known}", None)
     key = _key(words)
-    line = f"[statuses.{key}] jira = {_list(dict.fromkeys([*servers.words(key), *words]))}"
-    return NotNoticed(f"unknown status {said}; {known}. To notice it, add {line}, or add it to another status", line)
+    jira = f"jira = {_list(dict.fromkeys([*servers.words(key), *words]))}"
+    hint = f"To notice it, add [statuses.{key}] with {jira}, or add it to another status"
+    return NotNoticed(f"unknown status {said}; {known}. {hint}", f"[statuses.{key}]\n{jira}")
 
 
 def _key(words: list[str]) -> str:

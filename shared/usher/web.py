@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
@@ -53,7 +54,7 @@ def listen(settings: WebSettings, service: str) -> socket.socket:
         listening = socket.create_server((settings.host, settings.port), backlog=512)
     except OSError as error:
         raise ServiceError(
-            why=f"{service} cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            why=f"{service} cannot listen on {settings.host}:{settings.port} ({os.strerror(error.errno or 0)}); "
             f"stop what listens there, or choose another with USHER_{service.upper()}__PORT"
         ) from None
     # asyncio does it only for sockets that name their protocol; without it each answer on a kept connection waits 40 ms

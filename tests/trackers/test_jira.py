@@ -233,9 +233,8 @@ def test_a_hostile_key_never_passes(key: object) -> None:
 
 
 def settings_with(line: str) -> Servers:
-    """The servers of settings that deploy all of PEAR, to which somebody has added that line."""
-    section, _, values = line.partition("]")
-    added = tomllib.loads(f"{section}]\n{values}\n")
+    """The servers of settings that deploy all of PEAR, to which somebody has added these lines."""
+    added = tomllib.loads(line)
     statuses: dict[str, Any] = {"beta": {"jira": ["Beta", "10003"]}, **added.get("statuses", {})}
     return Settings.model_validate(
         {"projects": {"pear": {}, **added.get("projects", {})}, "statuses": statuses}
@@ -250,17 +249,17 @@ def settings_with(line: str) -> Servers:
             "PEAR-1",
             {"to": "10004", "toString": "Ready for QA"},
             'unknown status "Ready for QA" "10004"; known: stage, test, beta. To notice it, add '
-            '[statuses.ready-for-qa] jira = ["Ready for QA", "10004"], or add it to another status',
-            '[statuses.ready-for-qa] jira = ["Ready for QA", "10004"]',
+            '[statuses.ready-for-qa] with jira = ["Ready for QA", "10004"], or add it to another status',
+            '[statuses.ready-for-qa]\njira = ["Ready for QA", "10004"]',
         ),
-        ("PEAR-1", {"to": "4", "toString": "Тест"}, None, '[statuses.status-4] jira = ["Тест", "4"]'),
-        ("PEAR-1", {"to": None, "toString": 'a"b\\c'}, None, '[statuses.a-b-c] jira = ["a\\"b\\\\c"]'),
-        ("PEAR-1", {"to": "5", "toString": "Test"}, None, '[statuses.test] jira = ["qa", "Test", "5"]'),
+        ("PEAR-1", {"to": "4", "toString": "Тест"}, None, '[statuses.status-4]\njira = ["Тест", "4"]'),
+        ("PEAR-1", {"to": None, "toString": 'a"b\\c'}, None, '[statuses.a-b-c]\njira = ["a\\"b\\\\c"]'),
+        ("PEAR-1", {"to": "5", "toString": "Test"}, None, '[statuses.test]\njira = ["qa", "Test", "5"]'),
         (
             "PEAR-1",
             {"to": "6", "toString": "Stage"},
             'project pear does not deploy stage; add "stage" to [projects.pear] statuses',
-            '[projects.pear] statuses = ["beta", "test", "stage"]',
+            '[projects.pear]\nstatuses = ["beta", "test", "stage"]',
         ),
     ],
 )

@@ -141,6 +141,8 @@ def history(
       usher history beta.abc.wwts.com -n 5
       usher history --outcome failed --json
     """
+    if server:
+        load().catalogue.named(server)
     matching = {key: value for key, value in (("server", server), ("outcome", outcome)) if value}
     with Client(load()) as client:
         found = client.deploys(most, **matching)
@@ -157,7 +159,7 @@ def history(
             clock(deploy.started_at or deploy.taken_at),
             _took(deploy),
             deploy.server,
-            _coloured(deploy.outcome or "deploying"),
+            _coloured(deploy.outcome or "deploying") + Text(" (rehearsed)" if deploy.rehearsed else ""),
             issues(deploy.issues, 6),
             str(deploy.messages),
             deploy.id,

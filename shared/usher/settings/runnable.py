@@ -24,5 +24,9 @@ def check_runnable(settings: DeploysSettings, path: str) -> None:
     if program is None or "{" in program:
         return
     if not shutil.which(program, path=path) and not os.access(folder / program, os.X_OK):
-        says = f"command: there is no program {program} on PATH ({path})"
-        raise NotRunnable(says=says, do="install it, or name its whole path")
+        if (folder / program).is_file():
+            raise NotRunnable(says=f"command: {program} may not be executed", do=f"chmod +x {folder / program}")
+        where = (
+            f"there is no file {program}" if os.sep in program else f"there is no program {program} on PATH ({path})"
+        )
+        raise NotRunnable(says=f"command: {where}", do="install it, or name its whole path")

@@ -40,8 +40,8 @@ def check_ports(wanted: Sequence[Program]) -> None:
             socket.create_server((program.host, program.port)).close()
         except OSError as error:
             raise ServiceError(
-                why=f"{program.name} cannot listen on {program.host}:{program.port} ({error.strerror}); "
-                f"stop what listens there, or choose another with USHER_{program.name.upper()}__PORT"
+                why=f"{program.name} cannot listen on {program.host}:{program.port} ({os.strerror(error.errno or 0)}); "
+                f"stop what listens there (another `usher up`?), or choose another with USHER_{program.name.upper()}__PORT"
             ) from None
 
 

@@ -1,6 +1,7 @@
 """All of Usher in one terminal: an entry point, so it alone knows about signals."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from rich.console import Console
 from usher.broker.choose import running_broker
 from usher.errors import UsherError
 from usher.settings import Settings
+from usher.settings.runnable import check_runnable
 from usher.up.kept import Program
 from usher.up.screen import Log, show
 from usher.up.services import check_ports, programs, running_services
@@ -43,6 +45,7 @@ def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
 
 def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
     check_ports(wanted)
+    check_runnable(settings.deploys, os.environ.get("PATH", os.defpath))
     if settings.broker.url:
         log.say("looking for the broker that [broker] url names")
     with running_broker(settings, FOLDER, say=log.say) as broker:
