@@ -41,7 +41,7 @@ def check_ports(wanted: Sequence[Program]) -> None:
         except OSError as error:
             raise ServiceError(
                 why=f"{program.name} cannot listen on {program.host}:{program.port} ({os.strerror(error.errno or 0)}); "
-                f"stop what listens there (another `usher up`?), or choose another with USHER_{program.name.upper()}__PORT"
+                f"stop what listens there (another Usher?), or choose another with USHER_{program.name.upper()}__PORT"
             ) from None
 
 
