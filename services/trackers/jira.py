@@ -87,7 +87,7 @@ def read(headers: Mapping[str, str], body: bytes, servers: Servers) -> Reading:
     try:
         data = load(body)
     except Unparsable as fault:
-        return NotJson(str(fault))
+        return NotJson(str(fault.facts["why"]))
     if not isinstance(data, dict):
         return Ignored("the body is JSON, but no object", None)
     told_at = millis(data.get("timestamp"))

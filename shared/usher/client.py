@@ -74,6 +74,10 @@ class Client:
         """Deploys, at most so many, newest first; `matching` is server or outcome."""
         return [_read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
 
+    def deploy(self, deploy: str) -> Deploy:
+        """One deploy. Raises NotFound."""
+        return _read(Deploy, _json(self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}")))
+
     def log(self, deploy: str) -> str:
         """The end of what a deploy's command printed. Raises NotFound."""
         return self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}/log").text

@@ -1,6 +1,8 @@
 """The main job, end to end: the real programs, a real broker, a real command that writes down what it was told."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -65,5 +67,13 @@ def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
     assert (deploy["reason"], deploy["exit_code"]) == ("exit code 3", 3)
     log = httpx.get(usher.url("successes") + f"/api/deploys/{deploy['id']}/log")
     assert log.text == "oh no\n"
+    port = {"USHER_SUCCESSES__PORT": usher.url("successes").rpartition(":")[2]}
+    for what in ("ABC-1", BETA):
+        show = [sys.executable, "-m", "usher", "show", what]
+        said = subprocess.run(
+            show, env={**usher.environment, **port}, capture_output=True, text=True, check=True
+        ).stdout
+        assert "`usher send ABC-1 beta` tries again" in said
+        assert "exit code 3. Its output ends with:\n    oh no\n" in said
     usher.tell("ABC-2", "beta")
     usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 2, "the next one, too")

@@ -29,7 +29,7 @@ def file(folder: Path) -> Path:
 
 
 def test_pressing_enter_writes_a_file_that_loads_and_rehearses(file: Path) -> None:
-    code, said = init(typing=typed("", "", "", "", "", "", ""))
+    code, said = init(typing=typed("", "", "", "", "", "", "", ""))
     assert (code, "Wrote usher.toml: 3 servers" in said) == (0, True)
     settings = load({})
     assert [server.name for server in settings.catalogue] == [f"{s}.abc.wwts.com" for s in ("beta", "stage", "test")]
@@ -37,12 +37,14 @@ def test_pressing_enter_writes_a_file_that_loads_and_rehearses(file: Path) -> No
 
 
 def test_the_answers_are_what_it_writes(file: Path) -> None:
-    init(typing=typed("shop, BLOG", "", "QA, 10002", "Ready for Beta", "{project}-{status}.example.com", COMMAND, "y"))
+    words = ["", "QA, 10002", "Ready for Beta", "live=Done, 10009", ""]
+    init(typing=typed("shop, BLOG", *words, "{project}-{status}.example.com", COMMAND, "y"))
     settings = load({})
     assert list(settings.projects) == ["shop", "blog"]
     assert {status: named.jira for status, named in settings.statuses.items()} == {
         "test": ("QA", "10002"),
         "beta": ("Ready for Beta",),
+        "live": ("Done", "10009"),
     }
     assert settings.catalogue.find("SHOP", "qa").name == "shop-test.example.com"
     assert settings.deploys.command == tuple(COMMAND.split())
@@ -53,14 +55,15 @@ def test_the_answers_are_what_it_writes(file: Path) -> None:
     [
         (0, "9x", "[projects] 9x: is not of the form"),
         (0, ",", "no project is named"),
-        (4, "one.server", "use {status} and {project} so that names differ"),
-        (5, "deploy {issue}", "unknown placeholder {issue} in the command; known:"),
-        (5, 'deploy "{server}', "cannot be split into arguments"),
-        (5, "[1]", "is not a list of strings"),
+        (4, "qa", "names no words of Jira; write it like"),
+        (5, "one.server", "use {status} and {project} so that names differ"),
+        (6, "deploy {issue}", "unknown placeholder {issue} in the command; known:"),
+        (6, 'deploy "{server}', "cannot be split into arguments"),
+        (6, "[1]", "is not a list of strings"),
     ],
 )
 def test_a_wrong_answer_is_asked_again(file: Path, place: int, wrong: str, says: str) -> None:
-    answers = ["abc", "", "", "", "", COMMAND, "y"]
+    answers = ["abc", "", "", "", "", "", COMMAND, "y"]
     code, said = init(typing=typed(*answers[:place], wrong, *answers[place:]))
     assert (code, says in said) == (0, True)
     assert load({}).deploys.command == tuple(COMMAND.split())
@@ -84,9 +87,9 @@ def test_no_file_is_overwritten_without_asking(file: Path, usher) -> None:
     said = usher("init", "--yes")
     assert (said.code, said.out) == (1, "")
     assert "exists already" in said.err
-    assert init(typing=typed("", "", "", "", "", "", "n"))[0] == 1
+    assert init(typing=typed("", "", "", "", "", "", "", "n"))[0] == 1
     assert file.read_text() == "# mine\n"
-    assert init(typing=typed("", "", "", "", "", "", "y"))[0] == 0
+    assert init(typing=typed("", "", "", "", "", "", "", "y"))[0] == 0
     assert "[projects.abc]" in file.read_text()
 
 

@@ -113,7 +113,15 @@ def _jira() -> dict[str, tuple[str, ...]]:
     for status in WELL_KNOWN_STATUSES:
         question = f"What does Jira call the status that deploys to {status}? Names or ids, like: Ready for Beta, 10003"
         answers[status] = _ask(question, partial(check_words, status), status)
-    return {status: words for status, words in answers.items() if words != (status,)}
+    jira = {status: words for status, words in answers.items() if words != (status,)}
+    question = "Does another status of yours deploy? Its name and what Jira calls it, like: qa=Ready for QA, 10105"
+    while more := _ask(f"{question}\n  Empty: no more", _another, ""):
+        jira |= [more]
+    return jira
+
+
+def _another(text: str) -> tuple[str, tuple[str, ...]] | None:
+    return check_status(text) if text.strip() else None
 
 
 def _ask(question: str, check: Callable[[str], T], default: str) -> T:

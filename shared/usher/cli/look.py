@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usher.answers import Deploy, ServerState
+from usher.answers import Deploy, MessageState, ServerState
 from usher.cli.screen import COLOURS, clock, console, issues, print_json, shell, span, table, zone, zoned
 from usher.cli.tell import Json, is_issue
 from usher.client import Client
 from usher.settings import Settings, load
 from usher.words import count
+
+LAST_LINES = 5
+"""Of what a failed command printed."""
 
 
 def servers(as_json: Json = False) -> None:
@@ -59,10 +62,11 @@ def show(
             _show_issue(client, what, as_json=as_json)
             return
         server = client.server(what)
-    if as_json:
-        print_json(server)
-    else:
-        _show_server(server, settings)
+        if as_json:
+            print_json(server)
+        else:
+            _show_server(server, settings)
+            _show_parked(client.messages(server=what, state="parked"), client)
 
 
 def _show_server(server: ServerState, settings: Settings) -> None:
@@ -125,6 +129,22 @@ def _show_issue(client: Client, issue: str, *, as_json: bool) -> None:
             "once" if message.told == 1 else f"{message.told} times",
         )
     screen.print(rows)
+    _show_parked([message for message in found if message.state == "parked"], client)
+
+
+def _show_parked(parked: list[MessageState], client: Client) -> None:
+    """What failed, why, where its output is, and how it is tried again."""
+    screen = console()
+    for message in parked:
+        again = f"`usher send {message.issue} {message.status}` tries again."
+        screen.print(f"  {message.issue} is parked: its deploy to {message.server} failed. {again}", soft_wrap=True)
+    for deploy in dict.fromkeys(message.deploy for message in parked if message.deploy):
+        failed = client.deploy(deploy)
+        screen.print(f"  Deploy {deploy}: {failed.reason}. Its output ends with:", soft_wrap=True)
+        for line in client.log(deploy).splitlines()[-LAST_LINES:]:
+            screen.print(f"    {line}", soft_wrap=True)
+        if failed.log:
+            screen.print(f"    (all of it: {failed.log}, where deploys runs)", soft_wrap=True)
 
 
 def history(

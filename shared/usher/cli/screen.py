@@ -25,6 +25,8 @@ COLOURS = {
     "interrupted": "yellow",
 }
 PIPED_WIDTH = 200
+WHOLE = ("Deploy", "Outcome", "State", "Took")
+"""Columns whose cells are looked for or pasted: never broken."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -48,7 +50,7 @@ def table(*columns: str) -> Table:
     """A table without frames; cells are text, whatever they hold, and fold rather than being cut."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     return made
 
 

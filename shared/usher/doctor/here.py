@@ -7,14 +7,16 @@ from usher.doctor.finding import Finding, fault, ok
 from usher.settings import Settings
 from usher.settings.load import PREFIX
 from usher.settings.runnable import NotRunnable, check_runnable
+from usher.words import count
 
 
 def look_at_settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
     """Where the settings come from, and what they amount to."""
     names = sorted(name for name in environ if name.startswith(PREFIX) and "__" in name)
-    more = f" and {len(names) - 3} variables more" if len(names) > 3 else ""
+    projects = count(len(settings.projects), "project")
+    more = f" and {count(len(names) - 3, 'variable')} more" if len(names) > 3 else ""
     sources = " and ".join((settings.source, *names[:3])) + more
-    return ok("settings", f"from {sources}: {len(settings.projects)} projects, {len(settings.catalogue)} servers")
+    return ok("settings", f"from {sources}: {projects}, {count(len(settings.catalogue), 'server')}")
 
 
 def look_at_program(settings: Settings, path: str) -> Finding:
