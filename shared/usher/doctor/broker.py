@@ -134,8 +134,8 @@ def _parked(depth: int, moves: list[str]) -> Finding:
     return fault(
         topology.PARKED,
         f"{count(depth, 'message')} of deploys that failed: {'; '.join(moves)}",
-        "`usher history --outcome failed` says why; when that is mended, send those issues again (`usher send`), "
-        "then purge usher.parked in the management console",
+        "`usher show ISSUE` says why, and whether it has been deployed since; send those again that have not "
+        "(`usher send`), then purge usher.parked in the management console",
     )
 
 
