@@ -125,7 +125,7 @@ def test_parked_messages_say_where_the_reason_is(patient: Patient) -> None:
     patient.tell("ABC-7", park=True)
     found = patient.faults()[topology.PARKED]
     assert "1 message of deploys that failed: ABC-7" in found.says
-    assert "usher history --outcome failed" in found.do
+    assert "`usher show ISSUE` says why" in found.do
 
 
 def test_a_queue_with_other_arguments_is_named(patient: Patient) -> None:
