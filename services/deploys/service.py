@@ -14,10 +14,11 @@ from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.clock import SystemClock
+from usher.listening import listen
 from usher.service import together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
-from usher.web import listen, serve_web, web_app
+from usher.web import serve_web, web_app
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     if settings.deploys.rehearses:
         log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
     service = Deploys(settings, environment, stop)
-    with listen(settings.deploys, "deploys") as listening:
+    with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
         app = web_app("Usher: deploys", service.ready)
         session = keep(settings.broker, "deploys", service.session, stop)
         try:

@@ -16,9 +16,10 @@ from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.clock import Clock, SystemClock
 from usher.errors import BrokerError
+from usher.listening import listen
 from usher.service import together
 from usher.settings import Settings
-from usher.web import listen, serve_web
+from usher.web import serve_web
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     try:
         service = Service(settings, ledger, stop, SystemClock())
         app = make_app(settings, ledger, lambda: service.board, service.ready)
-        with listen(settings.successes, SERVICE) as listening:
+        with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
             await together(
                 stop,
                 serve_web(app, listening, stop),

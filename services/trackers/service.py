@@ -10,9 +10,10 @@ from usher.broker import topology
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.clock import SystemClock
+from usher.listening import listen
 from usher.service import together
 from usher.settings import Settings
-from usher.web import listen, serve_web
+from usher.web import serve_web
 
 ABOUT = "The door of Usher: takes Jira's webhooks and front-end messages, and tells them to the broker."
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Take what comes in until `stop` is set. Raises UsherError for what a person has to mend first."""
-    with listen(settings.trackers, "trackers") as listening:
+    with listen(settings.trackers.host, settings.trackers.port, "trackers") as listening:
         await serve_on(listening, settings, stop)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
@@ -11,9 +10,6 @@ from importlib.metadata import version
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
-
-from usher.errors import ServiceError
-from usher.settings.model import WebSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +42,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def listen(settings: WebSettings, service: str) -> socket.socket:
-    """The service's listening socket. Raises ServiceError if the port is taken or the host isn't ours."""
-    try:
-        listening = socket.create_server((settings.host, settings.port), backlog=512)
-    except OSError as error:
-        raise ServiceError(
-            why=f"{service} cannot listen on {settings.host}:{settings.port} ({os.strerror(error.errno or 0)}); "
-            f"stop what listens there, or choose another with USHER_{service.upper()}__PORT"
-        ) from None
-    # asyncio does it only for sockets that name their protocol; without it each answer on a kept connection waits 40 ms
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:

@@ -21,9 +21,9 @@ from usher.broker.link import connect
 from usher.broker.publisher import Publisher
 from usher.clock import SystemClock
 from usher.events import decode_message
+from usher.listening import listen
 from usher.messages import BackMessage
 from usher.settings import Settings
-from usher.web import listen
 
 OWN = Path(__file__).parent / "bodies"
 
@@ -80,7 +80,7 @@ def running() -> Running:
     @asynccontextmanager
     async def run(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         stop = asyncio.Event()
-        with listen(settings.trackers, "trackers") as listening:
+        with listen(settings.trackers.host, settings.trackers.port, "trackers") as listening:
             service = asyncio.create_task(serve_on(listening, settings, stop))
             base = f"http://127.0.0.1:{listening.getsockname()[1]}"
             try:

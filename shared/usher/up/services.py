@@ -1,7 +1,6 @@
 """The three services as child processes: started together, healed when they die, stopped in order."""
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ import httpx
 
 from usher.broker.node import free_port
 from usher.errors import ServiceError
+from usher.listening import listen
 from usher.settings import Settings
 from usher.settings.model import WebSettings
 from usher.up.kept import Kept, Program, Tell
@@ -36,13 +36,7 @@ def programs(settings: Settings) -> tuple[Program, ...]:
 def check_ports(wanted: Sequence[Program]) -> None:
     """Raise ServiceError if one of them could not listen."""
     for program in wanted:
-        try:
-            socket.create_server((program.host, program.port)).close()
-        except OSError as error:
-            raise ServiceError(
-                why=f"{program.name} cannot listen on {program.host}:{program.port} ({os.strerror(error.errno or 0)}); "
-                f"stop what listens there (another Usher?), or choose another with USHER_{program.name.upper()}__PORT"
-            ) from None
+        listen(program.host, program.port, program.name).close()
 
 
 class Services:
