@@ -84,7 +84,9 @@ class Guarded:
 
 class _GuardedCommand:
     def __init__(self, process: asyncio.subprocess.Process, settings: DeploysSettings, silence: float) -> None:
-        self._process = process
+        assert process.stdin is not None  # noqa: S101 - it was started with pipes
+        assert process.stdout is not None  # noqa: S101
+        self._process, self._orders, self._words = process, process.stdin, process.stdout
         self._settings = settings
         self._beating = asyncio.create_task(self._beat(min(1.0, silence / 5)))
         self._pid: int | None = None
@@ -140,8 +142,7 @@ class _GuardedCommand:
 
     async def hear(self, *kinds: str) -> dict[str, object]:
         """The guard's next word of one of these kinds; empty if it died."""
-        assert self._process.stdout  # noqa: S101 - it was started with a pipe
-        while line := await self._process.stdout.readline():
+        while line := await self._words.readline():
             said = json.loads(line)
             if isinstance(said, dict) and any(kind in said for kind in kinds):
                 return said
@@ -153,14 +154,12 @@ class _GuardedCommand:
             await asyncio.sleep(every)
 
     def _say(self, **order: object) -> None:
-        assert self._process.stdin  # noqa: S101 - it was started with a pipe
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        if not self._orders.is_closing():
+            self._orders.write(json.dumps(order).encode() + b"\n")
 
     def _close_pipe(self) -> None:
-        assert self._process.stdin  # noqa: S101 - it was started with a pipe
         self._beating.cancel()
-        self._process.stdin.close()
+        self._orders.close()
 
     def _kill(self) -> None:
         if self._pid is not None:
