@@ -15,6 +15,8 @@ from usher.errors import BrokerError
 PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH changes user, which needs root
 HOMEBREW = ("/opt/homebrew/sbin", "/usr/local/sbin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 
+PRELOAD = Path(__file__).with_name("preload.erl")
+
 NODE = "usher@localhost"
 USER = "usher"
 START_SECONDS = 90.0
@@ -151,6 +153,7 @@ def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dic
         "RABBITMQ_LOG": "warning",
         "RABBITMQ_PID_FILE": str(folder / "pid"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _distribution(),
+        "ERL_AFLAGS": f'-run file eval "{PRELOAD}"',
     }
 
 
