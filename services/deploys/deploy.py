@@ -8,10 +8,10 @@ from deploys.parts import Parts
 from deploys.runner import Prepared
 from deploys.waits import Waits
 from usher.batches import Batch, choose
-from usher.board import ServerBoard
 from usher.errors import BrokerError
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken
 from usher.messages import BackMessage
+from usher.server_board import ServerBoard
 from usher.servers import Server
 
 log = logging.getLogger(__name__)

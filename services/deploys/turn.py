@@ -14,12 +14,13 @@ from deploys.deploy import RETRY_PAUSE, Deploy
 from deploys.parts import Parts, takeover_wait
 from deploys.runner import GuardDied
 from deploys.waits import Waits
-from usher.board import OPEN, ServerBoard
 from usher.broker.consumer import ConsumerLost, Delivery
 from usher.errors import NotConfirmed, Unreadable
 from usher.events import DeployInterrupted, DeployTaken, decode_message
 from usher.messages import BackMessage
+from usher.server_board import ServerBoard
 from usher.servers import Server
+from usher.states import OPEN
 
 log = logging.getLogger(__name__)
 

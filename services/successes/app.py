@@ -11,11 +11,12 @@ from successes.ledger import Ledger, LedgerFault
 from successes.queries import Cut, Page, find_deploy, find_deploys, find_messages, find_output
 from successes.views import server_state
 from usher.answers import Deploy, MessageState, ServerState
-from usher.board import Board, State
+from usher.board import Board
 from usher.errors import BadIssue, UnknownServer
 from usher.events import Outcome
 from usher.issues import Issue
 from usher.settings import Settings
+from usher.states import State
 from usher.web import Ready, web_app
 
 MOST_PAGES = 1_000_000_000

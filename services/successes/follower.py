@@ -4,9 +4,9 @@ import asyncio
 
 from successes.ledger import Ledger
 from successes.writes import Moved, News
-from usher.board import OPEN, Change, State
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesParked
 from usher.messages import BackMessage
+from usher.states import OPEN, Change, State
 
 
 class Follower:

@@ -15,9 +15,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from successes import writes
 from successes.schema import metadata
 from successes.writes import News
-from usher.board import State
 from usher.errors import ServiceError
 from usher.events import DeployEnded
+from usher.states import State
 
 T = TypeVar("T")
 

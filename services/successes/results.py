@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from successes.follower import Follower
 from successes.ledger import Ledger
 from successes.writes import News
-from usher.board import State
 from usher.broker.consumer import Consumer, Delivery
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
@@ -19,6 +18,7 @@ from usher.errors import Unreadable
 from usher.events import DeployEnded, MessagesParked, Outcome, decode, encode
 from usher.issues import Issue
 from usher.messages import BackMessage
+from usher.states import State
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from usher.answers import Last, Running, ServerState
 from usher.batches import Batch, choose
-from usher.board import ServerBoard, Taking
 from usher.events import DeployEnded, DeployInterrupted, Outcome
+from usher.server_board import ServerBoard, Taking
 from usher.servers import Server
 from usher.settings import Settings
 

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from successes.schema import covers, deploys, messages
-from usher.board import State
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, MessagesParked, Outcome
 from usher.messages import BackMessage
+from usher.states import State
 
 Row = dict[str, object]
 

@@ -27,7 +27,7 @@ class Batch:
         older: list[BackMessage] = []
         for message in messages:
             before = newest.get(message.issue)
-            if before is None or message.queued_at >= before.queued_at:
+            if before is None or message.age >= before.age:
                 newest[message.issue] = message
                 older += [before] if before else []
             else:

@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal[1] = 1
 
@@ -99,8 +99,59 @@ class MessagesParked(_Event):
     reason: str
 
 
+class Retry(BaseModel):
+    """A message that failed or was parked, and its next attempt, which is due at its `queued_at`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    failed: MessageId
+    next: BackMessage
+
+
+class MessagesRetried(_Event):
+    """What failed is to be tried again: by the ladder, or at once by an order (`by` is who gave it)."""
+
+    kind: Literal["messages.retried"] = "messages.retried"
+    deploy: DeployId | None
+    server: str
+    retries: tuple[Retry, ...]
+    reason: str
+    by: str | None = None
+    at: Millis
+
+
+class MessagesWithdrawn(_Event):
+    """An order: these messages are not to be deployed. One that is being deployed counts if that does not pass."""
+
+    kind: Literal["messages.withdrawn"] = "messages.withdrawn"
+    server: str
+    messages: tuple[MessageId, ...]
+    by: str
+    at: Millis
+
+
+class WindowOpened(_Event):
+    """A holder of a server's turn keeps the window, which closes at `closes_at` if nothing more comes."""
+
+    kind: Literal["window.opened"] = "window.opened"
+    server: str
+    message: MessageId
+    holder: str
+    closes_at: Millis
+    at: Millis
+
+
 Event = Annotated[
-    BackMessage | Barrier | DeployTaken | DeployEnded | DeployInterrupted | TurnGivenBack | MessagesParked,
+    BackMessage
+    | Barrier
+    | DeployTaken
+    | DeployEnded
+    | DeployInterrupted
+    | TurnGivenBack
+    | WindowOpened
+    | MessagesParked
+    | MessagesRetried
+    | MessagesWithdrawn,
     Field(discriminator="kind"),
 ]
 

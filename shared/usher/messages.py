@@ -38,12 +38,14 @@ class FrontMessage(BaseModel):
 
 
 class BackMessage(BaseModel):
-    """What travels in the queue: complete, frozen, versioned.
+    """What travels in the queue: complete, frozen, versioned. What a later version adds to it is passed over.
 
-    `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by.
+    `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by. A retry is a message of
+    its own: `origin` is the id of its first attempt, `told_at` when that was queued, and `postponed` counts how often
+    it was put off without an attempt lost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: Literal["message"] = "message"
     v: Literal[1] = 1
@@ -55,6 +57,36 @@ class BackMessage(BaseModel):
     queued_at: Millis
     moved_at: Millis | None = None
     attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    origin: MessageId | None = None
+    told_at: Millis | None = None
+    postponed: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+    @property
+    def move(self) -> MessageId:
+        """The id of the first attempt: the same for all attempts of one move."""
+        return self.origin or self.id
+
+    @property
+    def age(self) -> Millis:
+        """When the move was first told: of two messages of an issue, the one with the larger is the newer."""
+        return self.queued_at if self.told_at is None else self.told_at
+
+    def again(self, at: Millis, *, postponed: bool = False) -> "BackMessage":
+        """The message of the next attempt, to be queued at `at`; put off, it does not count as one.
+
+        The same attempt always has the same next one, so that it can be told twice.
+        """
+        attempt, put_off = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
+        return self.model_copy(
+            update={
+                "id": _digest(self.move, str(attempt), str(put_off)),
+                "queued_at": at,
+                "attempt": attempt,
+                "origin": self.move,
+                "told_at": self.age,
+                "postponed": put_off,
+            }
+        )
 
     @classmethod
     def of(
@@ -83,8 +115,10 @@ class BackMessage(BaseModel):
         )
 
 
-def message_id(identity: tuple[str, ...], server: Server, attempt: int = 1) -> str:
-    """The id of a move's message: the same move, server and attempt always give the same 32 hex digits."""
-    parts = (*identity, server.routing_key, str(attempt))
-    text = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(text).hexdigest()[:32]
+def message_id(identity: tuple[str, ...], server: Server) -> str:
+    """The id of a move's message: the same move and server always give the same 32 hex digits."""
+    return _digest(*identity, server.routing_key, "1")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

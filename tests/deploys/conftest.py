@@ -12,7 +12,6 @@ import pytest
 
 from deploys.jobs import base_environment
 from deploys.service import Deploys
-from usher.board import Change
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
@@ -22,6 +21,7 @@ from usher.events import Event
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.settings import Settings
+from usher.states import Change
 
 COMMAND = """
 import json, os, sys, time

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from aio_pika import Message
 
-from usher.board import State
 from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.broker.consumer import consume
@@ -16,6 +15,7 @@ from usher.events import DeployEnded, Outcome, decode
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
+from usher.states import State
 
 if TYPE_CHECKING:
     from conftest import World

@@ -14,7 +14,6 @@ from successes.ledger import Ledger
 from successes.schema import deploys, messages
 from successes.service import Service
 from usher.batches import Batch
-from usher.board import Change
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.journal import Journal, follow
@@ -25,6 +24,7 @@ from usher.events import DeployEnded, DeployTaken, Event, Outcome
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.settings import Settings, load
+from usher.states import Change
 
 BEGAN = 1_800_000_000_000
 """When everything in these tests happens (ms)."""

@@ -6,8 +6,9 @@ import pytest
 from successes.app import make_app
 from successes.writes import Moved, News
 from usher.answers import Deploy, MessageState, ServerState
-from usher.board import Board, State
+from usher.board import Board
 from usher.events import DeployInterrupted, Outcome
+from usher.states import State
 
 
 async def ready():

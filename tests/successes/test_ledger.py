@@ -14,9 +14,9 @@ from successes import writes
 from successes.ledger import Ledger, LedgerFault
 from successes.schema import messages, metadata
 from successes.writes import Moved, News
-from usher.board import State
 from usher.errors import ServiceError
 from usher.events import DeployInterrupted, MessagesParked, Outcome
+from usher.states import State
 
 RANK = {"waiting": 0, "deploying": 0, "failed": 1, "parked": 2, "superseded": 3, "deployed": 3}
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usher.batches import Batch
-from usher.board import Board, State
+from usher.board import Board
 from usher.events import (
     DeployEnded,
     DeployInterrupted,
@@ -19,6 +19,7 @@ from usher.events import (
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
+from usher.states import State
 
 SERVER = Server("beta.abc.wwts.com", "beta", "abc")
 LAST = {State.DEPLOYED, State.SUPERSEDED, State.PARKED}

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from usher.board import Board, Change
+from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
@@ -14,6 +14,7 @@ from usher.broker.publisher import Publisher
 from usher.clock import Clock
 from usher.errors import Unreadable
 from usher.events import Barrier, Event, decode
+from usher.states import Change
 
 log = logging.getLogger(__name__)
 

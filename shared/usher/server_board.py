@@ -1,0 +1,225 @@
+"""One server's part of the board: what waits, what runs, what failed, and how each event changes it."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from usher.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    MessagesParked,
+    MessagesRetried,
+    MessagesWithdrawn,
+    Outcome,
+)
+from usher.messages import BackMessage
+from usher.states import Change, State
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message that has still to be deployed. `arrived_at` (ms) is its `queued_at`, or when it was read if that is
+    earlier: a time in the future counts as now. `withdrawn` counts if the deploy that covers it does not pass."""
+
+    message: BackMessage
+    arrived_at: int
+    deploying: bool = False
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A granted taking. `batch` are those of its messages that waited; `read_at` is the reader's own clock (s)."""
+
+    event: DeployTaken
+    batch: tuple[BackMessage, ...]
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A message that a deploy covered which did not pass, and which is not decided about yet, or is parked."""
+
+    message: BackMessage
+    deploy: str
+    outcome: Outcome
+    exit_code: int | None
+    reason: str
+    parked: bool = False
+
+
+@dataclass(slots=True)
+class ServerBoard:
+    """One server. Every method takes an event and returns the messages whose state it changed."""
+
+    open: dict[str, Waiting] = field(default_factory=dict)
+    failed: dict[str, Failed] = field(default_factory=dict)
+    retrying: dict[str, BackMessage] = field(default_factory=dict)
+    running: Taking | None = None
+    last: DeployEnded | DeployInterrupted | None = None
+    fence: int = 0
+    ended_turns: frozenset[str] = frozenset()
+    """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
+    early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
+    """Decisions about the running deploy from before its result: the reply queue is faster than the journal's copy."""
+
+    @property
+    def waiting(self) -> tuple[BackMessage, ...]:
+        """What waits and no unfinished deploy covers, in the order in which it came."""
+        return tuple(entry.message for entry in self.open.values() if not entry.deploying)
+
+    @property
+    def arrivals(self) -> tuple[int, ...]:
+        """When what waits arrived (ms): the window's clock."""
+        return tuple(entry.arrived_at for entry in self.open.values() if not entry.deploying)
+
+    @property
+    def undecided(self) -> tuple[Failed, ...]:
+        """What has failed and is neither retried nor parked yet."""
+        return tuple(entry for entry in self.failed.values() if not entry.parked)
+
+    @property
+    def parked(self) -> tuple[Failed, ...]:
+        """What is given up until a person, or a later pass, decides."""
+        return tuple(entry for entry in self.failed.values() if entry.parked)
+
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Where each message is that this server has still to do with."""
+        for m, entry in self.open.items():
+            yield m, State.DEPLOYING if entry.deploying else State.WAITING
+        for m, failed in self.failed.items():
+            yield m, State.PARKED if failed.parked else State.FAILED
+        for m in self.retrying:
+            yield m, State.RETRYING
+
+    def accept(self, message: BackMessage, now: int) -> list[Change]:
+        """A message that is new, or a retry that has come back."""
+        self.retrying.pop(message.id, None)
+        self.open[message.id] = Waiting(message, min(message.queued_at, now))
+        return [Change(message.id, State.WAITING)]
+
+    def take(self, taken: DeployTaken, read_at: float) -> list[Change]:
+        """Granted if no granted taking is unfinished and at least one of its messages still waits."""
+        entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
+        if self.running or not entries:
+            return []
+        for entry in entries:
+            entry.deploying = True
+        self.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
+        self.fence = max(self.fence, taken.fence)
+        return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
+
+    def end(self, ended: DeployEnded) -> list[Change]:
+        """The result of the running deploy; of any other it changes nothing."""
+        if not self._finishes(ended):
+            return []
+        superseded = [Change(m, State.SUPERSEDED, ended.deploy) for m in ended.superseded if self._covers(m)]
+        stood = [message for message in ended.standing if self._covers(message.id)]
+        if ended.outcome is Outcome.PASSED:
+            changes = [Change(message.id, State.DEPLOYED, ended.deploy) for message in stood]
+            self._close([*superseded, *changes])
+            changes += self._clean(stood, ended.deploy)
+        else:
+            changes = [self._fail(message, ended) for message in stood]
+            self._close([*superseded, *changes])
+        changes = [*superseded, *changes, *self._wait_again()]
+        early, self.early = self.early, []
+        return changes + [change for decision in early for change in self.decide(decision)]
+
+    def interrupt(self, interrupted: DeployInterrupted) -> list[Change]:
+        """The running deploy has no result: what it took waits again."""
+        if not self._finishes(interrupted):
+            return []
+        self.early = []
+        return self._wait_again()
+
+    def decide(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
+        """What failed is parked, or tried again; what is parked may be tried again too."""
+        if self.running and self.running.event.deploy == decision.deploy:
+            self.early.append(decision)
+            return []
+        return self._park(decision) if isinstance(decision, MessagesParked) else self._retry(decision)
+
+    def withdraw(self, withdrawn: MessagesWithdrawn) -> list[Change]:
+        """Out of what waits, is to be retried, or is parked; never out of what runs."""
+        changes = []
+        for m in withdrawn.messages:
+            entry = self.open.get(m)
+            if entry and entry.deploying:
+                entry.withdrawn = True
+            elif entry or m in self.retrying or m in self.failed:
+                changes.append(Change(m, State.WITHDRAWN))
+        self._close(changes)
+        return changes
+
+    def _covers(self, message: str) -> bool:
+        entry = self.open.get(message)
+        return entry is not None and entry.deploying
+
+    def _fail(self, message: BackMessage, ended: DeployEnded) -> Change:
+        if self.open[message.id].withdrawn:
+            return Change(message.id, State.WITHDRAWN, ended.deploy)
+        self.failed[message.id] = Failed(message, ended.deploy, ended.outcome, ended.exit_code, ended.reason)
+        return Change(message.id, State.FAILED, ended.deploy)
+
+    def _park(self, parked: MessagesParked) -> list[Change]:
+        entries = [(m, entry) for m in parked.messages if (entry := self.failed.get(m)) and not entry.parked]
+        for m, entry in entries:
+            self.failed[m] = replace(entry, parked=True)
+        return [Change(m, State.PARKED, parked.deploy) for m, _ in entries]
+
+    def _retry(self, retried: MessagesRetried) -> list[Change]:
+        changes = []
+        for retry in retried.retries:
+            if retry.failed in self.failed:
+                del self.failed[retry.failed]
+            elif retry.failed in self.retrying:
+                del self.retrying[retry.failed]
+            else:
+                continue
+            self.retrying[retry.next.id] = retry.next
+            changes.append(Change(retry.failed, State.RETRIED, retried.deploy))
+            changes.append(Change(retry.next.id, State.RETRYING, retried.deploy))
+        return changes
+
+    def _clean(self, passed: Collection[BackMessage], deploy: str) -> list[Change]:
+        """What passed settles every older attempt of its issue that failed, is parked, or is to be tried again."""
+        newest = {message.issue: message.age for message in passed}
+
+        def settled(messages: Iterable[BackMessage]) -> list[Change]:
+            older = (m for m in messages if m.issue in newest and m.age < newest[m.issue])
+            return [Change(m.id, State.SUPERSEDED, deploy) for m in older]
+
+        returned = [entry.message for entry in self.open.values() if entry.message.origin and not entry.deploying]
+        failed = [entry.message for entry in self.failed.values()]
+        changes = settled([*failed, *self.retrying.values(), *returned])
+        self._close(changes)
+        return changes
+
+    def _close(self, changes: Iterable[Change]) -> None:
+        """Forget what has come into a state that is none of this server's to go on with."""
+        for change in changes:
+            self.open.pop(change.message, None)
+            self.retrying.pop(change.message, None)
+            if change.state is not State.FAILED:
+                self.failed.pop(change.message, None)
+
+    def _wait_again(self) -> list[Change]:
+        """What a deploy took and no result settled, unless it was withdrawn meanwhile."""
+        again = [entry for entry in self.open.values() if entry.deploying]
+        changes = []
+        for entry in again:
+            entry.deploying = False
+            state = State.WITHDRAWN if entry.withdrawn else State.WAITING
+            changes.append(Change(entry.message.id, state))
+        self._close(change for change in changes if change.state is State.WITHDRAWN)
+        return changes
+
+    def _finishes(self, end: DeployEnded | DeployInterrupted) -> bool:
+        """A granted taking ends with the first of its result or its interruption; anything later changes nothing."""
+        taking = self.running
+        if taking is None or taking.event.deploy != end.deploy:
+            return False
+        self.running, self.last = None, end
+        self.ended_turns = frozenset(message.id for message in taking.batch)
+        return True
