@@ -54,24 +54,22 @@ class Board:
         """
         match event:
             case BackMessage():
-                changes = self._accepted(event, now)
+                changes = self._noted(self._accepted(event, now))
             case DeployTaken():
-                changes = self.server(event.server).take(event, read_at)
+                changes = self._noted(self.server(event.server).take(event, read_at))
             case DeployEnded():
-                changes = self.server(event.server).end(event)
+                changes = self._ended(event)
             case DeployInterrupted():
-                changes = self.server(event.server).interrupt(event)
+                changes = self._noted(self.server(event.server).interrupt(event))
             case MessagesParked() | MessagesRetried():
-                changes = self.server(event.server).decide(event)
+                changes = self._decided(event)
             case MessagesWithdrawn():
-                changes = self.server(event.server).withdraw(event)
+                changes = self._noted(self.server(event.server).withdraw(event))
             case TurnGivenBack():
                 self.server(event.server).ended_turns = frozenset({event.message})
                 changes = []
             case _:
                 changes = []
-        for change in changes:
-            self._note(change)
         return tuple(changes)
 
     def _accepted(self, message: BackMessage, now: int) -> list[Change]:
@@ -80,13 +78,34 @@ class Board:
         self.told[message.id] = self.told.get(message.id, 1) + 1
         return []
 
-    def _note(self, change: Change) -> None:
-        if change.state not in LAST:
-            self._states[change.message] = change.state
-            return
-        self._states.pop(change.message, None)
-        self.closed[change.message] = change.state
-        if len(self.closed) > REMEMBERED:
-            oldest = next(iter(self.closed))
-            del self.closed[oldest]
-            self.told.pop(oldest, None)
+    def _ended(self, ended: DeployEnded) -> list[Change]:
+        """A result, and then what was decided about it before it was read."""
+        server = self.server(ended.server)
+        early = server.early
+        changes = self._noted(server.end(ended))
+        if server.running is None:
+            changes += [change for decision in early for change in self._decided(decision)]
+        return changes
+
+    def _decided(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
+        server = self.server(decision.server)
+        if server.running and server.running.event.deploy == decision.deploy:
+            server.early.append(decision)
+            return []
+        if isinstance(decision, MessagesParked):
+            return self._noted(server.park(decision))
+        unknown = (retry for retry in decision.retries if self.state(retry.next.id) is None)
+        return self._noted(server.retry(unknown, decision.deploy))
+
+    def _noted(self, changes: list[Change]) -> list[Change]:
+        for change in changes:
+            self._states.pop(change.message, None)
+            if change.state not in LAST:
+                self._states[change.message] = change.state
+                continue
+            self.closed[change.message] = change.state
+            if len(self.closed) > REMEMBERED:
+                oldest = next(iter(self.closed))
+                del self.closed[oldest]
+                self.told.pop(oldest, None)
+        return changes

@@ -11,6 +11,7 @@ from usher.events import (
     MessagesRetried,
     MessagesWithdrawn,
     Outcome,
+    Retry,
 )
 from usher.messages import BackMessage
 from usher.states import Change, State
@@ -122,28 +123,39 @@ class ServerBoard:
         else:
             changes = [self._fail(message, ended) for message in stood]
             self._close([*superseded, *changes])
-        changes = [*superseded, *changes, *self._wait_again()]
-        early, self.early = self.early, []
-        return changes + [change for decision in early for change in self.decide(decision)]
+        return [*superseded, *changes, *self._wait_again()]
 
     def interrupt(self, interrupted: DeployInterrupted) -> list[Change]:
         """The running deploy has no result: what it took waits again."""
-        if not self._finishes(interrupted):
-            return []
-        self.early = []
-        return self._wait_again()
+        return self._wait_again() if self._finishes(interrupted) else []
 
-    def decide(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
-        """What failed is parked, or tried again; what is parked may be tried again too."""
-        if self.running and self.running.event.deploy == decision.deploy:
-            self.early.append(decision)
-            return []
-        return self._park(decision) if isinstance(decision, MessagesParked) else self._retry(decision)
+    def park(self, parked: MessagesParked) -> list[Change]:
+        """What failed is given up."""
+        entries = [(m, entry) for m in dict.fromkeys(parked.messages) if (entry := self.failed.get(m))]
+        entries = [(m, entry) for m, entry in entries if not entry.parked]
+        for m, entry in entries:
+            self.failed[m] = replace(entry, parked=True)
+        return [Change(m, State.PARKED, parked.deploy) for m, _ in entries]
+
+    def retry(self, retries: Iterable[Retry], deploy: str | None) -> list[Change]:
+        """What failed or is parked is tried again, and what is to be tried again later is tried at once."""
+        changes = []
+        for retry in retries:
+            if retry.failed in self.failed:
+                del self.failed[retry.failed]
+            elif retry.failed in self.retrying:
+                del self.retrying[retry.failed]
+            else:
+                continue
+            self.retrying[retry.next.id] = retry.next
+            changes.append(Change(retry.failed, State.RETRIED, deploy))
+            changes.append(Change(retry.next.id, State.RETRYING, deploy))
+        return changes
 
     def withdraw(self, withdrawn: MessagesWithdrawn) -> list[Change]:
         """Out of what waits, is to be retried, or is parked; never out of what runs."""
         changes = []
-        for m in withdrawn.messages:
+        for m in dict.fromkeys(withdrawn.messages):
             entry = self.open.get(m)
             if entry and entry.deploying:
                 entry.withdrawn = True
@@ -161,26 +173,6 @@ class ServerBoard:
             return Change(message.id, State.WITHDRAWN, ended.deploy)
         self.failed[message.id] = Failed(message, ended.deploy, ended.outcome, ended.exit_code, ended.reason)
         return Change(message.id, State.FAILED, ended.deploy)
-
-    def _park(self, parked: MessagesParked) -> list[Change]:
-        entries = [(m, entry) for m in parked.messages if (entry := self.failed.get(m)) and not entry.parked]
-        for m, entry in entries:
-            self.failed[m] = replace(entry, parked=True)
-        return [Change(m, State.PARKED, parked.deploy) for m, _ in entries]
-
-    def _retry(self, retried: MessagesRetried) -> list[Change]:
-        changes = []
-        for retry in retried.retries:
-            if retry.failed in self.failed:
-                del self.failed[retry.failed]
-            elif retry.failed in self.retrying:
-                del self.retrying[retry.failed]
-            else:
-                continue
-            self.retrying[retry.next.id] = retry.next
-            changes.append(Change(retry.failed, State.RETRIED, retried.deploy))
-            changes.append(Change(retry.next.id, State.RETRYING, retried.deploy))
-        return changes
 
     def _clean(self, passed: Collection[BackMessage], deploy: str) -> list[Change]:
         """What passed settles every older attempt of its issue that failed, is parked, or is to be tried again."""
@@ -220,6 +212,6 @@ class ServerBoard:
         taking = self.running
         if taking is None or taking.event.deploy != end.deploy:
             return False
-        self.running, self.last = None, end
+        self.running, self.last, self.early = None, end, []
         self.ended_turns = frozenset(message.id for message in taking.batch)
         return True

@@ -1,5 +1,6 @@
 """The board: every reader of the same journal gets the same board."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,10 @@ from usher.events import (
     DeployTaken,
     Event,
     MessagesParked,
+    MessagesRetried,
+    MessagesWithdrawn,
     Outcome,
+    Retry,
     TurnGivenBack,
     decode,
     encode,
@@ -19,10 +23,9 @@ from usher.events import (
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
-from usher.states import State
+from usher.states import LAST, State
 
 SERVER = Server("beta.abc.wwts.com", "beta", "abc")
-LAST = {State.DEPLOYED, State.SUPERSEDED, State.PARKED}
 
 
 def message(n: int, at: int = 0) -> BackMessage:
@@ -43,6 +46,10 @@ def ended(deploy: int, outcome: Outcome, *numbers: int) -> DeployEnded:
     )  # fmt: skip
 
 
+def ended_of(deploy: int, *messages: BackMessage, outcome: Outcome = Outcome.FAILED) -> DeployEnded:
+    return ended(deploy, outcome).model_copy(update={"standing": messages})
+
+
 def interrupted(deploy: int) -> DeployInterrupted:
     return DeployInterrupted(deploy=f"{deploy:012x}", server=SERVER.name, by="me", reason="", at=0)
 
@@ -50,6 +57,19 @@ def interrupted(deploy: int) -> DeployInterrupted:
 def parked(deploy: int, *numbers: int) -> MessagesParked:
     ids = tuple(message(n).id for n in numbers)
     return MessagesParked(deploy=f"{deploy:012x}", server=SERVER.name, messages=ids, reason="")
+
+
+def retried(deploy: int, *messages: BackMessage, by: str | None = None) -> MessagesRetried:
+    retries = tuple(Retry(failed=m.id, next=m.again(at=500)) for m in messages)
+    return MessagesRetried(deploy=f"{deploy:012x}", server=SERVER.name, retries=retries, reason="", by=by, at=0)
+
+
+def withdrawn(*messages: BackMessage) -> MessagesWithdrawn:
+    return MessagesWithdrawn(server=SERVER.name, messages=tuple(m.id for m in messages), by="me", at=0)
+
+
+def failing(deploy: int, *numbers: int) -> list[Event]:
+    return [taken(deploy, *numbers), ended(deploy, Outcome.FAILED, *numbers)]
 
 
 def board_of(*events: Event) -> Board:
@@ -121,6 +141,71 @@ def test_the_same_message_told_twice_is_one_message() -> None:
     assert board.server(SERVER.name).waiting == ()
 
 
+def test_a_retry_is_a_message_of_its_own_that_waits_when_it_has_come_back() -> None:
+    first, again = message(1), message(1).again(at=500)
+    journal = [first, *failing(1, 1), retried(1, first)]
+    assert [board_of(*journal).state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
+    board = board_of(*journal, again)
+    assert [board.state(m.id) for m in (first, again)] == [State.RETRIED, State.WAITING]
+    assert board.server(SERVER.name).waiting == (again,)
+    assert (again.move, again.age, again.attempt) == (first.id, first.queued_at, 2)
+
+
+def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() -> None:
+    board = board_of(message(1), taken(1, 1), retried(1, message(1)), ended(1, Outcome.FAILED, 1))
+    assert board.state(message(1).again(at=500).id) is State.RETRYING
+    board = board_of(message(1), taken(1, 1), retried(1, message(1)), interrupted(1))
+    assert states(board, 1) == [State.WAITING]
+    assert board.state(message(1).again(at=500).id) is None
+
+
+def test_a_pass_settles_older_attempts_of_its_issue_and_never_a_newer_one() -> None:
+    older, newer, other = message(1, at=1), message(4, at=7), message(2, at=1)
+    passing = [message(7, at=5), taken(9, 7), ended(9, Outcome.PASSED, 7)]
+    for decision, state in ((retried(1, older), State.RETRIED), (parked(1, 1), State.SUPERSEDED)):
+        board = board_of(older, taken(1, 1), ended_of(1, older), decision, *passing)
+        assert board.state(older.id) is state
+        assert board.state(older.again(at=500).id) in (None, State.SUPERSEDED)
+    board = board_of(newer, other, taken(1, 4, 2), ended_of(1, newer, other), parked(1, 4, 2), *passing)
+    assert [board.state(m.id) for m in (newer, other)] == [State.PARKED, State.PARKED]
+
+
+def test_a_retry_that_came_back_during_the_deploy_of_a_newer_message_is_settled_by_its_pass() -> None:
+    older, newer = message(1, at=1), message(4, at=7)
+    again = older.again(at=500)
+    journal = [older, taken(1, 1), ended_of(1, older), retried(1, older), newer, taken(2, 4), again]
+    assert board_of(*journal, ended_of(2, newer, outcome=Outcome.PASSED)).state(again.id) is State.SUPERSEDED
+    assert board_of(*journal, interrupted(2)).state(again.id) is State.WAITING
+
+
+def test_what_waits_or_is_parked_is_withdrawn_at_once_and_what_runs_only_if_it_does_not_pass() -> None:
+    first = message(1)
+    assert states(board_of(first, withdrawn(first)), 1) == [State.WITHDRAWN]
+    assert states(board_of(first, *failing(1, 1), parked(1, 1), withdrawn(first)), 1) == [State.WITHDRAWN]
+    running = [first, taken(1, 1), withdrawn(first)]
+    assert states(board_of(*running), 1) == [State.DEPLOYING]
+    assert states(board_of(*running, ended(1, Outcome.PASSED, 1)), 1) == [State.DEPLOYED]
+    assert states(board_of(*running, ended(1, Outcome.FAILED, 1)), 1) == [State.WITHDRAWN]
+    assert states(board_of(*running, interrupted(1)), 1) == [State.WITHDRAWN]
+    again = first.again(at=500)
+    assert board_of(first, *failing(1, 1), retried(1, first), withdrawn(again), again).state(again.id) is (
+        State.WITHDRAWN
+    )
+
+
+def test_what_is_parked_can_be_tried_again_by_an_order_once() -> None:
+    first, again = message(1), message(1).again(at=500)
+    order = retried(1, first, by="me")
+    board = board_of(first, *failing(1, 1), parked(1, 1), order, order)
+    assert [board.state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
+
+
+def test_only_so_many_settled_messages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usher.board.REMEMBERED", 1)
+    board = board_of(message(1), message(2), withdrawn(message(1)), withdrawn(message(2)))
+    assert states(board, 1, 2) == [None, State.WITHDRAWN]
+
+
 def test_a_time_in_the_future_counts_as_now() -> None:
     assert board_of(message(1, at=10**9)).server(SERVER.name).arrivals == (1000,)
 
@@ -141,6 +226,10 @@ def test_the_board_knows_how_the_last_turn_ended() -> None:
 
 numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
 deploys = st.integers(1, 4)
+attempts = st.lists(
+    st.builds(lambda n, more: message(n).again(at=500) if more else message(n), st.integers(0, 8), st.booleans()),
+    min_size=1, max_size=3,
+)  # fmt: skip
 journals = st.lists(
     st.one_of(
         st.builds(message, st.integers(0, 8), st.integers(0, 100)),
@@ -150,6 +239,9 @@ journals = st.lists(
         ),
         st.builds(interrupted, deploys),
         st.builds(lambda d, ns: parked(d, *ns), deploys, numbers),
+        st.builds(lambda d, ms: retried(d, *ms), deploys, attempts),
+        st.builds(lambda ms: withdrawn(*ms), attempts),
+        st.builds(lambda m: m.again(at=500), st.builds(message, st.integers(0, 8))),
     ),
     max_size=60,
 )
@@ -166,6 +258,7 @@ def test_whatever_the_journal_says_a_message_is_in_one_state_and_last_states_las
         assert {m: board.state(m) for m in before} == before
         assert {m for m, state in before.items() if state in (State.WAITING, State.DEPLOYING)} == set(part.open)
         covered = {m.id for m in part.running.batch} if part.running else set()
+        assert dict(part.states()) == {m: state for m, state in before.items() if state not in LAST}
         assert {m for m, state in before.items() if state is State.DEPLOYING} == covered
 
 
