@@ -1,5 +1,6 @@
 """Settings: read once, checked whole; what is wrong is said with what to write instead."""
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -36,10 +37,7 @@ def test_without_a_file_the_built_in_example_rehearses() -> None:
 
 
 def test_the_example_shows_every_setting_with_its_default() -> None:
-    uncommented = (
-        example().replace("\n# secret", "\nsecret").replace("\n# url", "\nurl").replace("\n# command", "\ncommand")
-    )
-    shown = tomllib.loads(uncommented)
+    shown = tomllib.loads(re.sub(r"^# (secret|url|command|delays|\[retries)", r"\1", example(), flags=re.MULTILINE))
     bare = Settings(projects={"abc": {}})
     for section in set(Settings.model_fields) - {"source", "projects", "statuses"}:
         assert set(shown[section]) == set(type(getattr(bare, section)).model_fields), section
@@ -130,3 +128,27 @@ def test_no_text_breaks_a_duration(text: str) -> None:
         assert duration(text) >= timedelta(0)
     except ValueError as error:
         assert "duration" in str(error)
+
+
+def test_a_server_has_its_own_ladder_else_its_status_s_else_the_one_of_all(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        [projects.abc]
+        [retries]
+        delays = ["1s"]
+        [retries.of.beta]
+        delays = ["2s", "3s"]
+        [retries.of."beta.abc.wwts.com"]
+        never = [1]
+        """,
+    )
+    ladder = {server.status: settings.retries.ladder(server) for server in settings.catalogue}
+    assert (ladder["test"].delays, set(ladder["test"].never)) == ((1000,), {64, 65})
+    assert (ladder["beta"].delays, set(ladder["beta"].never)) == ((2000, 3000), {1})
+    assert settings.retries.every_delay == (1000, 2000, 3000)
+
+
+def test_a_ladder_of_nothing_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingsError, match=r"\[retries.of\] gamma is neither a status nor a server"):
+        read(tmp_path, "[projects.abc]\n[retries.of.gamma]\ndelays = []")

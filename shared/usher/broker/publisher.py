@@ -1,6 +1,7 @@
 """Publishing: it has happened when the broker has confirmed it."""
 
 import asyncio
+from datetime import timedelta
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel
@@ -47,6 +48,10 @@ class Publisher:
         """Put a result on the reply queue."""
         await self._event(topology.RESULTS, "", event, message_id)
 
+    async def retry(self, message: BackMessage, delay: int, expires: int) -> None:
+        """Put a message into the retry queue of that delay, to return after `expires` ms, which is no longer."""
+        await self._event(topology.retry_queue(delay), "", message, message.id, timedelta(milliseconds=expires))
+
     async def park(self, body: bytes, message_id: str, reason: str, deploy: str | None = None) -> None:
         """Give something up: into `usher.parked`, with the reason (and the deploy) in its headers."""
         headers = {"reason": reason[:2000], **({"deploy": deploy} if deploy else {})}
@@ -79,7 +84,9 @@ class Publisher:
             return False
         return True
 
-    async def _event(self, exchange: str, key: str, event: Event, message_id: str) -> None:
+    async def _event(
+        self, exchange: str, key: str, event: Event, message_id: str, expires: timedelta | None = None
+    ) -> None:
         await self._publish(
             exchange,
             key,
@@ -89,6 +96,7 @@ class Publisher:
                 type=f"{event.kind}/{event.v}",
                 content_type="application/json",
                 correlation_id=getattr(event, "deploy", None),
+                expiration=expires,
                 reply_to=topology.RESULTS,
                 delivery_mode=DeliveryMode.PERSISTENT,
                 app_id=self._app,

@@ -3,7 +3,7 @@
 Every argument is set explicitly and is a constant: a queue that is declared again with another argument is refused.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from aio_pika import ExchangeType
@@ -17,9 +17,12 @@ MESSAGES = "usher.messages"
 SERVERS = "usher.servers"
 UNROUTED = "usher.unrouted"
 RESULTS = "usher.results"
+RETURNS = "usher.returns"
 PARKED = "usher.parked"
 EVENTS = "usher.events"
 JOURNAL = "usher.journal"
+FANOUTS = (UNROUTED, RESULTS, RETURNS, PARKED)
+"""Exchanges that each fill one queue of the same name."""
 
 _QUORUM: dict[str, str | int] = {
     "x-queue-type": "quorum",
@@ -30,6 +33,12 @@ _SERVER: dict[str, str | int | bool] = {
     **_QUORUM,
     "x-single-active-consumer": True,
     "x-overflow": "reject-publish",
+}
+_RETRY: dict[str, str | int] = {
+    **_QUORUM,
+    "x-overflow": "reject-publish",
+    "x-dead-letter-exchange": RETURNS,
+    "x-dead-letter-strategy": "at-least-once",
 }
 _STREAM: dict[str, str | int] = {
     "x-queue-type": "stream",
@@ -44,6 +53,14 @@ def server_queue(server: str) -> str:
     return f"usher.server.{server}"
 
 
+def retry_queue(delay: int) -> str:
+    """The name of the exchange and the queue in which a retry waits so many ms: `usher.retry.5m`."""
+    for unit, length in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if delay % length == 0:
+            return f"usher.retry.{delay // length}{unit}"
+    return f"usher.retry.{delay}ms"
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A queue as it is declared; `bound` are the exchange and the key that fill it."""
@@ -53,28 +70,30 @@ class Queue:
     bound: tuple[tuple[str, str], ...]
 
 
-def queues(servers: Iterable[Server]) -> tuple[Queue, ...]:
-    """Every queue of these servers' topology."""
+def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue, ...]:
+    """Every queue of these servers' topology; a retry queue per delay (ms) is filled by an exchange of its name."""
     return (
-        Queue(UNROUTED, _QUORUM, ((UNROUTED, ""),)),
-        Queue(RESULTS, _QUORUM, ((RESULTS, ""),)),
-        Queue(PARKED, _QUORUM, ((PARKED, ""),)),
+        *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
+        *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
         *(Queue(server_queue(s.name), _SERVER, ((SERVERS, s.routing_key),)) for s in servers),
         Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (EVENTS, "#"))),
     )
 
 
-async def declare(channel: AbstractChannel, servers: Iterable[Server]) -> None:
-    """Declare all of it. Raises BrokerError, naming the queue, if one exists with other arguments."""
+async def declare(channel: AbstractChannel, servers: Iterable[Server], delays: Collection[int] = ()) -> None:
+    """Declare all of it, with a retry queue per delay (ms).
+
+    Raises BrokerError, naming the queue, if one exists with other arguments.
+    """
     try:
-        for name in (UNROUTED, RESULTS, PARKED):
+        for name in (*FANOUTS, *map(retry_queue, delays)):
             await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
         doors = await channel.declare_exchange(
             SERVERS, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTED}
         )
         messages = await channel.declare_exchange(MESSAGES, ExchangeType.TOPIC, durable=True)
         await channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True)
-        for wanted in queues(servers):
+        for wanted in queues(servers, delays):
             queue = await channel.declare_queue(wanted.name, durable=True, arguments=dict(wanted.arguments))
             for exchange, key in wanted.bound:
                 await queue.bind(exchange, key)

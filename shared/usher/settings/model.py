@@ -22,6 +22,7 @@ from pydantic import (
 
 from usher.commands import Command
 from usher.errors import BadCommand
+from usher.retries import Ladder
 from usher.servers import Server, Servers, fold
 from usher.settings.units import Duration, Share
 from usher.windows import Window
@@ -51,6 +52,8 @@ def _lower(value: object) -> object:
 
 ProjectKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_]{0,254}$")]
 StatusKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+ExitCode = Annotated[int, Field(ge=1, le=255)]
+Delay = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
 Port = Annotated[int, Field(ge=0, le=65535)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]
 
@@ -120,6 +123,10 @@ class DeploysSettings(WebSettings):
         return Command(self.command or SAID_WHEN_REHEARSED)
 
 
+def _millis(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
+
+
 class WindowSettings(_Section):
     quiet: Share = 0.1
     cap: Share = 0.414
@@ -128,11 +135,39 @@ class WindowSettings(_Section):
 
     def window(self) -> Window:
         """The window's policy: shares taken of the typical deploy time, nothing below the floor."""
-        return Window(quiet=self._millis(self.quiet), cap=self._millis(self.cap))
+        return Window(quiet=self._at_least(self.quiet), cap=self._at_least(self.cap))
 
-    def _millis(self, span: float | timedelta) -> int:
+    def _at_least(self, span: float | timedelta) -> int:
         whole = span if isinstance(span, timedelta) else self.typical * span
-        return round(max(whole, self.floor).total_seconds() * 1000)
+        return _millis(max(whole, self.floor))
+
+
+class LadderSettings(_Section):
+    delays: Annotated[tuple[Delay, ...], Field(max_length=20)] | None = None
+    never: tuple[ExitCode, ...] | None = None
+
+
+class RetriesSettings(_Section):
+    delays: Annotated[tuple[Delay, ...], Field(max_length=20)] = tuple(timedelta(minutes=m) for m in (1, 5, 30))
+    jitter: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    never: tuple[ExitCode, ...] = (64, 65)
+    soon: Annotated[int, Field(ge=0, le=1000)] = 10
+    of: dict[str, LadderSettings] = {}
+
+    def ladder(self, server: Server) -> Ladder:
+        """That server's rungs: its own, else its status's, else those of all."""
+        delays, never = self.delays, self.never
+        for name in (server.status, server.name):
+            own = self.of.get(name, LadderSettings())
+            delays = delays if own.delays is None else own.delays
+            never = never if own.never is None else own.never
+        return Ladder(tuple(map(_millis, delays)), frozenset(never), self.soon)
+
+    @property
+    def every_delay(self) -> tuple[int, ...]:
+        """Each rung that there is, in ms."""
+        ladders = (self.delays, *(own.delays or () for own in self.of.values()))
+        return tuple(sorted({_millis(delay) for ladder in ladders for delay in ladder}))
 
 
 class JiraSettings(_Section):
@@ -159,6 +194,7 @@ class Settings(_Section):
     servers: ServersSettings = ServersSettings()
     deploys: DeploysSettings = DeploysSettings()
     window: WindowSettings = WindowSettings()
+    retries: RetriesSettings = RetriesSettings()
     jira: JiraSettings = JiraSettings()
     trackers: TrackersSettings = TrackersSettings()
     successes: SuccessesSettings = SuccessesSettings()
@@ -199,7 +235,9 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        _ = self.catalogue
+        known = {*self.known_statuses, *(server.name for server in self.catalogue)}
+        if unknown := next((name for name in self.retries.of if name not in known), None):
+            raise ValueError(f"[retries.of] {unknown} is neither a status nor a server of these settings")
         return self
 
 
