@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 from usher.answers import Last, Running, ServerState
 from usher.batches import Batch, choose
-from usher.events import DeployEnded, DeployInterrupted, Outcome
-from usher.server_board import ServerBoard, Taking
+from usher.server_board import Ended, ServerBoard, Taking
 from usher.servers import Server
 from usher.settings import Settings
 
@@ -49,7 +48,5 @@ def _running(taking: Taking) -> Running:
     )
 
 
-def _last(end: DeployEnded | DeployInterrupted) -> Last:
-    if isinstance(end, DeployEnded):
-        return Last(deploy=end.deploy, outcome=end.outcome, ended_at=time(end.ended_at))
-    return Last(deploy=end.deploy, outcome=Outcome.INTERRUPTED, ended_at=time(end.at))
+def _last(ended: Ended) -> Last:
+    return Last(deploy=ended.deploy, outcome=ended.outcome, ended_at=time(ended.at), rehearsed=ended.rehearsed)

@@ -35,6 +35,7 @@ class Last(_Answer):
     deploy: str
     outcome: str
     ended_at: Time
+    rehearsed: bool = False
 
 
 class ServerState(_Answer):

@@ -38,6 +38,23 @@ class Taking:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How the last deploy ended, at `at` (ms)."""
+
+    deploy: str
+    outcome: Outcome
+    at: int
+    rehearsed: bool = False
+
+    @classmethod
+    def of(cls, end: DeployEnded | DeployInterrupted) -> "Ended":
+        """What the board keeps of an end."""
+        if isinstance(end, DeployEnded):
+            return cls(end.deploy, end.outcome, end.ended_at, end.rehearsed)
+        return cls(end.deploy, Outcome.INTERRUPTED, end.at)
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A message that a deploy covered which did not pass, and which is not decided about yet, or is parked."""
 
@@ -57,7 +74,7 @@ class ServerBoard:
     failed: dict[str, Failed] = field(default_factory=dict)
     retrying: dict[str, BackMessage] = field(default_factory=dict)
     running: Taking | None = None
-    last: DeployEnded | DeployInterrupted | None = None
+    last: Ended | None = None
     fence: int = 0
     ended_turns: frozenset[str] = frozenset()
     """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
@@ -212,6 +229,6 @@ class ServerBoard:
         taking = self.running
         if taking is None or taking.event.deploy != end.deploy:
             return False
-        self.running, self.last, self.early = None, end, []
+        self.running, self.last, self.early = None, Ended.of(end), []
         self.ended_turns = frozenset(message.id for message in taking.batch)
         return True
