@@ -99,6 +99,7 @@ class DeploysSettings(WebSettings):
     parallel: Annotated[int, Field(ge=1, le=500)] = 4
     timeout: Duration = timedelta(minutes=40)
     grace: Duration = timedelta(seconds=10)
+    drain: Duration = timedelta()
     silence: Duration = timedelta(seconds=10)
     most: Annotated[int, Field(ge=1, le=10_000)] = 1000
     logs: str = ".usher/deploys"
