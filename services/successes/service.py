@@ -14,6 +14,7 @@ from usher.broker.consumer import consume
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
 from usher.clock import Clock, SystemClock
 from usher.errors import BrokerError
 from usher.listening import listen
@@ -80,7 +81,7 @@ class Service:
         await topology.declare(channel, self._settings.catalogue)
         await channel.close()
         publisher = await Publisher.open(link, SERVICE)
-        async with follow(link, publisher, self._clock, "journal:successes", follower.observe) as journal:
+        async with follow(link, publisher, self._clock, "journal:successes", Memory(), follower.observe) as journal:
             await follower.caught_up()
             self.board, self._publisher = journal.board, publisher
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)

@@ -110,6 +110,11 @@ class ServerBoard:
         for m in self.retrying:
             yield m, State.RETRYING
 
+    def read_again(self, read_at: float) -> None:
+        """It comes from a checkpoint, read at `read_at` on the reader's own clock (s): so does the running deploy."""
+        if self.running:
+            self.running = replace(self.running, read_at=read_at)
+
     def accept(self, message: BackMessage, now: int) -> list[Change]:
         """A message that is new, or a retry that has come back."""
         self.retrying.pop(message.id, None)

@@ -16,6 +16,7 @@ from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
 from usher.clock import SystemClock
 from usher.events import Event
 from usher.issues import Issue
@@ -130,7 +131,7 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
             publisher = await Publisher.open(link, "test")
             world = World(settings, tmp_path, link, publisher)
             world.journal = await stack.enter_async_context(
-                follow(link, publisher, SystemClock(), "test", world.observe)
+                follow(link, publisher, SystemClock(), "test", Memory(), world.observe)
             )
             return world
 

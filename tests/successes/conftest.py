@@ -19,6 +19,7 @@ from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
 from usher.clock import SystemClock
 from usher.events import DeployEnded, DeployTaken, Event, Outcome
 from usher.issues import Issue
@@ -202,7 +203,7 @@ async def world(make_settings: Callable[..., Settings]) -> AsyncIterator[World]:
             publisher = await Publisher.open(link, "test")
             async with consume(link, topology.PARKED, "test:parked", prefetch=1000) as parked:
                 world = World(settings, ledger, link, publisher, parked)
-                async with follow(link, publisher, SystemClock(), "test:journal", world.observe) as journal:
+                async with follow(link, publisher, SystemClock(), "test:journal", Memory(), world.observe) as journal:
                     world.journal = journal
                     yield world
     finally:

@@ -19,6 +19,7 @@ from usher.broker.consumer import consume
 from usher.broker.journal import follow
 from usher.broker.link import connect
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
 from usher.clock import SystemClock
 from usher.events import decode_message
 from usher.listening import listen
@@ -120,7 +121,7 @@ def journal() -> Callable[[Settings], Awaitable[list[BackMessage]]]:
 
         async with (
             connect(settings.broker, "test") as link,
-            follow(link, await Publisher.open(link, "test"), SystemClock(), "test", note),
+            follow(link, await Publisher.open(link, "test"), SystemClock(), "test", Memory(), note),
         ):
             return found
 

@@ -1,11 +1,15 @@
 """The board: every reader of the same journal gets the same board."""
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from usher.batches import Batch
 from usher.board import Board
+from usher.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
+from usher.errors import Unreadable
 from usher.events import (
     DeployEnded,
     DeployInterrupted,
@@ -266,3 +270,31 @@ def test_whatever_the_journal_says_a_message_is_in_one_state_and_last_states_las
 def test_two_readers_have_the_same_board_whatever_travelled_between(journal: list[Event]) -> None:
     one, other = board_of(*journal), board_of(*(decode(encode(event)) for event in journal))
     assert one.server(SERVER.name) == other.server(SERVER.name)
+
+
+@given(journals, st.integers(0, 60))
+def test_a_board_goes_on_from_a_checkpoint_as_if_it_had_read_everything(journal: list[Event], cut: int) -> None:
+    whole, half = board_of(*journal), board_of(*journal[:cut])
+    body = encode_checkpoint(Checkpoint.of(half, through=cut, at=0))
+    again = decode_checkpoint(body).board(read_at=0.0)
+    for event in journal[cut:]:
+        again.apply(event, now=1000, read_at=0.0)
+    assert (again.servers, list(again.closed.items()), again.told) == (
+        whole.servers, list(whole.closed.items()), whole.told,
+    )  # fmt: skip
+    assert states(again, *range(9)) == states(whole, *range(9))
+
+
+def test_the_wait_for_a_running_deploy_counts_from_reading_the_checkpoint() -> None:
+    body = encode_checkpoint(Checkpoint.of(board_of(message(1), taken(1, 1)), through=2, at=0))
+    running = decode_checkpoint(body).board(read_at=77.0).server(SERVER.name).running
+    assert running
+    assert running.read_at == 77.0
+
+
+@given(st.binary(max_size=200))
+def test_whatever_is_no_checkpoint_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode_checkpoint(body)
+    with pytest.raises(Unreadable):
+        decode_checkpoint(gzip.compress(body))

@@ -1,9 +1,11 @@
 """Consuming a queue by hand: deliveries are taken one by one, and acked when their work is done."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
@@ -14,6 +16,9 @@ from usher.broker.link import Link, LinkLost, closed, first
 _GONE = (AMQPError, OSError, RuntimeError)
 
 CLOSE_SECONDS = 5.0
+LEAVE_SECONDS = 2.0
+
+Argument = str | int | datetime
 
 
 class ConsumerLost(LinkLost):
@@ -29,6 +34,11 @@ class Delivery:
     redelivered: bool
     headers: Mapping[str, object]
     _raw: AbstractIncomingMessage = field(repr=False)
+
+    @property
+    def offset(self) -> int:
+        """Its place in the stream that brought it."""
+        return int(str(self.headers["x-stream-offset"]))
 
     async def ack(self) -> None:
         """Done: the broker forgets it. Raises ConsumerLost when its channel is gone."""
@@ -51,28 +61,49 @@ class Consumer:
 
     def __init__(self) -> None:
         self.lost = asyncio.Event()
-        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._deliveries: deque[Delivery] = deque()
+        self._come = asyncio.Event()
 
     async def get(self) -> Delivery:
-        """The next delivery. Raises ConsumerLost."""
-        return await first(self._deliveries.get(), self.lost, ConsumerLost)
+        """The next delivery. Raises ConsumerLost. One that is cancelled has taken nothing."""
+        while not self._deliveries:
+            self._come.clear()
+            await first(self._come.wait(), self.lost, ConsumerLost)
+        return self._deliveries.popleft()
 
     async def drain(self) -> list[Delivery]:
         """All that has come by now, at least one. Raises ConsumerLost."""
         deliveries = [await self.get()]
-        while not self._deliveries.empty():
-            deliveries.append(self._deliveries.get_nowait())
+        deliveries += self._deliveries
+        self._deliveries.clear()
         return deliveries
 
     def undelivered(self) -> Delivery | None:
         """What has come and nobody took, if anything."""
-        return None if self._deliveries.empty() else self._deliveries.get_nowait()
+        return self._deliveries.popleft() if self._deliveries else None
+
+    async def leave(self) -> Delivery | None:
+        """Get nothing more; gives what was sent before the broker knew and nobody took, if anything.
+
+        Only for one that holds nothing: the broker would give the next consumer its queue's second message.
+        Raises ConsumerLost.
+        """
+        channel, tag = self._consuming
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await channel.basic_cancel(tag)
+                # one more answer: until then the client has handed on all that came before the first
+                await channel.basic_qos(prefetch_count=1)
+        except (TimeoutError, *_GONE):
+            raise ConsumerLost from None
+        return self.undelivered()
 
     async def _start(
-        self, channel: AbstractChannel, queue: str, tag: str, prefetch: int, arguments: dict[str, str | int]
+        self, channel: AbstractChannel, queue: str, tag: str, prefetch: int, arguments: dict[str, Argument]
     ) -> None:
         try:
             underlay = await channel.get_underlay_channel()
+            self._consuming = underlay, tag
             underlay.on_consumer_cancel_callbacks.add(lambda _: self.lost.set())
             await channel.set_qos(prefetch_count=prefetch)
             source = await channel.get_queue(queue, ensure=False)
@@ -81,14 +112,15 @@ class Consumer:
             raise ConsumerLost from None
 
     async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
-        self._deliveries.put_nowait(
+        self._deliveries.append(
             Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw)
         )
+        self._come.set()
 
 
 @asynccontextmanager
 async def consume(
-    link: Link, queue: str, tag: str, *, prefetch: int, arguments: Mapping[str, str | int] | None = None
+    link: Link, queue: str, tag: str, *, prefetch: int, arguments: Mapping[str, Argument] | None = None
 ) -> AsyncIterator[Consumer]:
     """A consumer of that queue. Leaving closes its channel: what was not acked goes back to the queue's head.
 

@@ -3,41 +3,54 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, starts
+from usher.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, is_checkpoint
 from usher.clock import Clock
 from usher.errors import Unreadable
 from usher.events import Barrier, Event, decode
-from usher.states import Change
 
 log = logging.getLogger(__name__)
 
 PREFETCH = 2000
 READ_SECONDS = 30.0
 
-Observer = Callable[[Event, tuple[Change, ...]], None]
-
 
 class Journal:
-    """The board as of the last entry read, and the one way to write entries.
+    """The board as of the last entry read, and the one way to write entries."""
 
-    `observe` is called with every event and what it changed, in order.
-    """
-
-    def __init__(self, link: Link, publisher: Publisher, clock: Clock, observe: Observer | None = None) -> None:
-        self.board = Board()
+    def __init__(self, link: Link, publisher: Publisher, clock: Clock, memory: Memory, fold: Fold) -> None:
         self._link = link
         self._publisher = publisher
         self._clock = clock
-        self._observe = observe
+        self._memory = memory
+        self._fold = fold
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
+
+    @property
+    def board(self) -> Board:
+        """The board."""
+        assert self._memory.board is not None  # noqa: S101 - it is there once the journal has been caught up with
+        return self._memory.board
+
+    @property
+    def position(self) -> Position:
+        """The last entry read."""
+        assert self._memory.position is not None  # noqa: S101 - at least the barrier has been read
+        return self._memory.position
+
+    @property
+    def checkpointed_at(self) -> int:
+        """When the last checkpoint that was read had been written down (ms); 0 if none was."""
+        return self._fold.checkpointed_at
 
     async def append(self, event: Event) -> None:
         """Write an event (confirmed) and read up to it. Raises NotConfirmed or LinkLost.
@@ -60,6 +73,11 @@ class Journal:
         """Read everything that is in the journal by now. Raises NotConfirmed or LinkLost."""
         await self.append(Barrier(id=secrets.token_hex(8)))
 
+    async def checkpoint(self) -> None:
+        """Write the whole board down. Raises NotConfirmed, or TooLarge if it is too large for an entry."""
+        body = encode_checkpoint(Checkpoint.of(self.board, self.position.offset, self._clock.now()))
+        await self._publisher.checkpoint(body)
+
     def changed(self, server: str) -> asyncio.Event:
         """Set whenever an event of that server has been read; whoever waits for it clears it."""
         return self._changed.setdefault(server, asyncio.Event())
@@ -71,37 +89,67 @@ class Journal:
             await delivery.ack_all()
 
     def _read(self, delivery: Delivery) -> None:
-        try:
-            event = decode(delivery.body)
-        except Unreadable as fault:
-            log.warning("passed over an entry of the journal: %s", fault)
-        else:
-            changes = self.board.apply(event, now=self._clock.now(), read_at=self._clock.monotonic())
-            if self._observe:
-                self._observe(event, changes)
-            if server := getattr(event, "server", None):
-                self.changed(server).set()
+        entry = _entry(delivery)
+        self._fold.take(entry)
+        if server := getattr(entry.says, "server", None):
+            self.changed(server).set()
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(None)
 
 
+def _entry(delivery: Delivery) -> Entry:
+    position = Position(delivery.offset, delivery.message_id)
+    try:
+        is_whole = is_checkpoint(delivery.body)
+        return Entry(position, decode_checkpoint(delivery.body) if is_whole else decode(delivery.body))
+    except Unreadable as fault:
+        log.warning("passed over an entry of the journal: %s", fault)
+        return Entry(position, None)
+
+
 @asynccontextmanager
 async def follow(
-    link: Link, publisher: Publisher, clock: Clock, tag: str, observe: Observer | None = None
+    link: Link, publisher: Publisher, clock: Clock, tag: str, memory: Memory, observe: Observer | None = None
 ) -> AsyncIterator[Journal]:
-    """A journal read from its first entry and caught up with, for as long as the block runs.
+    """A journal caught up with, for as long as the block runs; `memory` says where to begin, and is kept up to date.
 
-    When the reader ends, the link counts as lost: nobody may act on a board that stands still.
+    `observe` is called with every event and what it changed, in order. When the reader ends, the link counts as lost:
+    nobody may act on a board that stands still.
     """
-    journal = Journal(link, publisher, clock, observe)
-    start = {"x-stream-offset": "first"}
-    async with consume(link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=start) as consumer:
+    ahead = list(starts(memory, clock.now(), observed=observe is not None))
+    async with AsyncExitStack() as stack:
+        while True:
+            fold = Fold(ahead.pop(0), memory, clock, observe)
+            journal = Journal(link, publisher, clock, memory, fold)
+            try:
+                await stack.enter_async_context(_reading(journal, fold, link, tag))
+                break
+            except NoCheckpoint:
+                continue
+            except OtherJournal as fault:
+                log.warning("%s", fault)
+                memory.position = memory.seen = None
+                ahead = list(starts(memory, clock.now(), observed=observe is not None))
+        yield journal
+
+
+@asynccontextmanager
+async def _reading(journal: Journal, fold: Fold, link: Link, tag: str) -> AsyncIterator[None]:
+    """Read from where the fold starts, up to what is in the journal by now and then on."""
+    arguments = {"x-stream-offset": fold.start.offset}
+    async with consume(link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=arguments) as consumer:
         reader = asyncio.create_task(journal._follow(consumer))
-        reader.add_done_callback(lambda _: link.lose())
+        caught_up = asyncio.create_task(journal.barrier())
         try:
-            await journal.barrier()
-            yield journal
+            await asyncio.wait((reader, caught_up), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and reader.exception():
+                reader.result()
+            await caught_up
+            fold.check()
+            reader.add_done_callback(lambda _: link.lose())
+            yield
         finally:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            for task in (reader, caught_up):
+                task.cancel()
+            await asyncio.gather(reader, caught_up, return_exceptions=True)

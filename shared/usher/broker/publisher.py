@@ -1,6 +1,7 @@
 """Publishing: it has happened when the broker has confirmed it."""
 
 import asyncio
+import secrets
 from datetime import timedelta
 
 from aio_pika import DeliveryMode, Message
@@ -43,6 +44,22 @@ class Publisher:
     async def event(self, event: Event, message_id: str) -> None:
         """Write an event into the journal."""
         await self._event(topology.EVENTS, event.kind, event, message_id)
+
+    async def checkpoint(self, body: bytes) -> None:
+        """Write a checkpoint into the journal."""
+        await self._publish(
+            topology.EVENTS,
+            "journal.checkpoint",
+            Message(
+                body,
+                message_id=secrets.token_hex(16),
+                type="journal.checkpoint/1",
+                content_type="application/json",
+                content_encoding="gzip",
+                delivery_mode=DeliveryMode.PERSISTENT,
+                app_id=self._app,
+            ),
+        )
 
     async def result(self, event: Event, message_id: str) -> None:
         """Put a result on the reply queue."""
