@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 2000
 READ_SECONDS = 30.0
+RESUME_SECONDS = 5.0
 
 
 class Journal:
@@ -34,6 +35,7 @@ class Journal:
         self._fold = fold
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._begun = asyncio.Event()
 
     @property
     def board(self) -> Board:
@@ -88,7 +90,16 @@ class Journal:
                 self._read(delivery)
             await delivery.ack_all()
 
+    async def _begins(self) -> None:
+        """An entry that is there comes at once; a journal that ends before it brings nothing. Raises OtherJournal."""
+        try:
+            async with asyncio.timeout(RESUME_SECONDS):
+                await self._link.hold(self._begun.wait())
+        except TimeoutError:
+            raise OtherJournal from None
+
     def _read(self, delivery: Delivery) -> None:
+        self._begun.set()
         entry = _entry(delivery)
         self._fold.take(entry)
         if server := getattr(entry.says, "server", None):
@@ -142,6 +153,8 @@ async def _reading(journal: Journal, fold: Fold, link: Link, tag: str) -> AsyncI
         reader = asyncio.create_task(journal._follow(consumer))
         caught_up = asyncio.create_task(journal.barrier())
         try:
+            if fold.start.resumes:
+                await journal._begins()
             await asyncio.wait((reader, caught_up), return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and reader.exception():
                 reader.result()
