@@ -66,7 +66,7 @@ class Board:
             case MessagesWithdrawn():
                 changes = self._noted(self.server(event.server).withdraw(event))
             case TurnGivenBack():
-                self.server(event.server).ended_turns = frozenset({event.message})
+                self.server(event.server).give_back(event)
                 changes = []
             case _:
                 changes = []

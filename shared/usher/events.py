@@ -81,12 +81,14 @@ class DeployInterrupted(_Event):
 
 
 class TurnGivenBack(_Event):
-    """A holder gave its turn back in order, without a deploy; the next holder need not wait."""
+    """A holder gave its turn back in order, without a deploy. The next holder need not wait, but for the `owes` ms of
+    the take-over wait that this one had still to keep because of the holder before."""
 
     kind: Literal["turn.given_back"] = "turn.given_back"
     server: str
     message: MessageId
     holder: str
+    owes: Annotated[int, Field(ge=0)] = 0
 
 
 class MessagesParked(_Event):

@@ -12,6 +12,7 @@ from usher.events import (
     MessagesWithdrawn,
     Outcome,
     Retry,
+    TurnGivenBack,
 )
 from usher.messages import BackMessage
 from usher.states import Change, State
@@ -78,6 +79,8 @@ class ServerBoard:
     fence: int = 0
     ended_turns: frozenset[str] = frozenset()
     """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
+    owed: int = 0
+    """Of the take-over wait, what that turn had still to keep (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
     """Decisions about the running deploy from before its result: the reply queue is faster than the journal's copy."""
 
@@ -150,6 +153,10 @@ class ServerBoard:
     def interrupt(self, interrupted: DeployInterrupted) -> list[Change]:
         """The running deploy has no result: what it took waits again."""
         return self._wait_again() if self._finishes(interrupted) else []
+
+    def give_back(self, given_back: TurnGivenBack) -> None:
+        """A turn has ended in order."""
+        self.ended_turns, self.owed = frozenset({given_back.message}), given_back.owes
 
     def park(self, parked: MessagesParked) -> list[Change]:
         """What failed is given up."""
@@ -235,5 +242,5 @@ class ServerBoard:
         if taking is None or taking.event.deploy != end.deploy:
             return False
         self.running, self.last, self.early = None, Ended.of(end), []
-        self.ended_turns = frozenset(message.id for message in taking.batch)
+        self.ended_turns, self.owed = frozenset(message.id for message in taking.batch), 0
         return True
