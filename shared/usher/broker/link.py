@@ -31,11 +31,18 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
+BLOCKED_LOOK = 0.1
+"""Seconds between two looks at whether a connection that publishes is blocked."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 
 class LinkLost(BrokerError):
     """the connection to the broker is gone; Usher connects again by itself"""
+
+
+class Blocked(BrokerError):
+    """the broker takes no messages now: it is short of memory or disk; it goes on by itself when it has some again"""
 
 
 class Link:
@@ -48,6 +55,7 @@ class Link:
         self.address = address
         self.name = name
         self.lost = asyncio.Event()
+        self.blocked = asyncio.Event()
         self._depending: list[asyncio.Event] = []
         for connection in (publishing, consuming):
             connection.close_callbacks.add(lambda *_: self.lose())
@@ -62,6 +70,31 @@ class Link:
         self._depending = [event for event in self._depending if not event.is_set()] + [lost]
         if self.lost.is_set():
             lost.set()
+
+    async def published(self, publishing: Awaitable[T]) -> T:
+        """What that gives; raises LinkLost if the link goes first, Blocked if the broker takes no messages now."""
+        return await self.hold(first(publishing, self.blocked, Blocked))
+
+    async def watch(self) -> None:
+        """Keep `blocked` true, and log when it changes, until cancelled."""
+        while True:
+            blocked = not await self._takes()
+            if blocked and not self.blocked.is_set():
+                log.warning("%s", Blocked())
+                self.blocked.set()
+            elif self.blocked.is_set() and not blocked:
+                log.info("the broker takes messages again")
+                self.blocked.clear()
+            await asyncio.sleep(BLOCKED_LOOK)
+
+    async def _takes(self) -> bool:
+        """Whether the publishing connection is ready at this moment; it is not while the broker blocks it."""
+        if self.publishing.transport is None:
+            return True  # it is lost, which is another matter
+        ready = asyncio.ensure_future(self.publishing.transport.ready())
+        await asyncio.wait((ready,), timeout=BLOCKED_LOOK)
+        ready.cancel()
+        return ready.done() and not ready.cancelled()
 
     async def hold(self, waiting: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first."""
@@ -101,7 +134,13 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
             except BrokerError as fault:
                 faults.append(str(fault))
                 continue
-            yield Link(publishing, consuming, address(url), name)
+            link = Link(publishing, consuming, address(url), name)
+            watching = asyncio.create_task(link.watch())
+            try:
+                yield link
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
             return
     raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or let `usher up` run one")
 

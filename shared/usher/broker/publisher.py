@@ -86,8 +86,8 @@ class Publisher:
         )
 
     async def can_publish(self) -> bool:
-        """Whether the broker answers on the publishing connection within three seconds."""
-        # on a channel of its own, which a broker that does not answer may cost; and one question at a time
+        """Whether the broker confirms a message within three seconds."""
+        # one question at a time, however many ask
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._ask())
         await asyncio.wait((self._probe,), timeout=PROBE_SECONDS)
@@ -95,9 +95,8 @@ class Publisher:
 
     async def _ask(self) -> bool:
         try:
-            async with self._link.publishing.channel() as channel:
-                await self._link.hold(channel.get_exchange(topology.MESSAGES, ensure=True))
-        except (AMQPError, BrokerError, OSError, RuntimeError):
+            await self._publish(topology.PROBE, "", Message(b"", message_id=secrets.token_hex(16)), mandatory=False)
+        except NotConfirmed:
             return False
         return True
 
@@ -120,12 +119,12 @@ class Publisher:
             ),
         )
 
-    async def _publish(self, exchange: str, key: str, message: Message) -> None:
+    async def _publish(self, exchange: str, key: str, message: Message, *, mandatory: bool = True) -> None:
         what = f"{message.type or 'a message'} {message.message_id}"
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 target = await self._channel.get_exchange(exchange, ensure=False)
-                await self._link.hold(target.publish(message, key, mandatory=True))
+                await self._link.published(target.publish(message, key, mandatory=mandatory))
         except TimeoutError:
             raise NotConfirmed(what=what, why=f"no answer in {CONFIRM_SECONDS:.0f} s") from None
         except DeliveryError:

@@ -21,6 +21,9 @@ RETURNS = "usher.returns"
 PARKED = "usher.parked"
 EVENTS = "usher.events"
 JOURNAL = "usher.journal"
+PROBE = "usher.probe"
+"""An exchange that fills nothing: what is published to it shows that the broker takes messages."""
+
 FANOUTS = (UNROUTED, RESULTS, RETURNS, PARKED)
 """Exchanges that each fill one queue of the same name."""
 
@@ -86,7 +89,7 @@ async def declare(channel: AbstractChannel, servers: Iterable[Server], delays: C
     Raises BrokerError, naming the queue, if one exists with other arguments.
     """
     try:
-        for name in (*FANOUTS, *map(retry_queue, delays)):
+        for name in (PROBE, *FANOUTS, *map(retry_queue, delays)):
             await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
         doors = await channel.declare_exchange(
             SERVERS, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTED}
