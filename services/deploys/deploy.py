@@ -33,16 +33,19 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage) -> None:
-        """Take what waits; if that is granted, run the command. What came of it is owed, and paid in the next round."""
+    async def run(self, held: BackMessage, *, alone: bool = False) -> None:
+        """Take what waits, or of it only what is of the held message's issue; if that is granted, run the command.
+
+        What came of it is owed, and paid in the next round.
+        """
         async with self._parts.runner.prepare() as prepared:
-            now, waiting = self._parts.clock.now(), self._board.waiting
+            now, most = self._parts.clock.now(), 1 if alone else self._parts.settings.deploys.most
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
                 server=self._server.name,
                 holder=self._parts.holder,
                 fence=max(self._board.fence + 1, now),
-                messages=tuple(m.id for m in choose(held, waiting, self._parts.settings.deploys.most)),
+                messages=tuple(m.id for m in choose(held, self._board.waiting, most)),
                 taken_at=now,
             )
             batch = await self._take(taken)
@@ -55,6 +58,7 @@ class Deploy:
 
     async def _take(self, taken: DeployTaken) -> Batch | None:
         """Write the taking and read up to it: its batch, or None if it was not granted."""
+        self._waits.check()
         try:
             await self._journal.append(taken)
         except BrokerError as fault:
@@ -79,13 +83,14 @@ class Deploy:
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
         finished = Finished(How.CUT, "nothing was started")
         try:
-            if not self._waits.over:
-                finished = await prepared.run(job, self._waits.lost, self._waits.stop)
+            if not (self._waits.lost.is_set() or self._waits.stop.is_set()):
+                finished = await prepared.run(job, self._waits.lost, self._parts.drain)
         finally:
             end = end_of(
                 taken, batch, job, finished, rehearsed=settings.rehearses, started_at=started_at, ended_at=clock.now()
             )
             self._parts.debts.owe(end)
+            self._parts.drain.note(end)
         outcome = end.outcome if isinstance(end, DeployEnded) else "interrupted"
         why = f" ({end.reason})" if end.reason else ""
         took = clock.monotonic() - started

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploys.debts import Debts
+from deploys.drain import Drain
 from deploys.runner import Runner
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
@@ -23,7 +24,7 @@ class Parts:
     clock: Clock
     slots: asyncio.Semaphore
     debts: Debts
-    stop: asyncio.Event
+    drain: Drain
     holder: str
     environment: Mapping[str, str]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploys import guard
+from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from usher.errors import UsherError
 from usher.settings.model import DeploysSettings
@@ -30,8 +31,8 @@ class GuardDied(UsherError):
 class Prepared(Protocol):
     """A guard that is there, with nothing started yet."""
 
-    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
-        """Run it to its end; it is cut when `lost` (the turn) or `stop` is set. Only when this returns is it dead."""
+    async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
+        """Run it to its end; cut when `lost` (the turn) or `drain.cut` is set. Only when this returns is it dead."""
 
 
 class Runner(Protocol):
@@ -49,7 +50,7 @@ class Rehearsal:
         """Nothing needs to be there."""
         yield self
 
-    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
+    async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         """Passed, with the command as its output."""
         said = f"rehearsed, nothing was run: {' '.join(job.argv)}"
         log.info("%s", said)
@@ -91,7 +92,7 @@ class _GuardedCommand:
         self._beating = asyncio.create_task(self._beat(min(1.0, silence / 5)))
         self._pid: int | None = None
 
-    async def run(self, job: Job, lost: asyncio.Event, stop: asyncio.Event) -> Finished:
+    async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -105,7 +106,7 @@ class _GuardedCommand:
             return Finished(How.CUT, str(said.get("refused", "the guard died")))
         self._pid = int(str(said["started"]))
         ending = asyncio.create_task(self.hear("ended"))
-        how, why = await self._until(ending, lost, stop)
+        how, why = await self._until(ending, lost, drain.cut)
         ended = await ending
         if not ended:
             self._kill()
@@ -113,16 +114,16 @@ class _GuardedCommand:
         elif ended["stopped"] and how is How.BY_ITSELF:
             how, why = How.CUT, str(ended["stopped"])
         code = ended.get("ended")
-        if how is How.BY_ITSELF and stop.is_set() and isinstance(code, int) and code < 0:
+        if how is How.BY_ITSELF and drain.stop.is_set() and isinstance(code, int) and code < 0:
             # a service manager may stop the command together with us
             how, why = How.CUT, "Usher stops"
         return _finished(how, why, code if isinstance(code, int) else None, job.log)
 
     async def _until(
-        self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, stop: asyncio.Event
+        self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, cut: asyncio.Event
     ) -> tuple[How, str]:
-        """Wait until the command ends, or tell it to: on a lost turn, on a stop, when its time is over."""
-        signs = [asyncio.create_task(event.wait()) for event in (lost, stop)]
+        """Wait until the command ends, or tell it to: on a lost turn, at the end of a drain, when its time is over."""
+        signs = [asyncio.create_task(event.wait()) for event in (lost, cut)]
         limit = self._settings.timeout.total_seconds()
         done, _ = await asyncio.wait((ending, *signs), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         for task in signs:
@@ -134,7 +135,7 @@ class _GuardedCommand:
         if lost.is_set():
             self._close_pipe()
             return How.CUT, "the turn was lost"
-        if stop.is_set():
+        if cut.is_set():
             self._say(stop=min(grace, STOP_GRACE))
             return How.CUT, "Usher stops"
         self._say(stop=grace)

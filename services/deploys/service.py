@@ -5,6 +5,7 @@ import logging
 import os
 
 from deploys.debts import Debts
+from deploys.drain import Drain
 from deploys.jobs import base_environment
 from deploys.parts import Parts
 from deploys.runner import Guarded, Rehearsal, Runner
@@ -13,9 +14,10 @@ from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
 from usher.clock import SystemClock
 from usher.listening import listen
-from usher.service import together
+from usher.service import Stop, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.web import serve_web, web_app
@@ -23,8 +25,11 @@ from usher.web import serve_web, web_app
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Take turns until `stop` is set. Raises UsherError for what a person has to mend first."""
+async def serve(settings: Settings, stop: Stop) -> str:
+    """Take turns until `stop` is set; gives what finished and what was cut after that.
+
+    Raises UsherError for what a person has to mend first.
+    """
     environment = base_environment(settings.deploys, os.environ)
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
@@ -32,28 +37,40 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     service = Deploys(settings, environment, stop)
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
         app = web_app("Usher: deploys", service.ready)
-        session = keep(settings.broker, "deploys", service.session, stop)
+        stopped = asyncio.Event()
+
+        async def work_to_the_end() -> None:
+            try:
+                await keep(settings.broker, "deploys", service.session, stop)
+            finally:
+                stopped.set()
+
         try:
-            await together(stop, serve_web(app, listening, stop), session)
+            # the page is there for as long as commands run
+            await together(stop, serve_web(app, listening, stopped), work_to_the_end())
         finally:
             for deploy in service.debts.unpaid():
                 log.warning("! how deploy %s ended could not be written; its batch will be deployed again", deploy)
+    return service.drain.last_words()
 
 
 class Deploys:
     """What outlives a connection: the slots, the debts, and whether we are ready."""
 
-    def __init__(self, settings: Settings, environment: dict[str, str], stop: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, environment: dict[str, str], stop: Stop) -> None:
         self._settings = settings
         self._environment = environment
-        self._stop = stop
         self._slots = asyncio.Semaphore(settings.deploys.parallel)
         self.debts = Debts()
+        self._memory = Memory()
+        self.drain = Drain(stop, settings.deploys.drain.total_seconds())
         self._publisher: Publisher | None = None
 
     async def ready(self) -> bool:
-        """Connected, the journal read, and the broker answers."""
-        return self._publisher is not None and await self._publisher.can_publish()
+        """Connected, the journal read, not stopping, and the broker answers."""
+        if self._publisher is None or self.drain.stop.is_set():
+            return False
+        return await self._publisher.can_publish()
 
     async def session(self, link: Link) -> None:
         """One connection's life: declare, read the journal, work every server's queue."""
@@ -61,7 +78,7 @@ class Deploys:
             await topology.declare(channel, self._settings.catalogue)
         publisher = await Publisher.open(link, "deploys")
         clock = SystemClock()
-        async with follow(link, publisher, clock, "journal:deploys") as journal:
+        async with follow(link, publisher, clock, "journal:deploys", self._memory) as journal:
             parts = Parts(
                 settings=self._settings,
                 journal=journal,
@@ -70,18 +87,21 @@ class Deploys:
                 clock=clock,
                 slots=self._slots,
                 debts=self.debts,
-                stop=self._stop,
+                drain=self.drain,
                 holder=link.name,
                 environment=self._environment,
             )
             self._publisher = publisher
             servers = self._settings.catalogue
             log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
+            watching = asyncio.create_task(self.drain.watch())
             try:
                 # all of them to their end, whatever becomes of one: no command may outlive its session
                 await asyncio.gather(*(work(parts, link, server) for server in servers), return_exceptions=True)
             finally:
                 self._publisher = None
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
 
     def _runner(self) -> Runner:
         return Rehearsal() if self._settings.deploys.rehearses else Guarded(self._settings.deploys)

@@ -6,17 +6,15 @@ board has settled. Each step is there because without it two commands could run 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from deploys.deploy import RETRY_PAUSE, Deploy
 from deploys.parts import Parts, takeover_wait
 from deploys.runner import GuardDied
 from deploys.waits import Waits
+from deploys.window import keep_window
 from usher.broker.consumer import ConsumerLost, Delivery
-from usher.errors import NotConfirmed, Unreadable
-from usher.events import DeployInterrupted, DeployTaken, decode_message
+from usher.errors import BrokerError, NotConfirmed, Unreadable
+from usher.events import DeployInterrupted, DeployTaken, TurnGivenBack, decode_message
 from usher.messages import BackMessage
 from usher.server_board import ServerBoard
 from usher.servers import Server
@@ -24,8 +22,9 @@ from usher.states import OPEN
 
 log = logging.getLogger(__name__)
 
-LONGEST_LOOK = 10.0
-"""Seconds after which a waiting turn looks at the clock again: somebody may have set it."""
+MANY_RETURNS = 10
+"""A message that came back more often than that, because its holders died or gave it back, is deployed by itself:
+should it be what kills them, it takes no other down."""
 
 
 class Turn:
@@ -38,14 +37,32 @@ class Turn:
         self._delivery = delivery
         self._lost = lost
         self._since = parts.clock.monotonic()
-        self._waits = Waits(parts.clock, lost, parts.stop)
+        self._waits = Waits(parts.clock, lost, parts.drain.stop)
         self._deploy = Deploy(parts, server, self._waits)
 
     async def run(self) -> None:
         """Until the delivery is acked. Raises ConsumerLost, LinkLost or Stopping; no command runs then."""
+        if self._returns > MANY_RETURNS:
+            returned = self._delivery.message_id, self._returns
+            log.warning("! %s: message %s came back %d times; it is deployed by itself", self._server, *returned)
         while not await self._round():
             if self._lost.is_set():
                 raise ConsumerLost
+
+    async def give_back(self) -> None:
+        """Write that the turn was given back in order; then the channel may close, and the next holder need not wait.
+
+        The channel, not the consumer: a cancelled consumer would give the next one the queue's second message.
+        """
+        try:
+            held = self._message()
+            owes = round(self._owed(held) * 1000)
+            given_back = TurnGivenBack(server=self._server.name, message=held.id, holder=self._parts.holder, owes=owes)
+            await self._journal.append(given_back)
+        except (BrokerError, Unreadable) as fault:
+            log.warning("! %s: the turn could not be given back: %s", self._server, fault)
+        else:
+            log.info("%s: gave its turn back", self._server)
 
     async def _round(self) -> bool:
         """Look, and do the next thing; True once the delivery is acked."""
@@ -53,6 +70,7 @@ class Turn:
             await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
             held = self._message()
             if not self._settled(held):
+                self._waits.check()
                 await self._journal.barrier()
                 if await self._kept_takeover_wait(held):
                     return False
@@ -102,27 +120,44 @@ class Turn:
         return state is not None and state not in OPEN
 
     @property
+    def _returns(self) -> int:
+        """How often the message has come back to its queue."""
+        count = self._delivery.headers.get("x-delivery-count")
+        return count if isinstance(count, int) else 0
+
+    @property
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
     async def _go_on(self, held: BackMessage) -> None:
         """One thing that has to be waited for, or the deploy; the caller looks again after each."""
+        parts = self._parts
         if taking := self._board.running:
             # from reading it or from getting the turn, whichever is later: till then its holder may have been at work
-            await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(self._parts.settings))
+            await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(parts.settings))
         else:
-            await self._window(held)
-            async with self._slot():
-                await self._deploy.run(held)
+            await keep_window(parts, self._server, held, self._waits)
+            if parts.slots.locked():
+                log.info("%s: waiting for one of the %d commands", self._server, parts.settings.deploys.parallel)
+            async with self._waits.one_of(parts.slots):
+                await self._deploy.run(held, alone=self._returns > MANY_RETURNS)
 
     async def _kept_takeover_wait(self, held: BackMessage) -> bool:
-        """Whether there was something to wait for: a former holder whose turn has no end that the journal shows."""
-        left = self._since + takeover_wait(self._parts.settings) - self._parts.clock.monotonic()
-        if left <= 0 or not self._delivery.redelivered or held.id in self._board.ended_turns or self._board.running:
+        """Whether there was something to wait for."""
+        left = self._owed(held)
+        if not left:
             return False
         log.info("%s: its former holder may still run a command; waiting %.0f s", self._server, left)
         await self._waits.sleep(left)
         return True
+
+    def _owed(self, held: BackMessage) -> float:
+        """The seconds that are left of the take-over wait, if a former holder's turn has no end that the journal shows;
+        who gave it back may have left some of it to us."""
+        if not self._delivery.redelivered or self._board.running:
+            return 0
+        wait = self._board.owed / 1000 if held.id in self._board.ended_turns else takeover_wait(self._parts.settings)
+        return max(0, self._since + wait - self._parts.clock.monotonic())
 
     async def _end(self, taken: DeployTaken, dead_at: float) -> None:
         """Another's taking has no end: once its command must be dead, write that it was interrupted."""
@@ -145,36 +180,3 @@ class Turn:
             )
         )
         log.warning("! deploy %s of %s interrupted: its holder %s is gone", taken.deploy, self._server, taken.holder)
-
-    async def _window(self, held: BackMessage) -> None:
-        """Wait until the window of what waits closes; each message that comes may move it."""
-        clock, window, said = self._parts.clock, self._parts.settings.window.window(), False
-        latest = clock.monotonic() + window.cap / 1000  # also when somebody sets the clock back meanwhile
-        changed = self._journal.changed(self._server.name)
-        while True:
-            changed.clear()
-            closes_at = window.closes_at(self._board.arrivals or (held.queued_at,))
-            left = min((closes_at - clock.now()) / 1000, LONGEST_LOOK, latest - clock.monotonic())
-            if left <= 0:
-                return
-            if not said:
-                log.info("%s: a window opened; it closes at %s if nothing more comes", self._server, _time(closes_at))
-                said = True
-            await self._waits.sleep(left, changed)
-
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """One of the `parallel` commands at a time."""
-        slots = self._parts.slots
-        if slots.locked():
-            log.info("%s: waiting for one of the %d commands", self._server, self._parts.settings.deploys.parallel)
-        await self._waits.unless_over(slots.acquire())
-        try:
-            yield
-        finally:
-            slots.release()
-
-
-def _time(at: int) -> str:
-    """A time in ms as a log line says it."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%SZ")

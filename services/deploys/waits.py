@@ -1,15 +1,12 @@
 """Waiting while a turn is had: every wait ends at once when the turn is lost or Usher stops."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from usher.broker.consumer import ConsumerLost
-from usher.broker.link import first
 from usher.clock import Clock
 from usher.errors import UsherError
-
-T = TypeVar("T")
 
 
 class Stopping(UsherError):
@@ -24,10 +21,12 @@ class Waits:
         self.lost = lost
         self.stop = stop
 
-    @property
-    def over(self) -> bool:
-        """Whether the turn is lost or Usher stops."""
-        return self.lost.is_set() or self.stop.is_set()
+    def check(self) -> None:
+        """Raise if the turn is lost or Usher stops."""
+        if self.lost.is_set():
+            raise ConsumerLost
+        if self.stop.is_set():
+            raise Stopping
 
     async def sleep(self, seconds: float, changed: asyncio.Event | None = None) -> None:
         """Wait that long, or until `changed` is set."""
@@ -35,12 +34,36 @@ class Waits:
         if changed:
             waits.append(asyncio.ensure_future(changed.wait()))
         try:
-            await self.unless_over(asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED))
+            await self.until(*waits)
         finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await _ended(waits)
 
-    async def unless_over(self, waiting: Awaitable[T]) -> T:
-        """What that gives."""
-        return await first(first(waiting, self.lost, ConsumerLost), self.stop, Stopping)
+    @asynccontextmanager
+    async def one_of(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Have one of those for as long as the block runs."""
+        acquiring: asyncio.Future[object] = asyncio.ensure_future(slots.acquire())
+        try:
+            await self.until(acquiring)
+            yield
+        finally:
+            # also one that was got in the very moment of a stop; a wait that is cancelled hands it on itself
+            if acquiring.done() and not acquiring.cancelled():
+                slots.release()
+            else:
+                acquiring.cancel()
+
+    async def until(self, *waits: asyncio.Future[object]) -> None:
+        """Wait until one of these is done. They stay the caller's, who alone cancels them: so that nothing that one of
+        them got is dropped, not even in the very moment of a stop."""
+        ends: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait()) for event in (self.lost, self.stop)]
+        try:
+            await asyncio.wait((*waits, *ends), return_when=asyncio.FIRST_COMPLETED)
+            self.check()
+        finally:
+            await _ended(ends)
+
+
+async def _ended(waits: list[asyncio.Future[object]]) -> None:
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)

@@ -5,11 +5,10 @@ import logging
 from deploys.parts import Parts
 from deploys.turn import Turn
 from deploys.waits import Stopping, Waits
-from usher.broker.consumer import ConsumerLost, Delivery, consume
+from usher.broker.consumer import ConsumerLost, consume
 from usher.broker.link import Link, first
 from usher.broker.topology import server_queue
-from usher.errors import BrokerError, NotConfirmed, Unreadable
-from usher.events import TurnGivenBack, decode_message
+from usher.errors import BrokerError, NotConfirmed
 from usher.servers import Server
 
 log = logging.getLogger(__name__)
@@ -24,13 +23,13 @@ async def work(parts: Parts, link: Link, server: Server) -> None:
     A fault in our own code gives the whole link up, so that everything starts afresh rather than half.
     """
     try:
-        while not (link.lost.is_set() or parts.stop.is_set()):
+        while not (link.lost.is_set() or parts.drain.stop.is_set()):
             try:
                 await _turns(parts, link, server)
             except (ConsumerLost, NotConfirmed) as fault:
                 if not link.lost.is_set():
                     log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, fault)
-                    await Waits(parts.clock, link.lost, parts.stop).sleep(PAUSE)
+                    await Waits(parts.clock, link.lost, parts.drain.stop).sleep(PAUSE)
     except Stopping:
         return
     except BrokerError as fault:
@@ -38,7 +37,7 @@ async def work(parts: Parts, link: Link, server: Server) -> None:
     except Exception:
         log.exception("! %s: a fault in Usher; connecting again", server)
     finally:
-        if not parts.stop.is_set():
+        if not parts.drain.stop.is_set():
             link.lose()
 
 
@@ -46,27 +45,15 @@ async def _turns(parts: Parts, link: Link, server: Server) -> None:
     await parts.debts.pay(server.name, parts.journal, parts.publisher)
     tag = f"turn:{server.name}"
     async with consume(link, server_queue(server.name), tag, prefetch=1) as consumer:
-        delivery: Delivery | None = None
+        turn: Turn | None = None
         try:
             while True:
-                delivery = None
-                delivery = await first(consumer.get(), parts.stop, Stopping)
-                await Turn(parts, server, delivery, consumer.lost).run()
+                turn = None
+                delivery = await first(consumer.get(), parts.drain.stop, Stopping)
+                turn = Turn(parts, server, delivery, consumer.lost)
+                await turn.run()
         except Stopping:
-            await _give_back(parts, server, delivery or consumer.undelivered())
-
-
-async def _give_back(parts: Parts, server: Server, held: Delivery | None) -> None:
-    """Write that the turn was given back in order; then the channel may close, and the next holder need not wait.
-
-    The channel, not the consumer: a cancelled consumer would give the next one the queue's second message.
-    """
-    if held is None:
-        return
-    try:
-        message = decode_message(held.body)
-        await parts.journal.append(TurnGivenBack(server=server.name, message=message.id, holder=parts.holder))
-    except (BrokerError, Unreadable) as fault:
-        log.warning("! %s: the turn could not be given back: %s", server, fault)
-    else:
-        log.info("%s: gave its turn back", server)
+            if turn is None and (sent := await consumer.leave()):
+                turn = Turn(parts, server, sent, consumer.lost)
+            if turn:
+                await turn.give_back()

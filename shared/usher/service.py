@@ -11,14 +11,30 @@ from usher import logs
 from usher.errors import UsherError
 from usher.settings import Settings, load
 
-Serve = Callable[[Settings, asyncio.Event], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-def main(service: str, about: str, serve: Serve) -> int:
-    """Run `serve(settings, stop)` until it ends; SIGTERM and SIGINT set `stop`. Returns the exit code.
+class Stop(asyncio.Event):
+    """Set by the first signal. `at_once` is set by the second: what would take its time is cut."""
 
-    What a person can mend is said in a sentence on standard error, with exit code 1.
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = asyncio.Event()
+
+    def signal(self) -> None:
+        """Take in a signal."""
+        (self.at_once if self.is_set() else self).set()
+
+
+Serve = Callable[[Settings, Stop], Awaitable[str | None]]
+"""A service at work until it is stopped. What it gives, if anything, is said in the last line of the log."""
+
+
+def main(service: str, about: str, serve: Serve) -> int:
+    """Run `serve(settings, stop)` until it ends. Returns the exit code.
+
+    SIGTERM and SIGINT set `stop`, a second one `stop.at_once`. What a person can mend is said in a sentence on
+    standard error, with exit code 1.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
@@ -49,9 +65,9 @@ async def together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> 
 
 
 async def _until_signal(serve: Serve, settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
-    log.info("stopped")
+        loop.add_signal_handler(number, stop.signal)
+    said = await serve(settings, stop)
+    log.info("stopped: %s" if said else "stopped%s", said or "")

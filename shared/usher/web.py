@@ -31,7 +31,7 @@ def web_app(title: str, ready: Ready) -> FastAPI:
         if await ready():
             return {"status": "ready"}
         response.status_code = 503
-        return {"status": "not ready", "reason": "no connection to the broker"}
+        return {"status": "not ready", "reason": "no connection to the broker, or it is stopping"}
 
     return app
 

@@ -21,6 +21,7 @@ from usher.clock import SystemClock
 from usher.events import Event
 from usher.issues import Issue
 from usher.messages import BackMessage
+from usher.service import Stop
 from usher.settings import Settings
 from usher.states import Change
 
@@ -105,13 +106,13 @@ class World:
         return path
 
     @asynccontextmanager
-    async def deploys(self) -> AsyncIterator[asyncio.Event]:
-        """The service at work; leaving stops it in order. Gives the event that stops it."""
-        stop = asyncio.Event()
+    async def deploys(self, name: str = "deploys") -> AsyncIterator[Deploys]:
+        """The service at work, known to the others by that name; leaving stops it in order."""
+        stop = Stop()
         service = Deploys(self.settings, base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"}), stop)
-        running = asyncio.create_task(keep(self.settings.broker, "deploys", service.session, stop))
+        running = asyncio.create_task(keep(self.settings.broker, name, service.session, stop))
         try:
-            yield stop
+            yield service
         finally:
             stop.set()
             await running

@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from deploys import guard
+from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from deploys.runner import OUTPUT_BYTES, GuardDied, Guarded, Rehearsal
+from usher.service import Stop
 from usher.settings.model import DeploysSettings
 
 pytestmark = pytest.mark.programs
@@ -40,11 +42,9 @@ def runner(**settings: str) -> Guarded:
     return Guarded(DeploysSettings.model_validate({"grace": "300ms", "silence": "2s", **settings}))
 
 
-async def run(
-    job: Job, lost: asyncio.Event | None = None, stop: asyncio.Event | None = None, **settings: str
-) -> Finished:
+async def run(job: Job, lost: asyncio.Event | None = None, drain: Drain | None = None, **settings: str) -> Finished:
     async with runner(**settings).prepare() as prepared:
-        return await prepared.run(job, lost or asyncio.Event(), stop or asyncio.Event())
+        return await prepared.run(job, lost or asyncio.Event(), drain or Drain(Stop(), 0))
 
 
 async def started(job: Job) -> None:
@@ -183,10 +183,10 @@ async def test_a_lost_turn_ends_the_command(python: Python) -> None:
 
 
 async def test_a_stop_ends_the_command(python: Python) -> None:
-    job, stop = python("import time; print('started', flush=True); time.sleep(600)"), asyncio.Event()
-    running = asyncio.create_task(run(job, stop=stop))
+    job, drain = python("import time; print('started', flush=True); time.sleep(600)"), Drain(Stop(), 0)
+    running = asyncio.create_task(run(job, drain=drain))
     await started(job)
-    stop.set()
+    drain.cut.set()
     finished = await running
     assert (finished.how, finished.reason) == (How.CUT, "Usher stops")
 
@@ -205,7 +205,7 @@ async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) 
 async def test_a_rehearsal_says_the_command_and_runs_nothing(tmp_path: Path) -> None:
     job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
     async with Rehearsal().prepare() as prepared:
-        finished = await prepared.run(job, asyncio.Event(), asyncio.Event())
+        finished = await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
     assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
     assert "/nowhere/deploy beta.abc.wwts.com ABC-1" in finished.output
 

@@ -50,9 +50,9 @@ import sys
 from usher import up
 from usher.settings import load
 names = ("trackers", "deploys", "successes")
-ports, manners = [int(port) for port in sys.argv[2:5]], sys.argv[5:]
+ports, manners, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
 sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0)
+    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0, drain)
     for name, manner, port in zip(names, manners, ports)
 ]))
 """
@@ -111,10 +111,10 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*manners: str, ports: list[int] | None = None) -> Up:
+    def up(*manners: str, ports: list[int] | None = None, drain: float = 0) -> Up:
         ports = ports or [free_port() for _ in range(3)]
         manners = manners or ("good",) * 3
-        arguments = (str(stand_in), *map(str, ports), *manners)
+        arguments = (str(stand_in), *map(str, ports), *manners, str(drain))
         started.append(Up(tmp_path, UP, *arguments, USHER_BROKER__URL=broker.url))
         return started[-1]
 
@@ -210,6 +210,23 @@ def test_a_service_that_does_not_stop_is_killed_when_its_share_is_over(start: St
     assert up.end()[0] == 0
     assert "successes stopped" in up.lines
     assert gone(children, 1)
+
+
+def test_what_drains_gets_its_time_and_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
+    up = start("good", "stubborn", "good", drain=600)
+    up.until("Ctrl-C stops everything.")
+    children = up.children()
+    up.interrupt()
+    up.until("waiting up to 600 s for what it runs; Ctrl-C again stops everything at once")
+    up.interrupt()
+    assert up.end()[0] == 130
+    assert gone(children, 1)
+
+
+def test_running_deploys_get_their_drain_time() -> None:
+    made = {program.name: program for program in programs(load({"USHER_DEPLOYS__DRAIN": "5m"}))}
+    assert {name: program.drain for name, program in made.items()} == {"trackers": 0, "deploys": 300, "successes": 0}
+    assert all(program.drain == 0 for program in programs(load({})))
 
 
 def test_nothing_outlives_an_usher_that_is_killed(start: Start) -> None:

@@ -22,13 +22,15 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S10
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A service's program: what to run, where it will listen, and the seconds it gets to stop in."""
+    """A service's program: what to run, where it will listen, and the seconds it gets to stop in; `drain` more of them
+    for what it runs to end by itself."""
 
     name: str
     argv: tuple[str, ...]
     host: str
     port: int
     share: float
+    drain: float = 0.0
 
     @property
     def url(self) -> str:
@@ -71,7 +73,9 @@ class Kept:
 
     def _start(self) -> Child:
         name = self.program.name
-        child = Child(self.program.argv, env=self._env, output=subprocess.PIPE, grace=self.program.share)
+        child = Child(
+            self.program.argv, env=self._env, output=subprocess.PIPE, grace=self.program.share + self.program.drain
+        )
         # not by the keeper: a grandchild may hold the pipe open for longer than the service lives
         self._reader = threading.Thread(target=self._pass_on, args=(child,), name=f"log-{name}", daemon=True)
         self._reader.start()

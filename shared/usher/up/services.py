@@ -22,13 +22,13 @@ READY_SECONDS = 60.0
 def programs(settings: Settings) -> tuple[Program, ...]:
     """The three services, in the order in which they stop; a port that is 0 in the settings becomes a free one."""
 
-    def program(name: str, web: WebSettings, share: float) -> Program:
-        return Program(name, (sys.executable, "-m", name), web.host, web.port or free_port(), share)
+    def program(name: str, web: WebSettings, share: float, drain: float = 0.0) -> Program:
+        return Program(name, (sys.executable, "-m", name), web.host, web.port or free_port(), share, drain)
 
-    # with the broker's own three seconds, all of it ends within ten
+    # with the broker's own three seconds, all of it ends within ten, and what `drain` says
     return (
         program("trackers", settings.trackers, 1.0),
-        program("deploys", settings.deploys, 4.0),
+        program("deploys", settings.deploys, 4.0, settings.deploys.drain.total_seconds()),
         program("successes", settings.successes, 1.5),
     )
 
@@ -79,6 +79,9 @@ class Services:
             kept.leave()
         for kept in self._kept:
             self._tell("usher", f"stopping {kept.program.name}")
+            if drain := kept.program.drain:
+                wait = f"waiting up to {drain:g} s for what it runs; Ctrl-C again stops everything at once"
+                self._tell("usher", wait)
             kept.stop()
         self.stopped = True
 

@@ -24,7 +24,8 @@ INTERRUPTED = 130
 def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
     """Run a broker if none is configured, and the services (`wanted`, or the three), until Ctrl-C or SIGTERM.
 
-    Everything is stopped in order within 10 s; at once at the second Ctrl-C. Returns the exit code: 0, or 1 with a
+    Everything is stopped in order within 10 s, and as long as running deploys may take to end; at once at the second
+    Ctrl-C. Returns the exit code: 0, or 1 with a
     sentence on standard error, or 130 when stopped at once.
     """
     log = Log(Console(highlight=False, markup=False))
