@@ -125,3 +125,12 @@ async def test_an_observer_hears_of_all_that_it_has_not_seen_whatever_checkpoint
         assert [m for m in heard.messages if m in {message(n).id for n in wanted}][-len(wanted) :] == [
             message(n).id for n in wanted
         ]
+
+
+async def test_who_writes_an_event_hears_what_that_one_changed(reading: Reading) -> None:
+    async with reading(Memory()) as journal, reading(Memory()) as other:
+        await journal.append(message(1))
+        await other.barrier()
+        gone = MessagesWithdrawn(server=message(1).server, messages=(message(1).id, message(2).id), by="me", at=0)
+        assert await other.append(gone) == (Change(message(1).id, State.WITHDRAWN),)
+        assert await journal.append(gone) == ()

@@ -16,6 +16,7 @@ from usher.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, 
 from usher.clock import Clock
 from usher.errors import Unreadable
 from usher.events import Barrier, Event, decode
+from usher.states import Change
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Journal:
         self._clock = clock
         self._memory = memory
         self._fold = fold
-        self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._awaited: dict[str, asyncio.Future[tuple[Change, ...]]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._begun = asyncio.Event()
 
@@ -54,8 +55,8 @@ class Journal:
         """When the last checkpoint that was read had been written down (ms); 0 if none was."""
         return self._fold.checkpointed_at
 
-    async def append(self, event: Event) -> None:
-        """Write an event (confirmed) and read up to it. Raises NotConfirmed or LinkLost.
+    async def append(self, event: Event) -> tuple[Change, ...]:
+        """Write an event (confirmed) and read up to it; gives what it changed. Raises NotConfirmed or LinkLost.
 
         A stream that confirms and brings nothing for half a minute stands still: the link is given up.
         """
@@ -64,7 +65,7 @@ class Journal:
         try:
             await self._publisher.event(event, message_id)
             async with asyncio.timeout(READ_SECONDS):
-                await self._link.hold(self._awaited[message_id])
+                return await self._link.hold(self._awaited[message_id])
         except TimeoutError:
             self._link.lose()
             raise LinkLost from None
@@ -101,12 +102,12 @@ class Journal:
     def _read(self, delivery: Delivery) -> None:
         self._begun.set()
         entry = _entry(delivery)
-        self._fold.take(entry)
+        changes = self._fold.take(entry)
         if server := getattr(entry.says, "server", None):
             self.changed(server).set()
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
-            awaited.set_result(None)
+            awaited.set_result(changes)
 
 
 def _entry(delivery: Delivery) -> Entry:

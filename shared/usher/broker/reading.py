@@ -95,27 +95,29 @@ class Fold:
             memory.board, memory.position = (Board() if start.first else None), None
         self.checkpointed_at = 0
 
-    def take(self, entry: Entry) -> None:
-        """The next entry. Raises OtherJournal."""
+    def take(self, entry: Entry) -> tuple[Change, ...]:
+        """The next entry; gives what it changed on the board, if there is one yet. Raises OtherJournal."""
         if self._resumed_at:
             if entry.position != self._resumed_at:
                 raise OtherJournal
             self._resumed_at = None
-            return
+            return ()
         if self._expected and entry.position.offset == self._expected.offset:
             if entry.position != self._expected:
                 raise OtherJournal
             self._expected = None
         if self._first and self._before == [] and entry.position.offset == 0:
             self._before = None  # nothing has been trimmed: no checkpoint can say more
+        changes: tuple[Change, ...] = ()
         if isinstance(entry.says, Checkpoint):
             self._checkpoint(entry.says)
         else:
             if self._before is not None:
                 self._before.append(entry)
             if self._memory.board is not None:
-                self._apply(self._memory.board, entry, self._observe)
+                changes = self._apply(self._memory.board, entry, self._observe)
         self._memory.position = entry.position
+        return changes
 
     def check(self) -> None:
         """All that was in the journal has been taken. Raises NoCheckpoint or OtherJournal if that is not enough."""
@@ -144,9 +146,10 @@ class Fold:
         seen = None if self._first else self._memory.seen
         return seen is None or checkpoint.through <= seen.offset
 
-    def _apply(self, board: Board, entry: Entry, observe: Observer | None) -> None:
+    def _apply(self, board: Board, entry: Entry, observe: Observer | None) -> tuple[Change, ...]:
         if entry.says is None or isinstance(entry.says, Checkpoint):
-            return
+            return ()
         changes = board.apply(entry.says, now=self._clock.now(), read_at=self._clock.monotonic())
         if observe:
             observe(entry.says, changes)
+        return changes
