@@ -1,0 +1,54 @@
+"""The board is written down every hour, whoever writes it; on a real broker, with the test's own clock."""
+
+import asyncio
+from collections.abc import Callable
+
+from successes.checkpoints import EVERY, write_checkpoints
+from usher.broker import topology
+from usher.broker.journal import Journal, follow
+from usher.broker.link import connect
+from usher.broker.publisher import Publisher
+from usher.broker.reading import Memory
+from usher.settings import Settings
+
+HOUR = round(EVERY * 1000)
+BEGAN = 500_000 * HOUR
+
+
+class HurriedClock:
+    """Each wait is over at once, and took its time all the same."""
+
+    def __init__(self) -> None:
+        self.at = BEGAN
+        self.slept: list[float] = []
+
+    def now(self) -> int:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += round(seconds * 1000)
+        if len(self.slept) == 3:
+            raise TimeoutError  # enough of it
+
+
+async def test_a_checkpoint_is_written_an_hour_after_the_last_one(make_settings: Callable[..., Settings]) -> None:
+    settings, clock = make_settings(), HurriedClock()
+    async with connect(settings.broker, "test") as link:
+        async with link.publishing.channel() as channel:
+            await topology.declare(channel, settings.catalogue)
+        publisher = await Publisher.open(link, "test")
+        async with follow(link, publisher, clock, "test", Memory()) as journal:
+            await until_enough(journal, clock)
+            assert clock.slept == [EVERY] * 3
+            assert journal.checkpointed_at == BEGAN + 2 * HOUR
+
+
+async def until_enough(journal: Journal, clock: HurriedClock) -> None:
+    try:
+        await asyncio.wait_for(write_checkpoints(journal, clock), 20)
+    except TimeoutError:
+        return
