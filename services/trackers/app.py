@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
@@ -10,9 +10,11 @@ from starlette.requests import ClientDisconnect
 from trackers.bodies import Unparsable
 from trackers.door import Accepted, Door, Ignored
 from trackers.signature import Unauthentic
-from usher.answers import IgnoredMove
-from usher.errors import BadMessage, BrokerError, UsherError
+from trackers.withdrawals import LONGEST_BY, MOST_ISSUES, Withdrawals, read_order
+from usher.answers import IgnoredMove, Withdrawal
+from usher.errors import BadMessage, BrokerError, UnknownServer, UsherError
 from usher.messages import BackMessage, FrontMessage
+from usher.servers import Servers
 from usher.web import web_app
 
 RETRY_SECONDS = 10
@@ -20,6 +22,10 @@ RETRY_SECONDS = 10
 
 class TooLarge(UsherError):
     """the body is larger than {limit} bytes; [trackers] body_limit sets how much is taken"""
+
+
+class ForeignPage(UsherError):
+    """a web page of another site may not tell or withdraw messages; use `usher send`, `usher withdraw`, or /docs"""
 
 
 class IgnoredMoves(BaseModel):
@@ -37,13 +43,15 @@ class Fault(BaseModel):
 _STATUS_CODES: dict[type[UsherError], int] = {
     Unparsable: 400,
     Unauthentic: 401,
+    ForeignPage: 403,
+    UnknownServer: 404,
     TooLarge: 413,
     BadMessage: 422,
     BrokerError: 503,
 }
 
 
-def create_app(door: Door, body_limit: int) -> FastAPI:
+def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limit: int) -> FastAPI:
     """The app in front of that door; bodies of more than `body_limit` bytes are refused."""
     app = web_app("Usher: trackers", door.ready)
     for fault in _STATUS_CODES:
@@ -57,10 +65,28 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         response.status_code = 202 if isinstance(answer, Accepted) else 200
         return answer
 
-    @app.post("/messages", status_code=201, responses=_faults(413, 422, 503), openapi_extra=_takes(FrontMessage))
+    @app.post(
+        "/messages",
+        status_code=201,
+        dependencies=[Depends(refuse_foreign_pages)],
+        responses=_faults(403, 413, 422, 503),
+        openapi_extra=_takes(FrontMessage),
+    )
     async def message(request: Request) -> BackMessage:
         """A front-end message: the message that the broker has confirmed."""
         return await door.message(await read_body(request, body_limit))
+
+    @app.delete(
+        "/messages",
+        dependencies=[Depends(refuse_foreign_pages)],
+        responses=_faults(403, 404, 422, 503),
+        openapi_extra={"parameters": _ORDER},
+    )
+    async def withdraw(request: Request) -> Withdrawal:
+        """Take issues out of what waits, on one server or on all; what is being deployed goes on."""
+        address = request.client.host if request.client else "nobody"
+        query, length = request.query_params.multi_items(), len(request.scope["query_string"])
+        return await withdrawals.carry_out(read_order(query, length, servers, address))
 
     @app.get("/ignored")
     async def ignored() -> IgnoredMoves:
@@ -68,6 +94,12 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         return IgnoredMoves(items=door.ignored)
 
     return app
+
+
+async def refuse_foreign_pages(request: Request) -> None:
+    """Raises ForeignPage for what a browser sends on behalf of another site's page; programs name no site."""
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise ForeignPage
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -101,3 +133,20 @@ def _faults(*codes: int) -> dict[int | str, dict[str, Any]]:
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
     # the body is read by hand, so that it is bounded: FastAPI doesn't know of it
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+
+
+def _parameter(name: str, about: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    # read by hand, so that what is wrong is a sentence: FastAPI doesn't know of it
+    return {"name": name, "in": "query", "description": about, "required": required, "schema": schema}
+
+
+_ORDER = [
+    _parameter("server", "Only from that server; default: from all", {"type": "string"}),
+    _parameter(
+        "issue",
+        "An issue like ABC-111; several times for several",
+        {"type": "array", "items": {"type": "string"}, "maxItems": MOST_ISSUES},
+        required=True,
+    ),
+    _parameter("by", "Who asks; default: the address", {"type": "string", "maxLength": LONGEST_BY}),
+]

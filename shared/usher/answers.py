@@ -102,3 +102,27 @@ class IgnoredMove(_Answer):
     status: str | None
     reason: str
     accept: str | None
+
+
+class WithdrawnMessage(_Answer):
+    """A message that an order took out of what waits."""
+
+    id: str
+    issue: Issue
+    server: str
+
+
+class RunningIssue(_Answer):
+    """An issue that is being deployed: that it is withdrawn counts if the deploy does not pass."""
+
+    issue: Issue
+    server: str
+    deploy: str
+
+
+class Withdrawal(_Answer):
+    """What an order to withdraw issues did. `nothing` are those of which nothing waits, and nothing runs."""
+
+    withdrawn: tuple[WithdrawnMessage, ...]
+    running: tuple[RunningIssue, ...]
+    nothing: tuple[Issue, ...]
