@@ -77,7 +77,10 @@ class Withdrawals:
             async with asyncio.timeout(SECONDS):
                 return await self._carry_out(order, self.journal)
         except TimeoutError:
-            raise BrokerError(why=f"the journal brought no answer in {SECONDS:.0f} s; ask again soon") from None
+            why = f"the journal brought no answer in {SECONDS:.0f} s"
+        except BrokerError as fault:
+            why = str(fault)
+        raise BrokerError(why=f"nothing is withdrawn for sure ({why}); ask again soon: what is withdrawn stays so")
 
     async def _carry_out(self, order: Order, journal: Journal) -> Withdrawal:
         await journal.barrier()
