@@ -1,19 +1,20 @@
-"""The ledger: the board's lasting form in SQLite. One thread writes, in transactions; readers read beside it."""
+"""The ledger: the board's lasting form in a database. One thread writes, in transactions; readers read beside it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from pydantic import SecretStr
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from successes import writes
-from successes.schema import metadata
+from successes.databases import Database, database, is_passing, lock, why
+from successes.migrations import NewerLedger, upgrade
 from successes.writes import News
 from usher.errors import ServiceError
 from usher.events import DeployEnded
@@ -21,96 +22,100 @@ from usher.states import State
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 5.0
+TRIES = 3
+PAUSE = 0.2
+"""Seconds before a transaction is tried again, doubled each time."""
 
 
 class LedgerFault(ServiceError):
-    """the ledger {path} cannot be {done}: {why}; see that its disk has room and that no other program locks it"""
+    """the ledger {path} cannot be {done}: {why}; see that {check}"""
 
 
 class Ledger:
     """An open ledger. Whatever fails is a LedgerFault, and then nothing of that call is in it."""
 
-    def __init__(self, engine: Engine, path: str) -> None:
-        self.path = path
-        self._engine = engine
+    def __init__(self, at: Database) -> None:
+        self.path = at.name
+        self._at = at
         self._writer = ThreadPoolExecutor(1, "ledger")
 
     @classmethod
-    def open(cls, url: str) -> "Ledger":
-        """The ledger at that address (`sqlite:///usher.db`), its folder and tables made if they are not there.
+    def open(cls, url: SecretStr) -> "Ledger":
+        """The ledger at that address (`sqlite:///usher.db`), its folder and tables made if they are not there, and
+        brought to this version if they are older.
 
         Raises ServiceError, which says what to do.
         """
-        path, engine = _engine(url)
+        at = database(url)
         try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            with engine.begin() as connection:
-                metadata.create_all(connection)
-            with engine.connect() as connection:
-                # a file that can be read but not written is found out now, not with the first result
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except (DBAPIError, OSError) as error:
-            engine.dispose()
-            raise ServiceError(
-                why=f"the ledger {path} cannot be opened ({_why(error)}); see that its folder can be written, "
-                "or choose another file with USHER_SUCCESSES__LEDGER"
-            ) from None
-        return cls(engine, path)
+            at.make_folder()
+            # a file that can be read but not written is found out now, not with the first result
+            with at.engine.begin() as connection:
+                lock(connection)
+                upgrade(connection)
+        except (DBAPIError, OSError, NewerLedger) as error:
+            at.engine.dispose()
+            raise _unopened(at, error) from None
+        return cls(at)
 
     def close(self) -> None:
         """Wait for the write that runs, then close."""
         self._writer.shutdown()
-        self._engine.dispose()
+        self._at.engine.dispose()
 
     async def write(self, news: News) -> None:
         """Write all of it, in one transaction, on the ledger's own thread. Raises LedgerFault."""
-        await self._in_thread(partial(writes.write, news=news))
+        await self.change(partial(writes.write, news=news))
 
     async def states(self, ended: DeployEnded) -> dict[str, State]:
         """Where the messages that a deploy covered are now. Raises LedgerFault."""
-        return await self._in_thread(partial(writes.states, deploy=ended.deploy))
+        return await self.change(partial(writes.states, deploy=ended.deploy))
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        """Do that in a transaction of its own, on the ledger's own thread; it may be done more than once, the last time
+        counts. Raises LedgerFault."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._tried, work)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read with, from any thread. Raises LedgerFault."""
         try:
-            with self._engine.connect() as connection:
+            with self._at.engine.connect() as connection:
                 yield connection
         except DBAPIError as error:
-            raise LedgerFault(path=self.path, done="read", why=_why(error)) from None
+            raise self._fault("read", error) from None
 
-    async def _in_thread(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transaction, work)
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction in which nobody else writes, from any thread. Raises LedgerFault."""
         try:
-            with self._engine.begin() as connection:
-                return work(connection)
+            with self._at.engine.begin() as connection:
+                lock(connection)
+                yield connection
         except DBAPIError as error:
-            raise LedgerFault(path=self.path, done="written", why=_why(error)) from None
+            raise self._fault("written", error) from None
+
+    def _tried(self, work: Callable[[Connection], T]) -> T:
+        for tried in range(1, TRIES + 1):
+            try:
+                with self._at.engine.begin() as connection:
+                    lock(connection)
+                    return work(connection)
+            except DBAPIError as error:
+                if tried == TRIES or not is_passing(error):
+                    raise self._fault("written", error) from None
+                time.sleep(PAUSE * 2**tried)
+        raise AssertionError("not reached")
+
+    def _fault(self, done: str, error: DBAPIError) -> LedgerFault:
+        return LedgerFault(path=self.path, done=done, why=why(error), check=self._at.works)
 
 
-def _engine(url: str) -> tuple[str, Engine]:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ServiceError(why=f"[successes] ledger: {error}; write it like sqlite:///usher.db") from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.database in (None, ":memory:") or parsed.query:
-        raise ServiceError(why="[successes] ledger must be a file of SQLite's; write it like sqlite:///usher.db")
-    # a reader that finds no connection in the pool opens one, it never waits
-    engine = create_engine(parsed, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare)
-    return parsed.database, engine
-
-
-def _prepare(connection: SqliteConnection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    # a result is acked once it is written, so it has to be on the disk
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _why(error: DBAPIError | OSError) -> str:
-    if isinstance(error, DBAPIError):
-        return str(error.orig)
-    return error.strerror or str(error)
+def _unopened(at: Database, error: DBAPIError | OSError | NewerLedger) -> ServiceError:
+    if isinstance(error, NewerLedger):
+        fault, mend = str(error), "run that version"
+    else:
+        fault, mend = why(error), f"see that {at.opens}"
+    return ServiceError(
+        why=f"the ledger {at.name} cannot be opened ({fault}); {mend}, or choose another with USHER_SUCCESSES__LEDGER"
+    )

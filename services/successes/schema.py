@@ -1,6 +1,49 @@
-"""The ledger's tables. Times are milliseconds since 1970 UTC."""
+"""The ledger's tables. Times are milliseconds since 1970 UTC. A change here needs a revision in `migrations`."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+LONGEST_NAME = 300
+"""Characters of a name that are kept: an index of PostgreSQL's takes no more than 2,704 bytes."""
+
+
+class Line(TypeDecorator[str]):
+    """Text from outside. PostgreSQL takes no NUL, so none is kept anywhere."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and value.replace("\0", "\ufffd")
+
+
+class Words(Line):
+    """A longer one."""
+
+    impl = Text
+    cache_ok = True
+
+
+class Name(Line):
+    """Text by which rows are found: cut where it is too long for an index."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return super().process_bind_param(value and value[:LONGEST_NAME], dialect)
+
 
 metadata = MetaData()
 
@@ -8,10 +51,10 @@ messages = Table(
     "messages",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("issue", String, nullable=False),
-    Column("project", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("server", String, nullable=False),
+    Column("issue", Name, nullable=False),
+    Column("project", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("server", Name, nullable=False),
     Column("state", String, nullable=False),
     Column("source", String, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -20,33 +63,40 @@ messages = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deploy", String(12)),
     Column("told", Integer, nullable=False),
+    # the id of the first attempt of the same move; a first attempt's is its own
+    Column("origin", String(32), nullable=False),
+    # when a retry comes back to be deployed
+    Column("due_at", BigInteger),
+    # who ordered the last change, if it was a person's order
+    Column("by", Name),
     Index("messages_by_time", "queued_at", "id"),
     Index("messages_by_issue", "issue", "queued_at"),
     Index("messages_by_project", "project", "status", "queued_at"),
     Index("messages_by_server", "server", "state", "queued_at"),
     Index("messages_by_state", "state", "queued_at"),
+    Index("messages_by_origin", "origin", "attempt"),
 )
 
 deploys = Table(
     "deploys",
     metadata,
     Column("id", String(12), primary_key=True),
-    Column("server", String, nullable=False),
+    Column("server", Name, nullable=False),
     # when it was taken or, if the taking is not known, when it started: what deploys are listed by
     Column("began_at", BigInteger, nullable=False),
-    Column("holder", String),
+    Column("holder", Name),
     Column("fence", BigInteger),
     Column("taken_at", BigInteger),
     Column("outcome", String),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("exit_code", BigInteger),
     Column("rehearsed", Boolean),
     Column("command", JSON),
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
-    Column("output", Text),
+    Column("output", Words),
     Column("cut", Boolean),
-    Column("log", String),
+    Column("log", Line),
     Index("deploys_by_time", "began_at", "id"),
     Index("deploys_by_server", "server", "began_at"),
     Index("deploys_by_outcome", "outcome", "began_at"),
@@ -57,6 +107,7 @@ covers = Table(
     metadata,
     Column("deploy", String(12), primary_key=True),
     Column("message", String(32), primary_key=True),
+    Index("covers_by_message", "message"),
     sqlite_with_rowid=False,
 )
 """Which messages a deploy covers."""

@@ -1,13 +1,17 @@
 """A world for successes: samples, a ledger in a real file, and the service on a real broker."""
 
 import asyncio
+import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from aio_pika import Message
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from successes.ledger import Ledger
@@ -169,10 +173,66 @@ class World:
             await keeping
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A throw-away PostgreSQL in a container, for this test run: its address, without a database."""
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when it is imported; the block below cleans up
+    from docker.errors import DockerException
+    from testcontainers.core.container import DockerContainer
+
+    password = secrets.token_hex(8)
+    made = DockerContainer("postgres:17").with_env("POSTGRES_PASSWORD", password).with_exposed_ports(5432)
+    try:
+        made.with_command("-c fsync=off").start()
+    except DockerException as fault:
+        raise RuntimeError(f"the tests on PostgreSQL need a container engine; start Docker ({fault})") from None
+    try:
+        url = f"postgresql://postgres:{password}@{made.get_container_host_ip()}:{made.get_exposed_port(5432)}"
+        _until_it_answers(url)
+        yield url
+    finally:
+        made.stop()
+
+
+def _until_it_answers(url: str) -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            psycopg.connect(f"{url}/postgres").close()
+            return
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            time.sleep(0.1)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of a file of this test's own; without a broker."""
-    return load({"USHER_SUCCESSES__LEDGER": f"sqlite:///{tmp_path}/ledger/usher.db"})
+def postgres_url(postgres: str) -> Iterator[str]:
+    """A PostgreSQL database of this test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield f"{postgres}/{name}"
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger/usher.db"
+
+
+POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.slow, pytest.mark.programs])
+
+
+@pytest.fixture(params=[pytest.param("sqlite_url", id="sqlite"), POSTGRESQL])
+def ledger_url(request: pytest.FixtureRequest) -> SecretStr:
+    """Where a ledger of this test's own is to be: in each database that there is."""
+    return SecretStr(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def settings(ledger_url: SecretStr) -> Settings:
+    """Settings of a ledger of this test's own; without a broker."""
+    return load({"USHER_SUCCESSES__LEDGER": ledger_url.get_secret_value()})
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ async def test_a_page_far_behind_the_end_is_empty(api, passed):
 
 
 async def test_a_ledger_that_cannot_be_read_is_a_503_with_a_sentence(api, ledger):
-    with ledger.reading() as connection:
+    with ledger.writing() as connection:
         connection.exec_driver_sql("DROP TABLE covers")
         connection.exec_driver_sql("DROP TABLE messages")
     answer = await api.get("/api/messages")

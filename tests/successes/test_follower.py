@@ -1,6 +1,7 @@
 """From the journal into the ledger: a replay gives the same rows, and never takes one back in between."""
 
 import pytest
+from pydantic import SecretStr
 
 from successes.follower import Follower
 from successes.ledger import Ledger
@@ -87,12 +88,12 @@ async def test_each_replay_gives_equal_rows_and_tells_nothing_twice(ledger, hist
         assert read_rows(ledger) == rows
 
 
-async def test_a_replay_into_an_empty_ledger_gives_the_rows_of_living_through_it(settings, ledger, history, read_rows):
+async def test_a_replay_into_an_empty_ledger_gives_the_rows_of_living_through_it(tmp_path, ledger, history, read_rows):
     replay = Reading(ledger)
     await replay.read(*history)
     await replay.follower.caught_up()
 
-    other = Ledger.open(f"{settings.successes.ledger}.other")
+    other = Ledger.open(SecretStr(f"sqlite:///{tmp_path}/other.db"))
     live = Reading(other)
     await live.follower.caught_up()
     for event in history:

@@ -1,24 +1,28 @@
 """The ledger: whatever is written, twice and in any order, no message's state goes back."""
 
 import asyncio
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, event
+from pydantic import SecretStr
+from sqlalchemy import event, select
+from yarl import URL
 
 from successes import writes
 from successes.ledger import Ledger, LedgerFault
-from successes.schema import messages, metadata
+from successes.order import may_become
+from successes.queries import Cut, find_messages
+from successes.schema import messages
 from successes.writes import Moved, News
 from usher.errors import ServiceError
-from usher.events import DeployInterrupted, MessagesParked, Outcome
+from usher.events import DeployInterrupted, MessagesParked, MessagesRetried, Outcome, Retry
 from usher.states import State
 
-RANK = {"waiting": 0, "deploying": 0, "failed": 1, "parked": 2, "superseded": 3, "deployed": 3}
+POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.slow, pytest.mark.programs])
 
 
 def every_news(make):
@@ -43,27 +47,24 @@ def every_news(make):
 KINDS_OF_NEWS = 21
 
 
-@rules(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@rules(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(order=st.lists(st.integers(0, KINDS_OF_NEWS - 1), max_size=40))
-def test_no_order_of_writes_takes_a_state_back_and_the_last_one_again_changes_nothing(make, order):
+def test_no_order_of_writes_takes_a_state_back_and_the_last_one_again_changes_nothing(ledger, make, order):
     news = every_news(make)
     assert len(news) == KINDS_OF_NEWS
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        metadata.create_all(connection)
+    with ledger.reading() as connection:
         before = {}
         for number in order:
             writes.write(connection, news[number])
-            now = {row.id: row.state for row in connection.execute(messages.select())}
+            now = {row.id: State(row.state) for row in connection.execute(select(messages))}
             for message, state in before.items():
-                assert RANK[now[message]] >= RANK[state]
-                assert RANK[state] < 3 or now[message] == state
+                assert now[message] == state or may_become(state, now[message])
             before = now
-        rows = connection.execute(messages.select()).all()
+        rows = connection.execute(select(messages).order_by(messages.c.id)).all()
         if order:
             writes.write(connection, news[order[-1]])
-        assert connection.execute(messages.select()).all() == rows
-    engine.dispose()
+        assert connection.execute(select(messages).order_by(messages.c.id)).all() == rows
+        connection.rollback()
 
 
 async def test_a_result_says_more_than_an_interruption_whichever_comes_first(ledger, make, read_rows):
@@ -81,28 +82,99 @@ async def test_a_result_says_more_than_an_interruption_whichever_comes_first(led
 async def test_a_write_that_fails_leaves_nothing_behind_and_says_what_to_do(
     settings, ledger, make, read_rows, monkeypatch
 ):
-    monkeypatch.setattr("successes.ledger.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("successes.databases.BUSY_SECONDS", 0.01)
     hasty = Ledger.open(settings.successes.ledger)
-    other = sqlite3.connect(ledger.path, isolation_level=None)
+    message = make.message("ABC-1")
     try:
-        other.execute("BEGIN IMMEDIATE")
-        message = make.message("ABC-1")
-        with pytest.raises(LedgerFault, match=r"cannot be written: database is locked; see that"):
+        with (
+            ledger.writing(),
+            pytest.raises(LedgerFault, match=r"cannot be written: .*lock.*; see that .* disk has room"),
+        ):
             await hasty.write(News(told={message.id: (message, 1)}))
-        other.execute("ROLLBACK")
         assert read_rows(ledger)["messages"] == []
         await hasty.write(News(told={message.id: (message, 1)}))
         assert len(read_rows(ledger)["messages"]) == 1
     finally:
-        other.close()
         hasty.close()
 
 
+async def test_what_postgresql_would_refuse_is_kept_all_the_same_in_each(ledger, make, read_rows):
+    message = make.message("ABC-1").model_copy(update={"server": "s" * 5000, "status": "be\0ta"})
+    ended = make.ended(message, output="a\0b", reason="no such file: \0", log="/logs/\0", command=("deploy", "\0"))
+    await ledger.write(News(ended=[ended]))
+    found = read_rows(ledger)
+    assert (found["messages"][0]["status"], len(found["messages"][0]["server"])) == ("be\ufffdta", 300)
+    kept = {name: found["deploys"][0][name] for name in ("output", "reason", "log", "command")}
+    assert kept == {
+        "output": "a\ufffdb",
+        "reason": "no such file: \ufffd",
+        "log": "/logs/\ufffd",
+        "command": ["deploy", "\0"],
+    }
+    with ledger.reading() as connection:
+        assert find_messages(connection, {"server": "\0"}, Cut(1, 1)).total == 0
+        assert find_messages(connection, {"status": "be\0ta"}, Cut(1, 1)).total == 1
+
+
+async def test_two_replicas_that_write_the_same_at_once_do_not_hinder_each_other(settings, make, read_rows):
+    told = [make.message(f"ABC-{number}") for number in range(1, 200)]
+    taken = make.taken(*told)
+    deploying = Moved(State.DEPLOYING, taken.deploy, taken.taken_at)
+    first, second = (Ledger.open(settings.successes.ledger) for _ in range(2))
+    news = News(
+        told={m.id: (m, 1) for m in told},
+        taken=[(taken, taken.messages)],
+        moved=dict.fromkeys(taken.messages, deploying),
+        ended=[make.ended(*told, taken=taken)],
+    )
+    backwards = replace(news, told=dict(reversed(news.told.items())), moved=dict(reversed(news.moved.items())))
+    try:
+        await asyncio.gather(
+            *(ledger.write(each) for _ in range(5) for ledger, each in ((first, news), (second, backwards)))
+        )
+        assert {row["state"] for row in read_rows(first)["messages"]} == {"deployed"}
+        assert read_rows(first) == read_rows(second)
+    finally:
+        first.close()
+        second.close()
+
+
+async def test_a_retry_is_an_attempt_of_the_same_move_due_later_and_ordered_by_somebody(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    failed = make.ended(message, outcome=Outcome.FAILED)
+    again = message.again(make.clock + 60_000)
+    facts = {"server": message.server, "retries": (Retry(failed=message.id, next=again),), "reason": "exit code 2"}
+    ordered = MessagesRetried(**facts, deploy=None, by="ann", at=make.clock + 1)
+    for _ in range(2):
+        await ledger.write(News(ended=[failed], retried=[ordered]))
+    first, second = sorted(read_rows(ledger)["messages"], key=lambda row: row["attempt"])
+    assert (first["state"], first["deploy"], first["by"], first["changed_at"]) == (
+        "retried",
+        failed.deploy,
+        "ann",
+        make.clock + 1,
+    )
+    assert (second["state"], second["due_at"], second["by"], second["attempt"]) == (
+        "retrying",
+        make.clock + 60_000,
+        "ann",
+        2,
+    )
+    assert first["origin"] == second["origin"] == message.id
+    await ledger.write(News(moved={again.id: Moved(State.WITHDRAWN, None, make.clock + 2, "bob")}))
+    await ledger.write(News(told={again.id: (again, 1)}, moved={again.id: Moved(State.WAITING, None, make.clock + 3)}))
+    row = next(row for row in read_rows(ledger)["messages"] if row["id"] == again.id)
+    assert (row["state"], row["by"], row["changed_at"]) == ("withdrawn", "bob", make.clock + 2)
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite_url"], indirect=True)
 async def test_a_full_disk_is_an_error(ledger, make):
     with ledger.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     event.listen(
-        ledger._engine, "checkout", lambda raw, record, proxy: raw.execute(f"PRAGMA max_page_count = {pages}").close()
+        ledger._at.engine,
+        "checkout",
+        lambda raw, record, proxy: raw.execute(f"PRAGMA max_page_count = {pages}").close(),
     )
     told = [make.message(f"ABC-{number}") for number in range(1, 500)]
     with pytest.raises(LedgerFault, match="full"):
@@ -127,10 +199,70 @@ def test_a_ledger_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
         "text.db/usher.db": "File exists|Not a directory",
     }.items():
         with pytest.raises(ServiceError, match=rf"cannot be opened \(({what})\); .*USHER_SUCCESSES__LEDGER$"):
-            Ledger.open(f"sqlite:///{tmp_path}/{name}")
+            Ledger.open(SecretStr(f"sqlite:///{tmp_path}/{name}"))
 
 
-@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite+nothing:///usher.db", "sqlite+aiosqlite:///usher.db"])
-def test_a_ledger_that_is_no_file_is_refused(url):
-    with pytest.raises(ServiceError, match="write it like sqlite:///usher.db"):
-        Ledger.open(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///:memory:",
+        "sqlite+nothing:///usher.db",
+        "sqlite+aiosqlite:///usher.db",
+        "mysql://me:secret@host/usher",
+        "postgresql://me:secret@host:port/usher",
+        "postgresql://me:secret@host",
+        "nothing:secret",
+    ],
+)
+def test_an_address_that_is_none_of_a_ledger_is_refused_without_saying_its_password(url):
+    with pytest.raises(ServiceError, match='write it like "sqlite:///usher.db" or "postgresql://user') as refused:
+        Ledger.open(SecretStr(url))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+def test_a_postgresql_that_lets_nobody_in_is_one_sentence_without_the_password(postgres):
+    url = URL(postgres)
+    for wrong, what in {
+        url.with_password("secret") / "postgres": "password authentication failed",
+        url / "nowhere": 'database "nowhere" does not exist',
+        url.with_port(1) / "postgres": "[Cc]onnection refused",
+    }.items():
+        with pytest.raises(
+            ServiceError, match=rf"ledger postgresql://\S+ cannot be opened \(.*{what}.*\); see"
+        ) as fault:
+            Ledger.open(SecretStr(str(wrong)))
+        assert "secret" not in str(fault.value)
+        assert str(url.password) not in str(fault.value)
+        assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
+async def test_a_lost_line_to_the_database_is_mended_in_the_middle_of_a_write(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    tried = []
+
+    def cut(connection):
+        writes.write(connection, News(told={message.id: (message, 1)}))
+        tried.append(True)
+        if len(tried) == 1:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    await ledger.change(cut)
+    assert (len(tried), len(read_rows(ledger)["messages"])) == (2, 1)
+
+
+@pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
+@pytest.mark.parametrize("state", ["40001", "40P01", "22012"])
+async def test_what_passes_by_itself_is_tried_again_three_times_and_then_a_fault(ledger, monkeypatch, state):
+    monkeypatch.setattr("successes.ledger.PAUSE", 0.001)
+    tried = []
+
+    def fail(connection):
+        tried.append(True)
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '{state}'; END $$")
+
+    with pytest.raises(LedgerFault, match="cannot be written: in the way; see that PostgreSQL answers there"):
+        await ledger.change(fail)
+    assert len(tried) == (1 if state == "22012" else 3)

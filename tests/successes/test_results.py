@@ -144,7 +144,7 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
     async def fails_once(ledger, news):
         if news.ended and not failed.is_set():
             failed.set()
-            raise LedgerFault(path="usher.db", done="written", why="database or disk is full")
+            raise LedgerFault(path="usher.db", done="written", why="database or disk is full", check="it has room")
         await write(ledger, news)
 
     monkeypatch.setattr(type(world.ledger), "write", fails_once)

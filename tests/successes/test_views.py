@@ -10,6 +10,12 @@ from usher.events import DeployInterrupted
 from usher.settings import load
 
 
+@pytest.fixture
+def settings():
+    """No ledger has to do with it."""
+    return load({})
+
+
 def look(settings, *events, name="beta.abc.wwts.com"):
     board = Board()
     for event in events:

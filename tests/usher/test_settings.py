@@ -152,3 +152,35 @@ def test_a_server_has_its_own_ladder_else_its_status_s_else_the_one_of_all(tmp_p
 def test_a_ladder_of_nothing_known_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.SettingsError, match=r"\[retries.of\] gamma is neither a status nor a server"):
         read(tmp_path, "[projects.abc]\n[retries.of.gamma]\ndelays = []")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("sqlite:///folder/usher.db", "folder/usher.db"),
+        ("postgresql://ann:s3same@db.example.org:5432/usher?sslmode=require", "postgresql://db.example.org:5432/usher"),
+        ("postgresql://db/usher", "postgresql://db/usher"),
+    ],
+)
+def test_a_ledger_is_shown_without_its_password(address, shown):
+    settings = load({"USHER_SUCCESSES__LEDGER": address})
+    assert settings.successes.ledger_shown == shown
+    assert "s3same" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address", ["usher.db", "sqlite:///", "postgresql://ann:s3same@db", "mysql://ann:s3same@db/usher"]
+)
+def test_an_address_of_no_ledger_is_refused_in_a_sentence(address):
+    with pytest.raises(
+        errors.SettingsError, match='a ledger\'s address looks like "sqlite:///usher.db" or "postgresql'
+    ) as bad:
+        load({"USHER_SUCCESSES__LEDGER": address})
+    assert "s3same" not in str(bad.value)
+
+
+@pytest.mark.parametrize("keep", ["89d", "11000d"])
+def test_the_ledger_keeps_at_least_what_the_journal_has(keep):
+    assert load({}).successes.keep.days == 400
+    with pytest.raises(errors.SettingsError, match="USHER_SUCCESSES__KEEP"):
+        load({"USHER_SUCCESSES__KEEP": keep})

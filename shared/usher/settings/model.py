@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,7 @@ WELL_KNOWN_STATUSES = ("stage", "test", "beta")
 SAID_WHEN_REHEARSED = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
 
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_LEDGER = re.compile(r"sqlite(\+\w+)?:///.+|postgresql(\+psycopg)?://[^/]+/[^/?]+(\?.*)?")
 _AMQP: TypeAdapter[AmqpDsn] = TypeAdapter(AmqpDsn)
 
 
@@ -39,6 +41,14 @@ def _is_amqp(secret: SecretStr) -> SecretStr:
         _AMQP.validate_python(secret.get_secret_value())
     except ValidationError:
         raise ValueError('a broker\'s address looks like "amqp://user:password@host/vhost"') from None
+    return secret
+
+
+def _is_ledger(secret: SecretStr) -> SecretStr:
+    if not _LEDGER.fullmatch(secret.get_secret_value()):
+        raise ValueError(
+            'a ledger\'s address looks like "sqlite:///usher.db" or "postgresql://user:password@host/database"'
+        )
     return secret
 
 
@@ -55,6 +65,7 @@ StatusKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 Delay = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
 Port = Annotated[int, Field(ge=0, le=65535)]
+LedgerUrl = Annotated[SecretStr, AfterValidator(_is_ledger)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]
 
 
@@ -182,7 +193,17 @@ class TrackersSettings(WebSettings):
 
 class SuccessesSettings(WebSettings):
     port: Port = 8003
-    ledger: Annotated[str, Field(pattern=r"^sqlite(\+\w+)?:///.+")] = "sqlite:///usher.db"
+    ledger: LedgerUrl = SecretStr("sqlite:///usher.db")
+    keep: Annotated[Duration, Field(ge=timedelta(days=90))] = timedelta(days=400)
+
+    @property
+    def ledger_shown(self) -> str:
+        """Where the ledger is, without its user and password."""
+        _, in_file, place = self.ledger.get_secret_value().partition("///")
+        if in_file:
+            return place
+        url = urlsplit(self.ledger.get_secret_value())
+        return f"postgresql://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 class Settings(_Section):

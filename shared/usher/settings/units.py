@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-LONGEST = timedelta(days=365)
+LONGEST = timedelta(days=3650)
 
 
 def duration(value: object) -> timedelta:
@@ -21,7 +21,7 @@ def duration(value: object) -> timedelta:
         raise ValueError('a duration is a number and a unit: "10s", "40m", "1h30m"')
     span = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
     if span > LONGEST:
-        raise ValueError("a duration is a year at the most")
+        raise ValueError("a duration is ten years at the most")
     return span
 
 

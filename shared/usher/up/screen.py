@@ -84,7 +84,7 @@ def _facts(settings: Settings, broker: Broker, urls: dict[str, str]) -> list[tup
         ("Webhook", f"{urls['trackers']}/webhooks/jira"),
         ("API", f"{urls['successes']}/docs, {urls['trackers']}/docs"),
         ("Broker", f"{broker.what}; console {broker.console}, user {user}, {login}"),
-        ("Ledger", settings.successes.ledger.partition("///")[2]),
+        ("Ledger", settings.successes.ledger_shown),
         ("Deploy logs", deploys.logs),
         ("Settings", settings.source),
         (

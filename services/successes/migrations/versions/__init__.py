@@ -1,0 +1,1 @@
+"""One module for each revision. What has been released never changes."""

@@ -1,0 +1,20 @@
+"""Retries: which messages are attempts of the same move, when one is due, and who ordered what."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Every message that is there is the first attempt of its move."""
+    with op.batch_alter_table("messages") as messages:
+        messages.add_column(sa.Column("origin", sa.String(32)))
+        messages.add_column(sa.Column("due_at", sa.BigInteger))
+        messages.add_column(sa.Column("by", sa.String))
+    op.execute(sa.text("UPDATE messages SET origin = id"))
+    with op.batch_alter_table("messages") as messages:
+        messages.alter_column("origin", existing_type=sa.String(32), nullable=False)
+        messages.create_index("messages_by_origin", ["origin", "attempt"])
+    op.create_index("covers_by_message", "covers", ["message"])
