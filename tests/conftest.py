@@ -116,6 +116,9 @@ class Proxy:
         self._target = target
         self._open = threading.Event()
         self._open.set()
+        self._lines: list[socket.socket] = []
+        self._refusing = False
+        self.refused = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -124,8 +127,16 @@ class Proxy:
         """From now on nothing comes through."""
         self._open.clear()
 
+    def cut(self) -> None:
+        """Hang up, and from now on hang up on whoever calls."""
+        self._refusing = True
+        for line in self._lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
     def mend(self) -> None:
         """What was held back comes through, and so does what follows."""
+        self._refusing = False
         self._open.set()
 
     def close(self) -> None:
@@ -136,7 +147,12 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
+                if self._refusing:
+                    self.refused += 1
+                    near.close()
+                    continue
                 far = socket.create_connection(self._target)
+                self._lines += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 

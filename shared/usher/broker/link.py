@@ -38,7 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 
 class LinkLost(BrokerError):
-    """the connection to the broker is gone; Usher connects again by itself"""
+    """the connection to the broker is gone"""
 
 
 class Blocked(BrokerError):
@@ -150,30 +150,33 @@ async def keep(
 ) -> None:
     """Connect and run `session(link)`, again and again until `stop` is set; a session ends when its link is lost.
 
-    What is wrong at the first connection is raised (BrokerError): a person is there to read it. Later it is logged,
-    and tried again after a pause that doubles, with jitter, up to 15 s, until a connection has lasted that long.
+    What is wrong at the first connection is raised (BrokerError): a person is there to read it. Later it is logged
+    once, however often it is tried again: after a pause that doubles, with jitter, up to 15 s, until a connection has
+    lasted that long.
     """
-    connected, pause = False, FIRST_PAUSE
+    worked, pause, said = False, FIRST_PAUSE, ""
     while not stop.is_set():
-        began = time.monotonic()
+        began, fault = time.monotonic(), BrokerError(why="the connection to the broker is lost")
         try:
             async with connect(settings, service) as link:
                 log.info("connected to the broker at %s", link.address)
+                said = ""
                 await _alone(session(link))
-                connected = True
         except (AMQPConnectionError, ChannelInvalidStateError):
-            # the client's own, when the link goes while a session is still being set up
-            connected = True
-        except BrokerError as fault:
-            if not connected and not isinstance(fault, LinkLost | NotConfirmed):
+            pass  # the client's own, when the link goes while a session is still being set up
+        except BrokerError as error:
+            if not worked and not isinstance(error, LinkLost | NotConfirmed):
                 raise
-            connected = True
-            log.warning("%s", fault)
-        if time.monotonic() - began > LONGEST_PAUSE:
-            pause = FIRST_PAUSE
+            fault = error
+        worked = True
         if stop.is_set():
             return
-        log.warning("not at work with the broker; connecting again in %.1f s", pause)
+        if time.monotonic() - began > LONGEST_PAUSE:
+            pause = FIRST_PAUSE
+        # without what the client adds in brackets, which differs from one attempt to the next
+        if (kind := str(fault).partition(" (")[0]) != said:
+            log.warning("%s; connecting again until it works", fault)
+            said = kind
         await _wait(stop, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, LONGEST_PAUSE)
 
