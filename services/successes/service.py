@@ -8,6 +8,7 @@ from successes.app import make_app
 from successes.follower import Follower
 from successes.ledger import Ledger, LedgerFault
 from successes.results import PREFETCH, Results
+from successes.retention import keep_small
 from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import consume
@@ -40,6 +41,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 stop,
                 serve_web(app, listening, stop),
                 keep(settings.broker, SERVICE, service.session, stop),
+                keep_small(ledger, settings.successes.keep, SystemClock(), stop),
             )
     finally:
         ledger.close()
