@@ -126,3 +126,36 @@ class Withdrawal(_Answer):
     withdrawn: tuple[WithdrawnMessage, ...]
     running: tuple[RunningIssue, ...]
     nothing: tuple[Issue, ...]
+
+
+class ParkedMessage(MessageState):
+    """A message that waits for a person, and how the deploy that covered it ended."""
+
+    outcome: str | None
+    exit_code: int | None
+    reason: str | None
+
+
+class OrderedMessage(_Answer):
+    """A message of which an order was carried out; `attempt` is the next one if it is tried again."""
+
+    id: str
+    issue: Issue
+    server: str
+    attempt: int
+
+
+class LeftMessage(_Answer):
+    """What an order named and left as it is, and why."""
+
+    issue: Issue
+    server: str
+    why: str
+
+
+class Ordered(_Answer):
+    """What an order about failed or parked messages did. `order` names it."""
+
+    order: str
+    messages: tuple[OrderedMessage, ...]
+    left: tuple[LeftMessage, ...]
