@@ -1,11 +1,13 @@
 """One server's worker: consumes its queue, one turn after the other, for as long as the link holds."""
 
+import asyncio
 import logging
+from contextlib import suppress
 
 from deploys.parts import Parts
 from deploys.turn import Turn
 from deploys.waits import Stopping, Waits
-from usher.broker.consumer import ConsumerLost, consume
+from usher.broker.consumer import Consumer, ConsumerLost, Delivery, consume
 from usher.broker.link import Link, first
 from usher.broker.topology import server_queue
 from usher.errors import BrokerError, NotConfirmed
@@ -15,6 +17,8 @@ log = logging.getLogger(__name__)
 
 PAUSE = 5.0
 """Seconds before a queue that has gone, or whose consumer was taken away, is consumed again."""
+
+SENT_SECONDS = 1.0
 
 
 async def work(parts: Parts, link: Link, server: Server) -> None:
@@ -46,14 +50,29 @@ async def _turns(parts: Parts, link: Link, server: Server) -> None:
     tag = f"turn:{server.name}"
     async with consume(link, server_queue(server.name), tag, prefetch=1) as consumer:
         turn: Turn | None = None
+        active = False
         try:
             while True:
                 turn = None
                 delivery = await first(consumer.get(), parts.drain.stop, Stopping)
+                active = True
                 turn = Turn(parts, server, delivery, consumer.lost)
                 await turn.run()
         except Stopping:
-            if turn is None and (sent := await consumer.leave()):
+            if turn is None and (sent := await _sent(parts, server, consumer, active=active)):
                 turn = Turn(parts, server, sent, consumer.lost)
             if turn:
                 await turn.give_back()
+
+
+async def _sent(parts: Parts, server: Server, consumer: Consumer, *, active: bool) -> Delivery | None:
+    """What the broker has sent to an `active` consumer that stops, if anything.
+
+    As soon as one message is acked it sends the next: so that is waited for if the board says that there is one. Left
+    unseen it would come to the next holder as if we had died with it.
+    """
+    if active and parts.journal.board.server(server.name).waiting:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SENT_SECONDS):
+                return await consumer.get()
+    return await consumer.leave()

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploys.jobs import base_environment
@@ -15,6 +18,7 @@ from deploys.service import Deploys
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
+from usher.broker.node import free_port
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
 from usher.clock import SystemClock
@@ -86,6 +90,13 @@ class World:
                 await asyncio.sleep(0.01)
         return notes
 
+    async def until_consumed(self, server: str) -> None:
+        """Wait until somebody has that server's turns."""
+        name = topology.server_queue(server)
+        async with asyncio.timeout(20), self.link.publishing.channel() as channel:
+            while not (await channel.declare_queue(name, passive=True)).declaration_result.consumer_count:
+                await asyncio.sleep(0.02)
+
     def of(self, kind: str) -> list[Event]:
         return [event for event in self.seen if event.kind == kind]
 
@@ -137,3 +148,72 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
             return world
 
         yield make
+
+
+class Program:
+    """The service as a program of its own, on the settings of a world."""
+
+    def __init__(self, world: World) -> None:
+        settings, self.url = world.settings, f"http://127.0.0.1:{(port := free_port())}"
+        deploys, window = settings.deploys, settings.window.window()
+        own = {
+            "CONFIG": str(world.folder / "example.toml"),
+            "BROKER__URL": settings.broker.url[0].get_secret_value(),
+            "BROKER__HEARTBEAT": f"{settings.broker.heartbeat.total_seconds()}s",
+            "DEPLOYS__PORT": str(port),
+            "DEPLOYS__COMMAND": json.dumps(deploys.command),
+            "DEPLOYS__SILENCE": f"{deploys.silence.total_seconds()}s",
+            "DEPLOYS__GRACE": f"{deploys.grace.total_seconds()}s",
+            "DEPLOYS__DRAIN": f"{deploys.drain.total_seconds()}s",
+            "WINDOW__QUIET": f"{window.quiet}ms",
+            "WINDOW__CAP": f"{window.cap}ms",
+            "WINDOW__FLOOR": "0s",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploys"],
+            cwd=world.folder,
+            env=os.environ | {f"USHER_{name}": value for name, value in own.items()},
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    async def until_ready(self, ready: bool = True) -> None:
+        """Wait until it says that it is, or is not, ready."""
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as client:
+            while await self._status(client) != (httpx.codes.OK if ready else httpx.codes.SERVICE_UNAVAILABLE):
+                await asyncio.sleep(0.02)
+
+    async def _status(self, client: httpx.AsyncClient) -> int | None:
+        try:
+            return (await client.get("/ready")).status_code
+        except httpx.TransportError:
+            return None
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self) -> tuple[int, str]:
+        """Its exit code and all that it said."""
+        said, _ = await asyncio.wait_for(asyncio.to_thread(self._process.communicate), 20)
+        return self._process.returncode, said
+
+    async def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        if self._process.stdout and not self._process.stdout.closed:
+            await asyncio.to_thread(self._process.communicate)
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[[World], Program]]:
+    """Starts the service's program in a world."""
+    started: list[Program] = []
+
+    def start(world: World) -> Program:
+        started.append(Program(world))
+        return started[-1]
+
+    yield start
+    for program in started:
+        await program.close()

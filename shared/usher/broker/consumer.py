@@ -83,10 +83,10 @@ class Consumer:
         return self._deliveries.popleft() if self._deliveries else None
 
     async def leave(self) -> Delivery | None:
-        """Get nothing more; gives what was sent before the broker knew and nobody took, if anything.
+        """Get nothing more; gives what had been sent by then and nobody took, if anything. Raises ConsumerLost.
 
-        Only for one that holds nothing: the broker would give the next consumer its queue's second message.
-        Raises ConsumerLost.
+        Only for one that holds nothing: the broker would give the next consumer its queue's second message. What comes
+        within the millisecond that the broker needs for it returns to the queue unseen, as redelivered.
         """
         channel, tag = self._consuming
         try:
@@ -112,9 +112,7 @@ class Consumer:
             raise ConsumerLost from None
 
     async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
-        self._deliveries.append(
-            Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw)
-        )
+        self._deliveries.append(Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw))
         self._come.set()
 
 

@@ -1,0 +1,94 @@
+"""Two replicas: what one leaves in order the other takes at once; what it leaves by dying, after the take-over wait."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploys.parts import takeover_wait
+
+if TYPE_CHECKING:
+    from conftest import Program, World
+    from deploys.service import Deploys
+
+BETA = "beta.abc.wwts.com"
+TEST = "test.abc.wwts.com"
+STAGE = "stage.abc.wwts.com"
+
+MakeWorld = Callable[..., Awaitable["World"]]
+
+
+async def ready(service: "Deploys") -> None:
+    async with asyncio.timeout(20):
+        while not await service.ready():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_orderly_stop_hands_every_turn_over_without_the_take_over_wait(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    # the take-over wait is far longer than this test may take
+    world = await make_world(
+        BROKER__HEARTBEAT="10s", DEPLOYS__DRAIN="1h", WINDOW__QUIET="2s", WINDOW__CAP="2s", DEPLOYS__SILENCE="30s"
+    )
+    async with world.deploys("first") as one:
+        for server in (BETA, TEST, STAGE):
+            await world.until_consumed(server)  # who comes first has the turns
+        async with world.deploys("second") as second:
+            await ready(second)
+            held = world.hold(BETA)
+            await world.tell("ABC-1 beta")
+            await world.until_noted(1)
+            waiting = await world.tell("ABC-1 test", "ABC-1 stage")
+            await world.until(lambda: len(world.of("window.opened")) == 3)
+            one.drain.stop.signal()
+            await world.until(lambda: len(world.of("turn.given_back")) == 2)
+            await world.tell("ABC-2 beta")
+            await world.until(lambda: len(world.of("window.opened")) == 5)  # two of them once more, by the second
+            assert not any(event.holder.startswith("second") for event in world.of("deploy.taken"))
+            held.unlink()
+            await world.until(lambda: len(world.of("deploy.ended")) == 4)
+    taken = [(event.server, event.holder.partition("@")[0]) for event in world.of("deploy.taken")]
+    assert taken[0] == (BETA, "first")
+    assert sorted(taken[1:]) == [(BETA, "second"), (STAGE, "second"), (TEST, "second")]
+    assert world.of("deploy.interrupted") == []
+    assert "may still run" not in caplog.text
+    assert "has no end yet" not in caplog.text
+    opened = [event for event in world.of("window.opened") if event.message in {message.id for message in waiting}]
+    closing = {event.message: event.closes_at for event in opened}
+    assert len(opened) == 4
+    assert all(event.closes_at == closing[event.message] for event in opened), "the window is the same for both"
+
+
+async def test_a_holder_that_is_killed_in_mid_deploy_costs_its_server_the_take_over_wait_and_no_other(
+    make_world: MakeWorld, start: "Callable[[World], Program]", caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world = await make_world(DEPLOYS__SILENCE="200ms", DEPLOYS__GRACE="200ms")
+    victim = start(world)
+    await victim.until_ready()
+    held = world.hold(BETA)
+    await world.tell("ABC-1 beta")
+    await world.until_noted(1)
+    async with world.deploys("second") as second:
+        await ready(second)
+        killed_at = time.time()
+        victim.signal(signal.SIGKILL)
+        held.unlink()
+        async with asyncio.timeout(10):
+            while "has no end yet" not in caplog.text:  # until then the broker may send to the dead
+                await asyncio.sleep(0.01)
+        await world.tell("ABC-1 test")
+        await world.until(lambda: len(world.of("deploy.ended")) == 2, seconds=40)
+    taken = [(event.server, event.holder.partition("@")[0]) for event in world.of("deploy.taken")]
+    assert taken == [(BETA, "deploys"), (TEST, "second"), (BETA, "second")]
+    (interrupted,) = world.of("deploy.interrupted")
+    assert interrupted.by.startswith("second")
+    assert interrupted.at / 1000 - killed_at > takeover_wait(world.settings) - 0.1
+    idle, other = world.of("deploy.ended")
+    assert (idle.server, other.server) == (TEST, BETA)
+    assert idle.ended_at < interrupted.at, "an idle server's turn goes on at once"

@@ -1,0 +1,201 @@
+"""Stopping: no new turn, what runs may end for a while, what is cut comes back, and every turn is given back."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploys.waits import Stopping, Waits
+from usher.broker import topology
+from usher.broker.consumer import Consumer, consume
+from usher.broker.link import first
+from usher.clock import SystemClock
+from usher.states import State
+
+if TYPE_CHECKING:
+    from conftest import Program, World
+
+BETA = "beta.abc.wwts.com"
+TEST = "test.abc.wwts.com"
+STAGE = "stage.abc.wwts.com"
+
+MakeWorld = Callable[..., Awaitable["World"]]
+
+
+async def test_a_stop_lets_commands_end_and_gives_everything_else_back_at_once(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__DRAIN="1h", WINDOW__QUIET="500ms", WINDOW__CAP="500ms")
+    async with world.deploys() as service:
+        held = world.hold(BETA)
+        (runs,) = await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        (waits,) = await world.tell("ABC-1 test")
+        await world.until(lambda: len(world.of("window.opened")) == 2)
+        service.drain.stop.signal()
+        await world.until(lambda: bool(world.of("turn.given_back")))
+        assert not await service.ready()
+        (idle,) = await world.tell("ABC-1 stage")
+        assert world.journal.board.server(BETA).running
+        held.unlink()
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    states = [world.journal.board.state(message.id) for message in (runs, waits, idle)]
+    assert states == [State.DEPLOYED, State.WAITING, State.WAITING]
+    (ended,) = world.of("deploy.ended")
+    assert service.drain.last_words() == f"finished deploy {ended.deploy} of {BETA}"
+    assert [event.server for event in world.of("deploy.taken")] == [BETA]
+    async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results:
+        assert (await results.get()).message_id == ended.deploy
+    async with consume(world.link, topology.server_queue(BETA), "look", prefetch=10) as left:
+        await world.journal.barrier()
+        assert left.undelivered() is None
+
+
+async def test_what_has_not_ended_when_the_time_is_over_is_cut(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__DRAIN="300ms")
+    async with world.deploys() as service:
+        world.hold(BETA)
+        held = world.hold(TEST)
+        await world.tell("ABC-1 beta", "ABC-1 test")
+        await world.until_noted(2)
+        service.drain.stop.signal()
+        held.unlink()
+        await world.until(lambda: bool(world.of("deploy.ended") and world.of("deploy.interrupted")))
+    (ended,), (cut,) = world.of("deploy.ended"), world.of("deploy.interrupted")
+    assert (ended.server, cut.server, cut.reason) == (TEST, BETA, "Usher stops")
+    words = f"finished deploy {ended.deploy} of {TEST}; cut deploy {cut.deploy} of {BETA}"
+    assert service.drain.last_words() == words
+
+
+async def test_a_second_signal_cuts_at_once(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__DRAIN="1h")
+    async with world.deploys() as service:
+        world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        service.drain.stop.signal()
+        service.drain.stop.signal()
+        await world.until(lambda: bool(world.of("deploy.interrupted")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_program_is_not_ready_while_it_drains_and_says_what_finished(
+    make_world: MakeWorld, start: "Callable[[World], Program]", number: int
+) -> None:
+    world = await make_world(DEPLOYS__DRAIN="1h")
+    program, held = start(world), world.hold(BETA)
+    await program.until_ready()
+    await world.tell("ABC-1 beta")
+    await world.until_noted(1)
+    program.signal(number)
+    await program.until_ready(False)
+    held.unlink()
+    code, said = await program.ended()
+    assert code == 0
+    (ended,) = world.of("deploy.ended")
+    assert said.splitlines()[-1].endswith(f"stopped: finished deploy {ended.deploy} of {BETA}")
+
+
+async def test_a_second_signal_ends_the_program_and_it_says_what_was_cut(
+    make_world: MakeWorld, start: "Callable[[World], Program]"
+) -> None:
+    world = await make_world(DEPLOYS__DRAIN="1h")
+    program = start(world)
+    world.hold(BETA)
+    await program.until_ready()
+    await world.tell("ABC-1 beta")
+    await world.until_noted(1)
+    program.signal(signal.SIGTERM)
+    await program.until_ready(False)
+    program.signal(signal.SIGTERM)
+    code, said = await program.ended()
+    assert code == 0
+    (cut,) = world.of("deploy.interrupted")
+    assert said.splitlines()[-1].endswith(f"stopped: cut deploy {cut.deploy} of {BETA}")
+
+
+async def test_a_stop_while_waiting_for_a_slot_gives_the_turn_back(make_world: MakeWorld) -> None:
+    world = await make_world(DEPLOYS__PARALLEL="1", WINDOW__QUIET="0s", WINDOW__CAP="0s")
+    async with world.deploys():
+        world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        (waits,) = await world.tell("ABC-1 test")
+        await world.until_consumed(TEST)
+        await world.until(lambda: len(world.of("journal.barrier")) > 3)
+    assert [event.message for event in world.of("turn.given_back") if event.server == TEST] == [waits.id]
+
+
+async def test_who_stops_in_the_take_over_wait_leaves_the_rest_of_it_to_the_next(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one before has gone without a word; nobody knows but by the wait that its command is dead."""
+    caplog.set_level("INFO")
+    world = await make_world(BROKER__HEARTBEAT="10s")
+    (message,) = await world.tell("ABC-1 beta")
+    async with consume(world.link, topology.server_queue(BETA), "gone", prefetch=1) as gone:
+        await gone.get()
+    left = 10**9
+    for times in (1, 2):
+        async with world.deploys(), asyncio.timeout(10):
+            while caplog.text.count("may still run a command") < times:
+                await asyncio.sleep(0.01)
+        given_back = world.of("turn.given_back")
+        assert [event.message for event in given_back] == [message.id] * times
+        assert 0 < given_back[-1].owes < left
+        left = given_back[-1].owes
+    assert world.of("deploy.taken") == []
+
+
+@pytest.mark.parametrize("ticks", range(8))
+async def test_what_comes_in_the_moment_of_a_stop_is_not_dropped(ticks: int) -> None:
+    consumer, stop = Consumer(), asyncio.Event()
+    getting = asyncio.create_task(first(consumer.get(), stop, Stopping))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    raw = SimpleNamespace(body=b"", message_id="it", redelivered=False, headers={})
+    await consumer._on_delivery(raw)  # type: ignore[arg-type]
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    stop.set()
+    (got,) = await asyncio.gather(getting, return_exceptions=True)
+    kept = consumer.undelivered()
+    assert isinstance(got, Stopping) != (kept is None)
+
+
+@pytest.mark.parametrize("ticks", range(8))
+@pytest.mark.parametrize("slot_first", [True, False])
+async def test_a_slot_that_becomes_free_in_the_moment_of_a_stop_is_not_lost(ticks: int, slot_first: bool) -> None:
+    slots, stop = asyncio.Semaphore(1), asyncio.Event()
+
+    async def have_one() -> None:
+        async with Waits(SystemClock(), asyncio.Event(), stop).one_of(slots):
+            await asyncio.sleep(0)
+
+    await slots.acquire()
+    having = asyncio.create_task(have_one())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    signs = [slots.release, stop.set]
+    signs[not slot_first]()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    signs[slot_first]()
+    await asyncio.gather(having, return_exceptions=True)
+    async with asyncio.timeout(1):
+        await slots.acquire()
+    assert slots.locked()
+
+
+async def test_a_consumer_that_leaves_gives_what_it_was_sent(make_world: MakeWorld) -> None:
+    world = await make_world()
+    async with consume(world.link, topology.server_queue(BETA), "leaves", prefetch=1) as consumer:
+        (message,) = await world.tell("ABC-1 beta")
+        await world.until_consumed(BETA)
+        sent = await consumer.leave()
+        assert sent is not None
+        assert sent.message_id == message.id
+        await world.tell("ABC-2 beta")
+        await world.journal.barrier()
+        assert consumer.undelivered() is None
