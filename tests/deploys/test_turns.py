@@ -1,6 +1,7 @@
 """Turns on a real broker, with real commands."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,13 @@ import httpx
 import pytest
 from aio_pika import Message
 
+from deploys.turn import MANY_RETURNS
 from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.broker.consumer import consume
-from usher.events import DeployEnded, Outcome, decode
+from usher.broker.publisher import Publisher
+from usher.errors import NotConfirmed
+from usher.events import DeployEnded, Event, Outcome, TurnGivenBack, WindowOpened, decode
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
@@ -175,6 +179,79 @@ async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_w
     assert delivery.message_id == "by-hand"
     assert "not a message of Usher's" in str(delivery.headers["reason"])
     await channel.close()
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe{", b"x" * 3_000_000, b"[" * 200_000, b""])
+async def test_bytes_that_are_no_message_are_parked_as_they_are(make_world: MakeWorld, body: bytes) -> None:
+    world = await make_world()
+    async with world.link.publishing.channel() as channel:
+        doors = await channel.get_exchange(topology.SERVERS)
+        await doors.publish(Message(body, message_id="by-hand"), "beta.abc")
+    async with world.deploys():
+        await world.tell("ABC-1 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
+        assert (await parked.get()).body == body
+
+
+async def test_what_a_later_version_adds_to_a_message_does_no_harm(make_world: MakeWorld) -> None:
+    world = await make_world()
+    issue, server = Issue("ABC", 1), Server(BETA, "beta", "abc")
+    message = BackMessage.of(issue, server, source="api", now=1)
+    body = json.dumps(message.model_dump(mode="json") | {"mood": {"of": "the day"}}).encode()
+    async with world.link.publishing.channel() as channel:
+        doors = await channel.get_exchange(topology.MESSAGES)
+        await doors.publish(Message(body, message_id=message.id), "beta.abc")
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert world.journal.board.state(message.id) is State.DEPLOYED
+
+
+async def test_a_window_is_told_once_however_many_messages_come(make_world: MakeWorld) -> None:
+    world = await make_world(WINDOW__QUIET="400ms", WINDOW__CAP="400ms")
+    async with world.deploys():
+        (message,) = await world.tell("ABC-1 beta")
+        await world.until(lambda: bool(world.of("window.opened")))
+        await world.tell("ABC-2 beta", "ABC-3 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    (opened,) = world.of("window.opened")
+    assert (opened.server, opened.message) == (BETA, message.id)
+    assert message.queued_at <= opened.at <= opened.closes_at == message.queued_at + 400
+
+
+async def test_a_window_that_cannot_be_told_does_not_cost_the_turn(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, publish = await make_world(), Publisher.event
+
+    async def refuse_windows(self: Publisher, event: Event, message_id: str) -> None:
+        if isinstance(event, WindowOpened):
+            raise NotConfirmed(what="it", why="the broker says no")
+        await publish(self, event, message_id)
+
+    monkeypatch.setattr(Publisher, "event", refuse_windows)
+    async with world.deploys():
+        await world.tell("ABC-1 beta")
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert world.of("window.opened") == []
+    assert len(world.of("deploy.taken")) == 1
+
+
+async def test_a_message_that_came_back_again_and_again_is_deployed_by_itself(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await make_world(WINDOW__QUIET="0s", WINDOW__CAP="0s", BROKER__HEARTBEAT="1s", DEPLOYS__SILENCE="200ms")
+    first, again, _ = await world.tell("ABC-1 beta", "ABC-1 beta", "ABC-2 beta")
+    for _ in range(MANY_RETURNS + 1):
+        async with consume(world.link, topology.server_queue(BETA), "dies", prefetch=1) as dies:
+            assert (await dies.get()).message_id == first.id
+    # given back in order, so that nobody waits
+    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies"))
+    async with world.deploys():
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    assert [set(event.messages) >= {first.id, again.id} for event in world.of("deploy.taken")] == [True, False]
+    assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-2"]]
+    assert caplog.text.count(f"message {first.id} came back") == 1
 
 
 async def test_a_message_for_another_server_is_parked(make_world: MakeWorld) -> None:

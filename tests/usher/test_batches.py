@@ -49,6 +49,12 @@ def test_the_oldest_are_chosen_first() -> None:
     assert [m.issue.number for m in choose(told[3], told, 3)] == [4, 1, 2]
 
 
+@given(messages)
+def test_a_choice_of_one_issue_is_all_of_the_held_messages_issue_and_nothing_else(told: list[BackMessage]) -> None:
+    held = told[-1]
+    assert {m.id for m in choose(held, told, 1)} == {m.id for m in told if m.issue == held.issue}
+
+
 def test_a_choice_stays_executable() -> None:
     told = [message(number, project="A" * 250) for number in range(1, 1000)]
     joined = " ".join(str(issue) for issue in Batch.of(choose(told[0], told, 1000)).issues)
