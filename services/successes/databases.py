@@ -54,12 +54,17 @@ def database(url: SecretStr) -> Database:
     raise ServiceError(why=f"[successes] ledger is in a file of SQLite's or in PostgreSQL; {_HOW}")
 
 
-def lock(connection: Connection) -> None:
-    """Begin to write: take the write lock, held until the transaction ends. Raises DBAPIError after BUSY_SECONDS."""
+def lock(connection: Connection, *, idle: bool = False) -> None:
+    """Begin to write: take the write lock, held until the transaction ends. Raises DBAPIError after BUSY_SECONDS.
+
+    A transaction that does nothing for a minute is ended by PostgreSQL, unless it may be `idle`.
+    """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+        return
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+    if idle:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def is_passing(fault: DBAPIError) -> bool:

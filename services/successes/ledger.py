@@ -87,10 +87,10 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction in which nobody else writes, from any thread. Raises LedgerFault."""
+        """A transaction in which nobody else writes, however long it takes, from any thread. Raises LedgerFault."""
         try:
             with self._at.engine.begin() as connection:
-                lock(connection)
+                lock(connection, idle=True)
                 yield connection
         except DBAPIError as error:
             raise self._fault("written", error) from None

@@ -1,4 +1,4 @@
-"""What is old leaves the ledger: ended deploys and messages in a last state. Whatever somebody may still act on stays."""
+"""What is old leaves the ledger: ended deploys, and messages in a last state. What may still be acted on stays."""
 
 import asyncio
 import logging

@@ -230,6 +230,12 @@ def ledger_url(request: pytest.FixtureRequest) -> SecretStr:
 
 
 @pytest.fixture
+def world_ledger(sqlite_url: str) -> SecretStr:
+    """Where the ledger of a test is that also has a broker."""
+    return SecretStr(sqlite_url)
+
+
+@pytest.fixture
 def settings(ledger_url: SecretStr) -> Settings:
     """Settings of a ledger of this test's own; without a broker."""
     return load({"USHER_SUCCESSES__LEDGER": ledger_url.get_secret_value()})
@@ -253,8 +259,8 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-async def world(make_settings: Callable[..., Settings]) -> AsyncIterator[World]:
-    settings = make_settings()
+async def world(make_settings: Callable[..., Settings], world_ledger: SecretStr) -> AsyncIterator[World]:
+    settings = make_settings(SUCCESSES__LEDGER=world_ledger.get_secret_value())
     ledger = Ledger.open(settings.successes.ledger)
     try:
         async with connect(settings.broker, "test") as link:
