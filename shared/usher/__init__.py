@@ -11,12 +11,12 @@ A deploy command is called with a server and its issues, in either of two forms;
 >>> usher.short_form(server, issues)
 ('abc', 'beta', '111', '113')
 
-`servers`, `waiting` and `send` ask the running services over HTTP, at the addresses in the settings. Everything that
-can go wrong is a `UsherError`, whose text says what to do. Importing this does nothing, and loads no client and no
-server: each function loads what it needs when it is called.
+`servers`, `waiting`, `send` and `withdraw` ask the running services over HTTP, at the addresses in the settings.
+Everything that can go wrong is a `UsherError`, whose text says what to do. Importing this does nothing, and loads no
+client and no server: each function loads what it needs when it is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 # `usher.servers` is a module too: loaded here, before the function below, so that the name is the function's
@@ -26,7 +26,7 @@ from usher.issues import Issue
 from usher.servers import Server
 
 if TYPE_CHECKING:
-    from usher.answers import ServerState
+    from usher.answers import ServerState, Withdrawal
     from usher.messages import BackMessage
     from usher.settings import Settings
 
@@ -42,6 +42,7 @@ __all__ = [
     "servers",
     "short_form",
     "waiting",
+    "withdraw",
 ]
 
 
@@ -96,6 +97,18 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
 
     with Client(load()) as client:
         return client.send(str(issue), status)
+
+
+def withdraw(server: str | Server | None, issues: Iterable[str | Issue]) -> "Withdrawal":
+    """Take issues out of what waits for a server: `usher.withdraw("beta.abc.wwts.com", ["ABC-111"])`; None: for any.
+
+    What is being deployed goes on; that it is withdrawn counts if the deploy does not pass. Returns what was done.
+    Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
+    """
+    from usher.client import Client
+
+    with Client(load()) as client:
+        return client.withdraw(map(str, issues), None if server is None else str(server))
 
 
 def run() -> int:

@@ -1,14 +1,17 @@
 """A client of the services' HTTP APIs, at the addresses in the settings."""
 
-from collections.abc import Iterator
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from usher.answers import Deploy, IgnoredMove, MessageState, ServerState
+from usher.answers import Deploy, IgnoredMove, MessageState, Ordered, ParkedMessage, ServerState, Withdrawal
 from usher.errors import ServiceError
 from usher.messages import BackMessage
 from usher.settings import Settings
@@ -16,6 +19,7 @@ from usher.settings.model import WebSettings
 
 SECONDS = 15.0
 PER_PAGE = 500
+LONGEST_NAME = 100
 SERVICES = ("trackers", "deploys", "successes")
 
 A = TypeVar("A", bound=BaseModel)
@@ -29,6 +33,15 @@ def base_url(web: WebSettings) -> str:
     """Where a service answers, as this machine reaches it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(web.host, web.host)  # noqa: S104 - not bound
     return f"http://[{host}]:{web.port}" if ":" in host else f"http://{host}:{web.port}"
+
+
+def who() -> str:
+    """Who runs this program, as orders say it: `jane@desk`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"[:LONGEST_NAME]
 
 
 class Client:
@@ -53,6 +66,12 @@ class Client:
         """Tell a move; returns the message that the broker has confirmed."""
         answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
         return _read(BackMessage, _json(answer))
+
+    def withdraw(self, issues: Iterable[str], server: str | None = None) -> Withdrawal:
+        """Take issues out of what waits, on that server or on all; what is being deployed goes on. Raises NotFound."""
+        order = {"issue": list(issues), "by": who()}
+        only = {"server": server} if server is not None else {}
+        return _read(Withdrawal, _json(self._ask("trackers", "DELETE", "/messages", params={**order, **only})))
 
     def ignored(self) -> list[IgnoredMove]:
         """The moves that trackers ignored last, newest first."""
@@ -81,6 +100,22 @@ class Client:
     def log(self, deploy: str) -> str:
         """The end of what a deploy's command printed. Raises NotFound."""
         return self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}/log").text
+
+    def parked(self, **matching: str) -> list[ParkedMessage]:
+        """What is parked; `matching` is server or issue."""
+        return [_read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
+
+    def order_parked(
+        self, what: Literal["retry", "drop"], server: str | None, issues: Iterable[str], *, everything: bool = False
+    ) -> Ordered:
+        """Try parked messages again at once, or drop them: those of a server, of issues, of both, or all."""
+        order = {"server": server, "issues": list(issues), "all": everything, "by": who()}
+        return _read(Ordered, _json(self._ask("successes", "POST", f"/api/parked/{what}", json=order)))
+
+    def retry(self, deploy: str) -> Ordered:
+        """Try again at once what a deploy covered and has not passed. Raises NotFound."""
+        path = f"/api/deploys/{quote(deploy, safe='')}/retry"
+        return _read(Ordered, _json(self._ask("successes", "POST", path, json={"by": who()})))
 
     def ready(self, service: str) -> str | None:
         """None if that service can do its work, else a sentence that says why not."""

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,25 +58,40 @@ def nobody_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def services(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """All of Usher, on a vhost of its own; the variables by which to find it. Windows of a fifth of a second."""
-    folder, name = tmp_path_factory.mktemp("services"), f"test-{secrets.token_hex(6)}"
-    with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=30) as console:
-        console.put(f"/api/vhosts/{name}").raise_for_status()
-        variables = {
-            "USHER_BROKER__URL": broker.url_of(name),
-            "USHER_WINDOW__QUIET": "200ms",
-            "USHER_WINDOW__CAP": "1s",
-            "USHER_WINDOW__FLOOR": "0s",
-            "USHER_DEPLOYS__LOGS": str(folder / "deploys"),
-            "USHER_SUCCESSES__LEDGER": f"sqlite:///{folder}/usher.db",
-            **{f"USHER_{service}__PORT": "0" for service in ("TRACKERS", "DEPLOYS", "SUCCESSES")},
-        }
-        wanted = programs(load(variables))
-        with running_services(wanted, variables, lambda who, line: None) as running:
-            running.wait_ready()
-            yield {**variables, **{f"USHER_{program.name.upper()}__PORT": str(program.port) for program in wanted}}
-        console.delete(f"/api/vhosts/{name}").raise_for_status()
+def whole(
+    broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[dict[str, str]]]:
+    """Runs all of Usher on a vhost of its own, with more variables as keywords; gives those by which to find it."""
+
+    @contextmanager
+    def run(**more: str) -> Iterator[dict[str, str]]:
+        folder, name = tmp_path_factory.mktemp("services"), f"test-{secrets.token_hex(6)}"
+        with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=30) as console:
+            console.put(f"/api/vhosts/{name}").raise_for_status()
+            variables = {
+                "USHER_BROKER__URL": broker.url_of(name),
+                "USHER_WINDOW__QUIET": "200ms",
+                "USHER_WINDOW__CAP": "1s",
+                "USHER_WINDOW__FLOOR": "0s",
+                "USHER_DEPLOYS__LOGS": str(folder / "deploys"),
+                "USHER_SUCCESSES__LEDGER": f"sqlite:///{folder}/usher.db",
+                **{f"USHER_{service}__PORT": "0" for service in ("TRACKERS", "DEPLOYS", "SUCCESSES")},
+                **{f"USHER_{name}": value for name, value in more.items()},
+            }
+            wanted = programs(load(variables))
+            with running_services(wanted, variables, lambda who, line: None) as running:
+                running.wait_ready()
+                yield {**variables, **{f"USHER_{program.name.upper()}__PORT": str(program.port) for program in wanted}}
+            console.delete(f"/api/vhosts/{name}").raise_for_status()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def services(whole: Callable[..., AbstractContextManager[dict[str, str]]]) -> Iterator[dict[str, str]]:
+    """All of Usher, with windows of a fifth of a second."""
+    with whole() as variables:
+        yield variables
 
 
 @pytest.fixture

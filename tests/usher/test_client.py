@@ -1,6 +1,8 @@
 """The client of the HTTP APIs: where it asks, and what it makes of answers that are not Usher's."""
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from usher.client import Client, base_url
+from usher.client import Client, base_url, who
 from usher.errors import ServiceError
+from usher.issues import Issue
 from usher.settings import Settings, load
 from usher.settings.model import WebSettings
 
@@ -42,6 +45,9 @@ def something_that_answers(answer: Answer) -> Iterator[Client]:
             with suppress(ConnectionError):  # a client that gave up
                 self.end_headers()
                 self.wfile.write(body.encode())
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -128,3 +134,29 @@ def test_a_service_that_gives_no_answer_in_time_is_named(monkeypatch: pytest.Mon
         with pytest.raises(ServiceError, match="successes at .* gives no answer within"):
             client.server("x")
         over.set()
+
+
+def test_an_order_says_who_gives_it_and_reads_what_was_done() -> None:
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, str]:
+        asked.append(path)
+        return 200, '{"withdrawn": [], "running": [], "nothing": ["ABC-1", "ABC-2"]}'
+
+    with something_that_answers(answer) as client:
+        assert client.withdraw(["ABC-1", "ABC-2"], "beta.abc.wwts.com").nothing == (Issue("ABC", 1), Issue("ABC", 2))
+    (order,) = asked
+    assert parse_qs(urlsplit(order).query) == {
+        "issue": ["ABC-1", "ABC-2"],
+        "server": ["beta.abc.wwts.com"],
+        "by": [who()],
+    }
+
+
+def test_who_gives_an_order_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("uid not found")
+
+    assert who().endswith(f"@{socket.gethostname()}")
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert who() == f"{os.getuid()}@{socket.gethostname()}"

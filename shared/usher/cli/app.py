@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from usher.cli import doctor, look, tell
+from usher.cli import doctor, look, orders, tell
 from usher.cli import init as init_command
 
 RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
@@ -72,10 +72,13 @@ def demo() -> None:
 
 
 app.command(name="send", rich_help_panel=ASK)(tell.send)
+app.command(name="withdraw", rich_help_panel=ASK)(orders.withdraw)
 app.command(name="servers", rich_help_panel=ASK)(look.servers)
 app.command(name="show", rich_help_panel=ASK)(look.show)
 app.command(name="history", rich_help_panel=ASK)(look.history)
 app.command(name="ignored", rich_help_panel=ASK)(look.ignored)
+app.add_typer(orders.parked, name="parked", rich_help_panel=ASK)
+app.command(name="retry", rich_help_panel=ASK)(orders.retry_deploy)
 app.command(name="init", rich_help_panel=SET_UP)(init_command.init)
 app.command(name="explain", rich_help_panel=SET_UP)(tell.explain)
 app.command(name="doctor", rich_help_panel=SET_UP)(doctor.doctor)

@@ -1,0 +1,148 @@
+"""The commands that order: withdraw, parked, retry. On a whole Usher whose command ends when a test says, and so."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+import usher as library
+
+BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
+COMMAND = """
+import pathlib, sys, time
+ends = pathlib.Path(sys.argv[1])
+while not ends.exists():
+    time.sleep(0.02)
+sys.exit(int(ends.read_text()))
+"""
+ENDS = "TEST_COMMAND_ENDS"
+"""The variable that names the file: the command runs until it is there, and exits with the code in it."""
+
+
+@pytest.fixture(scope="module")
+def services(
+    whole: Callable[..., AbstractContextManager[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """All of Usher. What failed is not tried again by itself."""
+    ends = tmp_path_factory.mktemp("command") / "ends"
+    command = [sys.executable, "-c", COMMAND, str(ends), "{server}", "{issues}"]
+    with whole(DEPLOYS__COMMAND=json.dumps(command), RETRIES__DELAYS="[]") as variables:
+        yield {**variables, ENDS: str(ends)}
+        end(ends, 0)
+
+
+@pytest.fixture
+def ends(running: None) -> Iterator[Path]:
+    """The file by which the command ends; at first it is not there. In the end all of it passes."""
+    path = Path(os.environ[ENDS])
+    path.unlink(missing_ok=True)
+    yield path
+    end(path, 0)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def end(ends: Path, code: int) -> None:
+    """Have the commands end with that exit code."""
+    written = ends.with_suffix(".new")
+    written.write_text(str(code))
+    written.rename(ends)
+
+
+def states(usher, issue: str) -> list[str]:
+    """Where the issue's messages are, the newest first."""
+    return [message["state"] for message in json.loads(usher("show", issue, "--json").out)]
+
+
+def deploying(usher, issue: str, status: str = "beta") -> str:
+    """Send it to a server where nothing waits, and wait until it is being deployed; gives the deploy."""
+    assert usher("send", issue, status).code == 0
+    until(lambda: states(usher, issue)[:1] == ["deploying"])
+    return json.loads(usher("show", issue, "--json").out)[0]["deploy"]
+
+
+def deployed(usher, server: str, *issues: str) -> list[list[str]]:
+    """The issues of that server's deploys with any of these in them."""
+    deploys = json.loads(usher("history", server, "--json").out)
+    return [deploy["issues"] for deploy in deploys if set(issues) & set(deploy["issues"])]
+
+
+def idle(usher) -> None:
+    until(lambda: all(server["state"] == "idle" for server in json.loads(usher("servers", "--json").out)))
+
+
+@pytest.fixture(autouse=True)
+def all_ends(usher, ends: Path) -> Iterator[None]:
+    """What a test began is over before the next begins."""
+    yield
+    end(ends, 0)
+    idle(usher)
+
+
+class TestWithdraw:
+    def test_what_waits_is_withdrawn_what_runs_goes_on_and_the_rest_is_named(self, usher, ends: Path) -> None:
+        deploy = deploying(usher, "ABC-1")
+        usher("send", "ABC-2", "beta")
+        said = usher("withdraw", "ABC-1", "ABC-2", "ABC-3")
+        assert (said.code, said.err) == (0, "")
+        assert f"Withdrawn from {BETA}: ABC-2." in said.out
+        assert f"ABC-1 is being deployed to {BETA} by {deploy}; it counts if that does not pass." in said.out
+        assert "Nothing of ABC-3 waits anywhere." in said.out
+        end(ends, 1)
+        idle(usher)
+        until(lambda: deployed(usher, BETA, "ABC-1", "ABC-2") == [["ABC-1"]])
+
+    def test_only_from_the_server_that_is_named_and_who_asks_is_known(self, usher, ends: Path) -> None:
+        deploying(usher, "ABC-11")
+        deploying(usher, "ABC-11", "test")
+        for status in ("beta", "test"):
+            usher("send", "ABC-12", status)
+        done = json.loads(usher("withdraw", TEST, "ABC-12", "--json").out)
+        assert [(m["issue"], m["server"]) for m in done["withdrawn"]] == [("ABC-12", TEST)]
+        end(ends, 0)
+        idle(usher)
+        until(lambda: deployed(usher, BETA, "ABC-12") == [["ABC-12"]])
+        assert deployed(usher, TEST, "ABC-12") == []
+
+    def test_nothing_to_withdraw_is_exit_code_1_and_says_where_to_look(self, usher) -> None:
+        said = usher("withdraw", BETA, "ABC-21")
+        assert said.code == 1
+        assert f"Nothing of ABC-21 waits for {BETA}." in said.out
+        assert "usher show ABC-21" in said.out
+        assert json.loads(usher("withdraw", "ABC-21", "--json").out) == {
+            "withdrawn": [],
+            "running": [],
+            "nothing": ["ABC-21"],
+        }
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["ABC-1", "prod"], "'prod' is neither an issue, like ABC-111, nor a server; known: beta.abc"),
+            ([BETA], f"name the issues, too: `usher withdraw {BETA} ABC-111`"),
+            ([BETA, TEST, "ABC-1"], "name one server at a time"),
+        ],
+    )
+    def test_words_that_are_neither_a_server_nor_issues_are_said(self, usher, words: list[str], says: str) -> None:
+        said = usher("withdraw", *words)
+        assert (said.code, said.out) == (1, "")
+        assert says in said.err
+
+    def test_a_script_withdraws_too(self, usher) -> None:
+        deploying(usher, "ABC-31")
+        library.send("ABC-32", "beta")
+        done = library.withdraw(BETA, ["ABC-31", library.Issue("ABC", 32), "ABC-33"])
+        assert [str(message.issue) for message in done.withdrawn] == ["ABC-32"]
+        assert [str(running.issue) for running in done.running] == ["ABC-31"]
+        assert done.nothing == (library.Issue("ABC", 33),)
+        assert library.withdraw(None, ["ABC-32"]).withdrawn == ()
