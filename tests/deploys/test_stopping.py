@@ -26,13 +26,14 @@ MakeWorld = Callable[..., Awaitable["World"]]
 
 
 async def test_a_stop_lets_commands_end_and_gives_everything_else_back_at_once(make_world: MakeWorld) -> None:
-    world = await make_world(DEPLOYS__DRAIN="1h", WINDOW__QUIET="500ms", WINDOW__CAP="500ms")
+    world = await make_world(DEPLOYS__DRAIN="1h", WINDOW__QUIET="2s", WINDOW__CAP="2s")
     async with world.deploys() as service:
+        await world.until_consumed(TEST)
         held = world.hold(BETA)
         (runs,) = await world.tell("ABC-1 beta")
         await world.until_noted(1)
         (waits,) = await world.tell("ABC-1 test")
-        await world.until(lambda: len(world.of("window.opened")) == 2)
+        await world.until(lambda: any(event.server == TEST for event in world.of("window.opened")))
         service.drain.stop.signal()
         await world.until(lambda: bool(world.of("turn.given_back")))
         assert not await service.ready()
