@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more lint lock env clean
+.PHONY: help up demo test test-all test-more lint bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -35,6 +35,11 @@ lint: ## check style, format, types and imports
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+bench: ## measure how fast it is, as ratios within one run
+	@sh make/environment develop
+	@sh make/broker
+	.venv/bin/python bench/journal.py
 
 lock: ## resolve the dependencies again, to the newest that fit, into requirements/*.txt
 	@sh make/environment develop

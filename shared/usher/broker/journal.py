@@ -11,11 +11,10 @@ from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, starts
-from usher.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, is_checkpoint
+from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, Start, starts
+from usher.checkpoints import Checkpoint, encode_checkpoint
 from usher.clock import Clock
-from usher.errors import Unreadable
-from usher.events import Barrier, Event, decode
+from usher.events import Barrier, Event
 from usher.states import Change
 
 log = logging.getLogger(__name__)
@@ -28,12 +27,21 @@ RESUME_SECONDS = 5.0
 class Journal:
     """The board as of the last entry read, and the one way to write entries."""
 
-    def __init__(self, link: Link, publisher: Publisher, clock: Clock, memory: Memory, fold: Fold) -> None:
+    def __init__(
+        self,
+        link: Link,
+        publisher: Publisher,
+        clock: Clock,
+        start: Start,
+        memory: Memory,
+        observe: Observer | None,
+    ) -> None:
         self._link = link
         self._publisher = publisher
         self._clock = clock
         self._memory = memory
-        self._fold = fold
+        self._observe = observe
+        self._fold = Fold(start, memory, clock, self._observed)
         self._awaited: dict[str, asyncio.Future[tuple[Change, ...]]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._begun = asyncio.Event()
@@ -85,11 +93,40 @@ class Journal:
         """Set whenever an event of that server has been read; whoever waits for it clears it."""
         return self._changed.setdefault(server, asyncio.Event())
 
+    @asynccontextmanager
+    async def _reading(self, tag: str) -> AsyncIterator[None]:
+        """Read from where to begin up to what is in the journal by now, and then on."""
+        start = self._fold.start
+        arguments = {"x-stream-offset": start.offset}
+        async with consume(self._link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=arguments) as consumer:
+            reader = asyncio.create_task(self._follow(consumer))
+            caught_up = asyncio.create_task(self.barrier())
+            try:
+                if start.resumes:
+                    await self._begins()
+                await asyncio.wait((reader, caught_up), return_when=asyncio.FIRST_COMPLETED)
+                if reader.done() and reader.exception():
+                    reader.result()
+                await caught_up
+                self._fold.settle()
+                reader.add_done_callback(lambda _: self._link.lose())
+                yield
+            finally:
+                for task in (reader, caught_up):
+                    task.cancel()
+                await asyncio.gather(reader, caught_up, return_exceptions=True)
+
     async def _follow(self, consumer: Consumer) -> None:
         while True:
             for delivery in await consumer.drain():
                 self._read(delivery)
             await delivery.ack_all()
+
+    def _observed(self, event: Event, changes: tuple[Change, ...]) -> None:
+        if server := getattr(event, "server", None):
+            self.changed(server).set()
+        if self._observe:
+            self._observe(event, changes)
 
     async def _begins(self) -> None:
         """An entry that is there comes at once; a journal that ends before it brings nothing. Raises OtherJournal."""
@@ -101,23 +138,10 @@ class Journal:
 
     def _read(self, delivery: Delivery) -> None:
         self._begun.set()
-        entry = _entry(delivery)
-        changes = self._fold.take(entry)
-        if server := getattr(entry.says, "server", None):
-            self.changed(server).set()
+        changes = self._fold.take(Entry(Position(delivery.offset, delivery.message_id), delivery.body))
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)
-
-
-def _entry(delivery: Delivery) -> Entry:
-    position = Position(delivery.offset, delivery.message_id)
-    try:
-        is_whole = is_checkpoint(delivery.body)
-        return Entry(position, decode_checkpoint(delivery.body) if is_whole else decode(delivery.body))
-    except Unreadable as fault:
-        log.warning("passed over an entry of the journal: %s", fault)
-        return Entry(position, None)
 
 
 @asynccontextmanager
@@ -129,41 +153,17 @@ async def follow(
     `observe` is called with every event and what it changed, in order. When the reader ends, the link counts as lost:
     nobody may act on a board that stands still.
     """
-    ahead = list(starts(memory, clock.now(), observed=observe is not None))
+    ahead = starts(memory, clock.now(), observed=observe is not None)
     async with AsyncExitStack() as stack:
         while True:
-            fold = Fold(ahead.pop(0), memory, clock, observe)
-            journal = Journal(link, publisher, clock, memory, fold)
+            journal = Journal(link, publisher, clock, next(ahead), memory, observe)
             try:
-                await stack.enter_async_context(_reading(journal, fold, link, tag))
+                await stack.enter_async_context(journal._reading(tag))
                 break
             except NoCheckpoint:
                 continue
             except OtherJournal as fault:
                 log.warning("%s", fault)
                 memory.position = memory.seen = None
-                ahead = list(starts(memory, clock.now(), observed=observe is not None))
+                ahead = starts(memory, clock.now(), observed=observe is not None)
         yield journal
-
-
-@asynccontextmanager
-async def _reading(journal: Journal, fold: Fold, link: Link, tag: str) -> AsyncIterator[None]:
-    """Read from where the fold starts, up to what is in the journal by now and then on."""
-    arguments = {"x-stream-offset": fold.start.offset}
-    async with consume(link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=arguments) as consumer:
-        reader = asyncio.create_task(journal._follow(consumer))
-        caught_up = asyncio.create_task(journal.barrier())
-        try:
-            if fold.start.resumes:
-                await journal._begins()
-            await asyncio.wait((reader, caught_up), return_when=asyncio.FIRST_COMPLETED)
-            if reader.done() and reader.exception():
-                reader.result()
-            await caught_up
-            fold.check()
-            reader.add_done_callback(lambda _: link.lose())
-            yield
-        finally:
-            for task in (reader, caught_up):
-                task.cancel()
-            await asyncio.gather(reader, caught_up, return_exceptions=True)

@@ -69,16 +69,25 @@ class Publisher:
         """Put a message into the retry queue of that delay, to return after `expires` ms, which is no longer."""
         await self._event(topology.retry_queue(delay), "", message, message.id, timedelta(milliseconds=expires))
 
-    async def park(self, body: bytes, message_id: str, reason: str, deploy: str | None = None) -> None:
-        """Give something up: into `usher.parked`, with the reason (and the deploy) in its headers."""
-        headers = {"reason": reason[:2000], **({"deploy": deploy} if deploy else {})}
+    async def park(
+        self,
+        body: bytes,
+        message_id: str,
+        reason: str,
+        *,
+        deploy: str | None = None,
+        outcome: str | None = None,
+        output: str | None = None,
+    ) -> None:
+        """Give something up: into `usher.parked`, with these facts in its headers. The output is to be a short one."""
+        facts = {"reason": reason[:2000], "deploy": deploy, "outcome": outcome, "output": output}
         await self._publish(
             topology.PARKED,
             "",
             Message(
                 body,
                 message_id=message_id,
-                headers=dict(headers),
+                headers={name: fact for name, fact in facts.items() if fact},
                 content_type="application/json",
                 delivery_mode=DeliveryMode.PERSISTENT,
                 app_id=self._app,

@@ -4,21 +4,24 @@ A reader goes on where it was, if the journal still has that entry; else from a 
 first entry. It never takes a journal for another: after a loss an offset may be given a second time.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from usher.board import Board
 from usher.broker.consumer import Argument
-from usher.checkpoints import Checkpoint
+from usher.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
 from usher.clock import Clock
-from usher.errors import BrokerError
-from usher.events import Event
+from usher.errors import BrokerError, Unreadable
+from usher.events import Event, decode
 from usher.states import Change
+
+log = logging.getLogger(__name__)
 
 Observer = Callable[[Event, tuple[Change, ...]], None]
 
-LOOK_BACK = (timedelta(hours=3), timedelta(days=7))
+LOOK_BACK = (timedelta(minutes=90), timedelta(days=7))
 """How far back a checkpoint is looked for; they are written hourly, while there is somebody to write them."""
 
 
@@ -40,10 +43,18 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it was read: None is one that cannot be."""
+    """An entry as it travelled."""
 
     position: Position
-    says: Event | Checkpoint | None
+    body: bytes
+
+    def says(self) -> Event | Checkpoint | None:
+        """What it says; None if it cannot be read, which is logged."""
+        try:
+            return decode_checkpoint(self.body) if is_checkpoint(self.body) else decode(self.body)
+        except Unreadable as fault:
+            log.warning("passed over an entry of the journal: %s", fault)
+            return None
 
 
 @dataclass(slots=True)
@@ -79,77 +90,92 @@ def starts(memory: Memory, now: int, *, observed: bool) -> Iterator[Start]:
 
 
 class Fold:
-    """Takes the journal's entries in order, and keeps the board in a memory."""
+    """Takes the journal's entries in order, and keeps the board in a memory.
+
+    What is read from a time on is only kept until it is known where to begin. What is read from the first entry becomes
+    the board at once; if the journal had been trimmed before that, its first checkpoint knows better.
+    """
 
     def __init__(self, start: Start, memory: Memory, clock: Clock, observe: Observer | None) -> None:
         self.start = start
+        self.checkpointed_at = 0
         self._memory = memory
         self._clock = clock
         self._observe = observe
-        self._resumed_at = memory.position if start.resumes else None
-        self._first = start.first
+        self._resumes_at = memory.position if start.resumes else None
         self._expected = None if start.first or start.resumes else memory.seen
-        self._before: list[Entry] | None = None if start.resumes else []
-        """What came before the first checkpoint; None once no checkpoint is needed any more."""
+        self._trimmed = False
+        self._before: list[Entry] = []
         if not start.resumes:
             memory.board, memory.position = (Board() if start.first else None), None
-        self.checkpointed_at = 0
 
     def take(self, entry: Entry) -> tuple[Change, ...]:
         """The next entry; gives what it changed on the board, if there is one yet. Raises OtherJournal."""
-        if self._resumed_at:
-            if entry.position != self._resumed_at:
+        if self._resumes_at:
+            if entry.position != self._resumes_at:
                 raise OtherJournal
-            self._resumed_at = None
+            self._resumes_at = None
             return ()
         if self._expected and entry.position.offset == self._expected.offset:
             if entry.position != self._expected:
                 raise OtherJournal
             self._expected = None
-        if self._first and self._before == [] and entry.position.offset == 0:
-            self._before = None  # nothing has been trimmed: no checkpoint can say more
-        changes: tuple[Change, ...] = ()
-        if isinstance(entry.says, Checkpoint):
-            self._checkpoint(entry.says)
-        else:
-            if self._before is not None:
-                self._before.append(entry)
-            if self._memory.board is not None:
-                changes = self._apply(self._memory.board, entry, self._observe)
+        if self.start.first and self._memory.position is None:
+            self._trimmed = entry.position.offset > 0
         self._memory.position = entry.position
-        return changes
+        if self._memory.board is None or self._trimmed:
+            self._before.append(entry)
+        return () if self._memory.board is None else self._fold(entry, self._memory.board)
 
-    def check(self) -> None:
-        """All that was in the journal has been taken. Raises NoCheckpoint or OtherJournal if that is not enough."""
+    def settle(self) -> None:
+        """All that was in the journal has been taken: begin. Raises NoCheckpoint or OtherJournal if that cannot be."""
         if self._memory.board is None:
-            raise NoCheckpoint
+            before, self._before = self._before, []
+            board, through = self._beginning(before)
+            self._memory.board = board
+            for entry in before:
+                if entry.position.offset > through:
+                    self._fold(entry, board)
         if self._expected:
             raise OtherJournal
 
-    def _checkpoint(self, checkpoint: Checkpoint) -> None:
-        self.checkpointed_at = checkpoint.at
-        if self._before is None or not self._fits(checkpoint, self._before):
-            return
-        later = [entry for entry in self._before if entry.position.offset > checkpoint.through]
-        self._before = None
-        # the first entries of a trimmed journal have been observed already, as far as they could be understood
-        observe = None if self._memory.board is not None else self._observe
-        board = checkpoint.board(self._clock.monotonic())
-        for entry in later:
-            self._apply(board, entry, observe)
-        self._memory.board = board
+    def _beginning(self, before: list[Entry]) -> tuple[Board, int]:
+        """The board to begin with, and the offset of the last entry that is in it."""
+        if not before:
+            raise NoCheckpoint
+        first = before[0].position.offset
+        for entry in reversed(before):
+            if is_checkpoint(entry.body) and isinstance(found := entry.says(), Checkpoint):
+                seen = self._memory.seen
+                # everything after it has been read, and what an observer has to hear of comes after it
+                if first <= found.through + 1 and (seen is None or found.through <= seen.offset):
+                    return found.board(self._clock.monotonic()), found.through
+        if first > 0:
+            raise NoCheckpoint
+        return Board(), -1
 
-    def _fits(self, checkpoint: Checkpoint, before: list[Entry]) -> bool:
-        """Whether everything after it has been read, and what an observer has to hear of comes after it."""
-        if before and before[0].position.offset > checkpoint.through + 1:
-            return False
-        seen = None if self._first else self._memory.seen
-        return seen is None or checkpoint.through <= seen.offset
-
-    def _apply(self, board: Board, entry: Entry, observe: Observer | None) -> tuple[Change, ...]:
-        if entry.says is None or isinstance(entry.says, Checkpoint):
+    def _fold(self, entry: Entry, board: Board) -> tuple[Change, ...]:
+        says = entry.says()
+        if isinstance(says, Checkpoint):
+            self.checkpointed_at = says.at
+            if self._trimmed:
+                self._restore(says)
             return ()
-        changes = board.apply(entry.says, now=self._clock.now(), read_at=self._clock.monotonic())
-        if observe:
-            observe(entry.says, changes)
+        if says is None:
+            return ()
+        changes = board.apply(says, now=self._clock.now(), read_at=self._clock.monotonic())
+        if self._observe:
+            self._observe(says, changes)
         return changes
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Begin with that after all. What came before has been observed, as far as it could be understood."""
+        before, self._before, self._trimmed = self._before, [], False
+        if before[0].position.offset > checkpoint.through + 1:
+            return
+        observe, self._observe = self._observe, None
+        self._memory.board = checkpoint.board(self._clock.monotonic())
+        for entry in before:
+            if entry.position.offset > checkpoint.through:
+                self._fold(entry, self._memory.board)
+        self._observe = observe
