@@ -1,27 +1,41 @@
 """From the journal into the ledger: every event becomes news, and news is written in batches as large as have come."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 
 from successes.ledger import Ledger
 from successes.writes import Moved, News
-from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesParked
+from usher.board import Board
+from usher.broker.reading import Memory
+from usher.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    Event,
+    MessagesRetried,
+    MessagesWithdrawn,
+)
 from usher.messages import BackMessage
-from usher.states import OPEN, Change, State
+from usher.server_board import ServerBoard
+from usher.states import LAST, OPEN, Change, State
+
+PASSING = OPEN | {State.RETRYING}
+"""States that a message leaves by itself."""
 
 
 class Follower:
-    """Observes one reading of the journal, from its first entry on.
+    """Observes one reading of the journal into that memory, from the first entry that the ledger has not heard of.
 
-    Only while it replays does it keep back what opens a message: the ledger may know later things, and must not go back
-    to earlier ones in between.
+    A message's state is what the board says. Only while it replays does it keep back what passes: the ledger may know
+    later things, and must not go back to earlier ones in between.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, memory: Memory) -> None:
         self._ledger = ledger
+        self._memory = memory
         self._news = News()
-        self._opened: dict[str, Moved] = {}
-        # counted anew in each replay, so that a replay does not inflate it; only what was told more than once is here
-        self._told: dict[str, int] = {}
+        self._passing: dict[str, Moved] = {}
+        self._heard: dict[str, State] = {}
         self._replaying = True
         self._come = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -30,27 +44,19 @@ class Follower:
         """Take in an event and what it changed on the board."""
         match event:
             case BackMessage():
-                told = 1 if changes else self._told.get(event.id, 1) + 1
-                if told > 1:
-                    self._told[event.id] = told
-                self._news.told[event.id] = (event, told)
-                self._open(changes, event.queued_at)
+                self._news.told[event.id] = (event, self._board.told.get(event.id, 1))
             case DeployTaken() if changes:
                 self._news.taken.append((event, tuple(change.message for change in changes)))
-                self._open(changes, event.taken_at)
             case DeployInterrupted():
                 self._news.interrupted.append(event)
-                self._open(changes, event.at)
             case DeployEnded():
                 # a result counts even where the board's deploy had been interrupted before: what has passed is deployed
                 self._news.ended.append(event)
-            case MessagesParked():
-                self._news.parked.append(event)
-            case _:
+            case _ if not changes:
                 return
-        for change in changes:
-            if change.state not in OPEN:
-                self._opened.pop(change.message, None)
+        by = event.by if isinstance(event, MessagesRetried | MessagesWithdrawn) else None
+        server = self._board.server(getattr(event, "server", ""))
+        self._move(changes, server, _time(event), by)
         self._come.set()
 
     async def run(self) -> None:
@@ -64,18 +70,73 @@ class Follower:
         """Write all that has been observed by now. Raises LedgerFault."""
         async with self._writing:
             news, self._news = self._news, News()
-            if not self._replaying:
-                news.moved, self._opened = self._opened, {}
             if news:
                 await self._ledger.write(news)
 
     async def caught_up(self) -> None:
-        """The replay is over: write it all, and where each open message is now. Raises LedgerFault."""
+        """The replay is over: write it all, and where each message is now that is not settled. Raises LedgerFault."""
         self._replaying = False
+        for name in self._board:
+            self._begin_with(self._board.server(name))
+        for m, moved in self._passing.items():
+            now = self._board.state(m)
+            if now is moved.state:
+                self._news.moved[m] = moved
+            elif now in LAST:  # as a checkpoint has it, which knows more than what was left of the journal before it
+                self._news.moved[m] = Moved(now, None, None)
+        self._passing, self._heard = {}, {}
         await self.flush()
 
-    def _open(self, changes: tuple[Change, ...], at: int) -> None:
+    @property
+    def _board(self) -> Board:
+        assert self._memory.board is not None  # noqa: S101 - nothing is observed before there is one
+        return self._memory.board
+
+    def _move(self, changes: Iterable[Change], server: ServerBoard, at: int | None, by: str | None) -> None:
         for change in changes:
-            if change.state in OPEN:
-                deploy = change.deploy if change.state is State.DEPLOYING else None
-                self._opened[change.message] = Moved(change.state, deploy, at)
+            m = change.message
+            if change.state is State.RETRYING:
+                self._news.retrying[m] = server.retrying[m]
+            before = self._passing.pop(m, None) or self._news.moved.get(m)
+            when = before.at if at is None and before else at
+            # what waits is by no deploy, however it came to that
+            deploy = None if change.state in (State.WAITING, State.RETRYING) else change.deploy
+            if self._replaying:
+                self._heard[m] = change.state
+            to = self._passing if self._replaying and change.state in PASSING else self._news.moved
+            to[m] = Moved(change.state, deploy, when, by)
+
+    def _begin_with(self, server: ServerBoard) -> None:
+        """What a checkpoint brought: the ledger may never have heard of it."""
+        if taking := server.running:
+            self._news.taken.append((taking.event, tuple(message.id for message in taking.batch)))
+        for message, change in _unsettled(server):
+            if self._heard.get(message.id) is not change.state:
+                told = self._board.told.get(message.id, 1)
+                self._news.told.setdefault(message.id, (message, told))
+                self._move((change,), server, None, None)
+
+
+def _unsettled(server: ServerBoard) -> Iterator[tuple[BackMessage, Change]]:
+    deploy = server.running.event.deploy if server.running else None
+    for m, entry in server.open.items():
+        yield entry.message, Change(m, State.DEPLOYING, deploy) if entry.deploying else Change(m, State.WAITING)
+    for m, failed in server.failed.items():
+        yield failed.message, Change(m, State.PARKED if failed.parked else State.FAILED, failed.deploy)
+    for m, message in server.retrying.items():
+        yield message, Change(m, State.RETRYING)
+
+
+def _time(event: Event) -> int | None:
+    """When that happened (ms); None if the event does not say it."""
+    match event:
+        case BackMessage():
+            return event.queued_at
+        case DeployTaken():
+            return event.taken_at
+        case DeployEnded():
+            return event.ended_at
+        case DeployInterrupted() | MessagesRetried() | MessagesWithdrawn():
+            return event.at
+        case _:
+            return None

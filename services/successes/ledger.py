@@ -17,8 +17,6 @@ from successes.databases import Database, database, is_passing, lock, why
 from successes.migrations import NewerLedger, upgrade
 from successes.writes import News
 from usher.errors import ServiceError
-from usher.events import DeployEnded
-from usher.states import State
 
 T = TypeVar("T")
 
@@ -66,10 +64,6 @@ class Ledger:
     async def write(self, news: News) -> None:
         """Write all of it, in one transaction, on the ledger's own thread. Raises LedgerFault."""
         await self.change(partial(writes.write, news=news))
-
-    async def states(self, ended: DeployEnded) -> dict[str, State]:
-        """Where the messages that a deploy covered are now. Raises LedgerFault."""
-        return await self.change(partial(writes.states, deploy=ended.deploy))
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Do that in a transaction of its own, on the ledger's own thread; it may be done more than once, the last time

@@ -92,7 +92,8 @@ async def serve(settings: Settings, stop: Stop) -> str:
 
 
 async def _read(settings: Settings, fresh: Ledger, read: Read) -> None:
-    follower = Follower(fresh)
+    memory = Memory()
+    follower = Follower(fresh, memory)
 
     def observe(event: Event, changes: tuple[Change, ...]) -> None:
         read.observe(event)
@@ -104,7 +105,7 @@ async def _read(settings: Settings, fresh: Ledger, read: Read) -> None:
         publisher = await Publisher.open(link, "rebuild")
         writing = asyncio.create_task(follower.run())
         try:
-            async with follow(link, publisher, SystemClock(), "journal:rebuild", Memory(), observe):
+            async with follow(link, publisher, SystemClock(), "journal:rebuild", memory, observe):
                 await follower.caught_up()
         finally:
             writing.cancel()

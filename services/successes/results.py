@@ -1,13 +1,13 @@
-"""The reply queue: what passed is settled, what failed is parked, and the result is acked last.
+"""The reply queue: what passed is settled, what failed is tried again or parked, and the result is acked last.
 
 A crash between any two steps is harmless: the result comes again, and each step finds what it has done before. Only a
 message that was parked just before a crash may be in `usher.parked` twice, with the same id.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
+from successes.decisions import Decided, Decisions
 from successes.follower import Follower
 from successes.ledger import Ledger
 from successes.writes import News
@@ -15,17 +15,13 @@ from usher.broker.consumer import Consumer, Delivery
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.errors import Unreadable
-from usher.events import DeployEnded, MessagesParked, Outcome, decode, encode
+from usher.events import DeployEnded, Outcome, decode
 from usher.issues import Issue
-from usher.messages import BackMessage
-from usher.states import State
+from usher.retries import Again
 
 log = logging.getLogger(__name__)
 
 PREFETCH = 50
-AT_ONCE = 100
-"""Messages that are being parked at a time."""
-
 NAMED = 20
 """Issues that a log line names."""
 
@@ -33,11 +29,14 @@ NAMED = 20
 class Results:
     """Takes the results of one connection."""
 
-    def __init__(self, ledger: Ledger, follower: Follower, journal: Journal, publisher: Publisher) -> None:
+    def __init__(
+        self, ledger: Ledger, follower: Follower, journal: Journal, publisher: Publisher, decisions: Decisions
+    ) -> None:
         self._ledger = ledger
         self._follower = follower
         self._journal = journal
         self._publisher = publisher
+        self._decisions = decisions
 
     async def run(self, consumer: Consumer) -> None:
         """Take results until cancelled. Raises BrokerError or LedgerFault; what is not acked by then comes again."""
@@ -57,27 +56,9 @@ class Results:
                 await delivery.ack()
                 log.info("deploy %s: %s", _line(result), _named([message.issue for message in result.standing]))
             else:
-                parked = await self._park(result)
+                decided = await self._decisions.about(result, again=delivery.redelivered)
                 await delivery.ack()
-                log.warning("deploy %s: %s; parked: %s", _line(result), result.reason, _named(parked))
-
-    async def _park(self, failed: DeployEnded) -> list[Issue]:
-        """Park what stood in it, except what another deploy has settled. Returns the parked ones' issues."""
-        states = await self._ledger.states(failed)
-        unsettled = [m for m in failed.standing if states[m.id] in (State.FAILED, State.PARKED)]
-        left = [message for message in unsettled if states[message.id] is State.FAILED]
-        for start in range(0, len(left), AT_ONCE):
-            await asyncio.gather(*(self._put(message, failed) for message in left[start : start + AT_ONCE]))
-        if unsettled:
-            ids = tuple(message.id for message in unsettled)
-            event = MessagesParked(deploy=failed.deploy, server=failed.server, messages=ids, reason=failed.reason)
-            await self._ledger.write(News(parked=[event]))
-            # also when the ledger had them parked before: whether the journal got to know is not known
-            await self._publisher.event(event, f"{failed.deploy}.parked")
-        return [message.issue for message in unsettled]
-
-    async def _put(self, message: BackMessage, failed: DeployEnded) -> None:
-        await self._publisher.park(encode(message), message.id, failed.reason, failed.deploy)
+                log.warning("deploy %s: %s; %s", _line(result), result.reason, _said(decided))
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
         """A result that cannot be read is a person's to look at."""
@@ -99,6 +80,20 @@ def _result(delivery: Delivery) -> DeployEnded | Unreadable:
     except Unreadable as fault:
         return fault
     return event if isinstance(event, DeployEnded) else Unreadable(why=f"{event.kind} is not a result")
+
+
+def _said(decided: Decided) -> str:
+    """`again in 60 s: ABC-111; parked: ABC-113`."""
+    by_delay: dict[int, list[Again]] = {}
+    for again in decided.again:
+        by_delay.setdefault(again.delay, []).append(again)
+    said = [
+        f"again in {delay / 1000:g} s: {_named([again.message.issue for again in same])}"
+        for delay, same in by_delay.items()
+    ]
+    if decided.parked:
+        said.append(f"parked: {_named([message.issue for message in decided.parked])}")
+    return "; ".join(said) or "nothing of it is to be tried again"
 
 
 def _named(issues: Sequence[Issue]) -> str:

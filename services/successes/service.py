@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine
 
 from successes.app import make_app
+from successes.decisions import Decisions
 from successes.follower import Follower
 from successes.ledger import Ledger, LedgerFault
 from successes.results import PREFETCH, Results
@@ -68,9 +69,10 @@ class Service:
 
         Raises BrokerError only if it could not begin.
         """
-        follower = Follower(self._ledger)
+        memory = Memory()
+        follower = Follower(self._ledger, memory)
         try:
-            await _until_first(follower.run(), self._work(link, follower), self._stop_set())
+            await _until_first(follower.run(), self._work(link, memory, follower), self._stop_set())
         except LedgerFault as fault:
             # nothing of it was acked: it all comes again
             log.error("%s; trying again in %.0f s", fault, LEDGER_PAUSE)
@@ -78,18 +80,19 @@ class Service:
         finally:
             self._publisher = None
 
-    async def _work(self, link: Link, follower: Follower) -> None:
+    async def _work(self, link: Link, memory: Memory, follower: Follower) -> None:
         channel = await link.publishing.channel()
-        await topology.declare(channel, self._settings.catalogue)
+        await topology.declare(channel, self._settings.catalogue, self._settings.retries.every_delay)
         await channel.close()
         publisher = await Publisher.open(link, SERVICE)
-        async with follow(link, publisher, self._clock, "journal:successes", Memory(), follower.observe) as journal:
+        async with follow(link, publisher, self._clock, "journal:successes", memory, follower.observe) as journal:
             await follower.caught_up()
             self.board, self._publisher = journal.board, publisher
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
+            decisions = Decisions(self._settings, journal, publisher, self._clock)
             try:
                 async with consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as consumer:
-                    await Results(self._ledger, follower, journal, publisher).run(consumer)
+                    await Results(self._ledger, follower, journal, publisher, decisions).run(consumer)
             except BrokerError as fault:
                 log.warning("%s", fault)
 

@@ -6,12 +6,12 @@ of the whole journal changes nothing.
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from successes.order import BEFORE
 from successes.schema import covers, deploys, messages
-from usher.events import DeployEnded, DeployInterrupted, DeployTaken, MessagesParked, MessagesRetried, Outcome
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.messages import BackMessage
 from usher.states import OPEN, State
 
@@ -20,34 +20,35 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A message came into a state at `at` (ms): by a deploy, by somebody's order, or by neither."""
+    """A message came into a state at `at` (ms; None: the time of its row stays): by a deploy, by somebody's order, or
+    by neither."""
 
     state: State
     deploy: str | None
-    at: int
+    at: int | None
     by: str | None = None
 
 
 @dataclass(slots=True)
 class News:
-    """What is to be written in one transaction. `told` says how often each message was told so far; of all the states
-    that a message came into, `moved` needs to have the last one."""
+    """What is to be written in one transaction. `told` says how often each message was told so far; `retrying` are next
+    attempts, which nobody has told yet. Of all the states that a message came into, `moved` needs to have the last one,
+    as the board has it; of `ended`, the ledger learns of messages only what has passed."""
 
     told: dict[str, tuple[BackMessage, int]] = field(default_factory=dict)
+    retrying: dict[str, BackMessage] = field(default_factory=dict)
     taken: list[tuple[DeployTaken, tuple[str, ...]]] = field(default_factory=list)
     moved: dict[str, Moved] = field(default_factory=dict)
     interrupted: list[DeployInterrupted] = field(default_factory=list)
     ended: list[DeployEnded] = field(default_factory=list)
-    parked: list[MessagesParked] = field(default_factory=list)
-    retried: list[MessagesRetried] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any((self.told, self.taken, self.moved, self.interrupted, self.ended, self.parked, self.retried))
+        return any((self.told, self.retrying, self.taken, self.moved, self.interrupted, self.ended))
 
 
 def write(connection: Connection, news: News) -> None:
     """Write it. Messages come first, so that there are rows to change; then what opens them, then what closes them."""
-    _tell(connection, [_retrying(retry.next, event) for event in news.retried for retry in event.retries])
+    _tell(connection, [{**_message(message, 1), "state": State.RETRYING} for message in news.retrying.values()])
     _tell(connection, [_message(message, told) for message, told in news.told.values()])
     covered = (message for ended in news.ended for message in ended.standing if message.id not in news.told)
     _tell(connection, [_message(message, 1) for message in covered])
@@ -55,24 +56,16 @@ def write(connection: Connection, news: News) -> None:
     _take(connection, news.taken)
     _interrupt(connection, news.interrupted)
     _end(connection, news.ended)
-    _park(connection, news.parked)
-    for state, rows in _moves(news).items():
+    moved: dict[State, list[Row]] = {state: [] for state in State}
+    for message, move in news.moved.items():
+        moved[move.state].append(_moved(message, move.deploy, move.at, move.by))
+    for state, rows in moved.items():
         _move(connection, state, rows)
 
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can say what happens ON CONFLICT, which is no standard SQL but the same for both databases."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def states(connection: Connection, deploy: str) -> dict[str, State]:
-    """Where the messages that this deploy covers are now."""
-    query = (
-        select(messages.c.id, messages.c.state)
-        .join(covers, covers.c.message == messages.c.id)
-        .where(covers.c.deploy == deploy)
-    )
-    return {row.id: State(row.state) for row in connection.execute(query)}
 
 
 def _message(message: BackMessage, told: int) -> Row:
@@ -95,10 +88,6 @@ def _message(message: BackMessage, told: int) -> Row:
     }
 
 
-def _retrying(message: BackMessage, event: MessagesRetried) -> Row:
-    return {**_message(message, 1), "state": State.RETRYING, "changed_at": event.at, "by": event.by}
-
-
 def _tell(connection: Connection, rows: list[Row]) -> None:
     if not rows:
         return
@@ -115,31 +104,22 @@ def _may_become(state: State) -> ColumnElement[bool]:
     return or_(*(messages.c.state == before for before in sorted(BEFORE[state])))
 
 
-def _moved(message: str, deploy: str | None, at: int, order: str | None = None) -> Row:
+def _moved(message: str, deploy: str | None, at: int | None, order: str | None = None) -> Row:
     return {"message": message, "with": deploy, "at": at, "order": order}
-
-
-def _moves(news: News) -> dict[State, list[Row]]:
-    """In an order in which none keeps another from being written."""
-    rows: dict[State, list[Row]] = {state: [] for state in State}
-    for event in news.retried:
-        rows[State.RETRIED] += [_moved(retry.failed, event.deploy, event.at, event.by) for retry in event.retries]
-    for message, moved in news.moved.items():
-        rows[moved.state].append(_moved(message, moved.deploy, moved.at, moved.by))
-    return rows
 
 
 def _move(connection: Connection, state: State, rows: list[Row]) -> None:
     if not rows:
         return
     deploy: ColumnElement[str | None] = bindparam("with", type_=messages.c.deploy.type)
+    at = func.coalesce(bindparam("at", type_=messages.c.changed_at.type), messages.c.changed_at)
     if state not in OPEN:
         # an order is by no deploy, and the one that failed stays worth knowing
         deploy = func.coalesce(deploy, messages.c.deploy)
     connection.execute(
         update(messages)
         .where(messages.c.id == bindparam("message"), _may_become(state))
-        .values(state=state, deploy=deploy, changed_at=bindparam("at"), by=bindparam("order")),
+        .values(state=state, deploy=deploy, changed_at=at, by=bindparam("order")),
         rows,
     )
 
@@ -192,13 +172,10 @@ def _end(connection: Connection, ended: list[DeployEnded]) -> None:
     result = {name: new.excluded[name] for name in rows[0] if name not in ("id", "server", "began_at")}
     unknown = or_(deploys.c.outcome.is_(None), deploys.c.started_at.is_(None))
     connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=result, where=unknown), rows)
-    closed: dict[State, list[Row]] = {State.DEPLOYED: [], State.FAILED: [], State.SUPERSEDED: []}
-    for event in ended:
-        state = State.DEPLOYED if event.outcome is Outcome.PASSED else State.FAILED
-        closed[state] += [_moved(message.id, event.deploy, event.ended_at) for message in event.standing]
-        closed[State.SUPERSEDED] += [_moved(message, event.deploy, event.ended_at) for message in event.superseded]
-    for state, moved in closed.items():
-        _move(connection, state, moved)
+    passed = [event for event in ended if event.outcome is Outcome.PASSED]
+    for state, stood in ((State.DEPLOYED, True), (State.SUPERSEDED, False)):
+        covered = ((e, m) for e in passed for m in ([m.id for m in e.standing] if stood else e.superseded))
+        _move(connection, state, [_moved(m, e.deploy, e.ended_at) for e, m in covered])
 
 
 def _deploy(event: DeployEnded) -> Row:
@@ -217,15 +194,3 @@ def _deploy(event: DeployEnded) -> Row:
         "cut": event.cut,
         "log": event.log,
     }
-
-
-def _park(connection: Connection, parked: list[MessagesParked]) -> None:
-    """The time stays that of the failure."""
-    rows: list[Row] = [{"message": message, "with": event.deploy} for event in parked for message in event.messages]
-    if rows:
-        connection.execute(
-            update(messages)
-            .where(messages.c.id == bindparam("message"), _may_become(State.PARKED))
-            .values(state=State.PARKED, deploy=bindparam("with"), by=None),
-            rows,
-        )

@@ -4,8 +4,8 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -25,7 +25,7 @@ from usher.broker.link import Link, connect, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
 from usher.clock import SystemClock
-from usher.events import DeployEnded, DeployTaken, Event, Outcome
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, Outcome
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.settings import Settings, load
@@ -96,7 +96,9 @@ def rows(ledger: Ledger) -> dict[str, list[dict[str, object]]]:
 class World:
     """What a test says and sees beside the service: results, and what came into `usher.parked` and the journal."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, parked: Consumer) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, stack: AsyncExitStack
+    ) -> None:
         self.make = Make(settings)
         self.settings = settings
         self.ledger = ledger
@@ -105,7 +107,8 @@ class World:
         self.journal: Journal
         self.service: Service
         self.link = link
-        self._parked = parked
+        self._stack = stack
+        self._parked: Consumer | None = None
 
     def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
         self.seen.append(event)
@@ -116,10 +119,27 @@ class World:
             await self.publisher.message(message)
         return told
 
+    async def ended(self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, **more: object) -> DeployEnded:
+        """A deploy of these, from its taking to its result."""
+        ended = self.make.ended(*told, taken=await self.taken(*told), outcome=outcome, **more)
+        await self.result(ended)
+        return ended
+
     async def taken(self, *told: BackMessage) -> DeployTaken:
         taken = self.make.taken(*told)
         await self.journal.append(taken)
         return taken
+
+    async def interrupted(self, taken: DeployTaken) -> None:
+        facts = {"deploy": taken.deploy, "server": taken.server, "at": taken.taken_at}
+        await self.journal.append(DeployInterrupted(**facts, by="x", reason="gone"))
+
+    async def waits_in(self, queue: str) -> set[str]:
+        """The ids of all messages of that queue; they stay there."""
+        async with self.link.publishing.channel() as channel:
+            count = (await channel.declare_queue(queue, passive=True)).declaration_result.message_count or 0
+        async with consume(self.link, queue, "test:look", prefetch=1000) as consumer, asyncio.timeout(20):
+            return {(await consumer.get()).message_id for _ in range(count)}
 
     async def result(self, ended: DeployEnded, *, journal: bool = True) -> None:
         await self.publisher.result(ended, ended.deploy)
@@ -136,6 +156,9 @@ class World:
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
         await exchange.publish(Message(marker.encode()), "")
         await channel.close()
+        if self._parked is None:
+            consuming = consume(self.link, topology.PARKED, "test:parked", prefetch=1000)
+            self._parked = await self._stack.enter_async_context(consuming)
         parked: list[Delivery] = []
         async with asyncio.timeout(20):
             while (delivery := await self._parked.get()).body != marker.encode():
@@ -259,18 +282,27 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-async def world(make_settings: Callable[..., Settings], world_ledger: SecretStr) -> AsyncIterator[World]:
-    settings = make_settings(SUCCESSES__LEDGER=world_ledger.get_secret_value())
-    ledger = Ledger.open(settings.successes.ledger)
-    try:
-        async with connect(settings.broker, "test") as link:
+async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Callable[..., Awaitable[World]]]:
+    """Worlds with these settings: `await make_world(RETRIES__SOON="2")`."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**variables: str) -> World:
+            settings = make_settings(**variables)
+            ledger = Ledger.open(settings.successes.ledger)
+            stack.callback(ledger.close)
+            link = await stack.enter_async_context(connect(settings.broker, "test"))
             async with link.publishing.channel() as channel:
-                await topology.declare(channel, settings.catalogue)
+                await topology.declare(channel, settings.catalogue, settings.retries.every_delay)
             publisher = await Publisher.open(link, "test")
-            async with consume(link, topology.PARKED, "test:parked", prefetch=1000) as parked:
-                world = World(settings, ledger, link, publisher, parked)
-                async with follow(link, publisher, SystemClock(), "test:journal", Memory(), world.observe) as journal:
-                    world.journal = journal
-                    yield world
-    finally:
-        ledger.close()
+            world = World(settings, ledger, link, publisher, stack)
+            following = follow(link, publisher, SystemClock(), "test:journal", Memory(), world.observe)
+            world.journal = await stack.enter_async_context(following)
+            return world
+
+        yield make
+
+
+@pytest.fixture
+async def world(make_world: Callable[..., Awaitable[World]]) -> World:
+    """One in which nothing is tried again."""
+    return await make_world(RETRIES__DELAYS="[]")

@@ -6,15 +6,16 @@ from pydantic import SecretStr
 from successes.follower import Follower
 from successes.ledger import Ledger
 from usher.board import Board
+from usher.broker.reading import Memory
 from usher.events import DeployInterrupted, MessagesParked, Outcome
 
 
 class Reading:
     """One reading of a journal, as the service does it: a board, and a follower that observes it."""
 
-    def __init__(self, ledger):
-        self._board = Board()
-        self.follower = Follower(ledger)
+    def __init__(self, ledger, board=None):
+        self._board = board or Board()
+        self.follower = Follower(ledger, Memory(board=self._board))
 
     async def read(self, *events):
         for event in events:

@@ -19,7 +19,7 @@ from successes.queries import Cut, find_messages
 from successes.schema import messages
 from successes.writes import Moved, News
 from usher.errors import ServiceError
-from usher.events import DeployInterrupted, MessagesParked, MessagesRetried, Outcome, Retry
+from usher.events import DeployInterrupted, Outcome
 from usher.states import State
 
 POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.slow, pytest.mark.programs])
@@ -36,7 +36,8 @@ def every_news(make):
         news += [
             News(taken=[(taken, taken.messages)], moved=dict.fromkeys(taken.messages, deploying)),
             News(interrupted=[DeployInterrupted(**facts, by="x", at=make.clock)]),
-            News(parked=[MessagesParked(**facts, messages=taken.messages)]),
+            News(moved={m.id: Moved(State.FAILED, taken.deploy, make.clock) for m in told}),
+            News(moved={m.id: Moved(State.PARKED, taken.deploy, None) for m in told}),
         ]
         for some in (told, told[:1]):
             for outcome in (Outcome.PASSED, Outcome.FAILED):
@@ -44,7 +45,7 @@ def every_news(make):
     return news
 
 
-KINDS_OF_NEWS = 21
+KINDS_OF_NEWS = 23
 
 
 @rules(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
@@ -143,10 +144,12 @@ async def test_a_retry_is_an_attempt_of_the_same_move_due_later_and_ordered_by_s
     message = make.message("ABC-1")
     failed = make.ended(message, outcome=Outcome.FAILED)
     again = message.again(make.clock + 60_000)
-    facts = {"server": message.server, "retries": (Retry(failed=message.id, next=again),), "reason": "exit code 2"}
-    ordered = MessagesRetried(**facts, deploy=None, by="ann", at=make.clock + 1)
+    ordered = {
+        message.id: Moved(State.RETRIED, failed.deploy, make.clock + 1, "ann"),
+        again.id: Moved(State.RETRYING, None, make.clock + 1, "ann"),
+    }
     for _ in range(2):
-        await ledger.write(News(ended=[failed], retried=[ordered]))
+        await ledger.write(News(ended=[failed], retrying={again.id: again}, moved=ordered))
     first, second = sorted(read_rows(ledger)["messages"], key=lambda row: row["attempt"])
     assert (first["state"], first["deploy"], first["by"], first["changed_at"]) == (
         "retried",

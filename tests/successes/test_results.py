@@ -1,4 +1,4 @@
-"""The reply queue: what passed is settled, what failed is parked, and the result is acked last."""
+"""The reply queue: what passed is settled, what failed is tried again or parked, and the result is acked last."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import pytest
 from successes.ledger import LedgerFault
 from usher.broker.publisher import Publisher
 from usher.errors import NotConfirmed
-from usher.events import DeployEnded, DeployInterrupted, MessagesParked, Outcome, decode_message
+from usher.events import MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry, decode_message
 
 
 async def test_what_passed_is_deployed_and_its_deploy_is_in_the_ledger(world, caplog):
@@ -38,7 +38,12 @@ async def test_what_failed_is_parked_with_its_reason_and_the_journal_says_so(wor
 
     assert [decode_message(delivery.body) for delivery in parked] == told
     assert [delivery.message_id for delivery in parked] == [message.id for message in told]
-    assert parked[0].headers == {"reason": "exit code 2", "deploy": taken.deploy}
+    assert parked[0].headers == {
+        "reason": "exit code 2",
+        "deploy": taken.deploy,
+        "outcome": "failed",
+        "output": "what it printed\n",
+    }
     assert set(world.states().values()) == {"parked"}
     assert [event for event in world.seen if isinstance(event, MessagesParked)] == [
         MessagesParked(deploy=taken.deploy, server=taken.server, messages=taken.messages, reason="exit code 2")
@@ -73,13 +78,16 @@ async def test_the_same_result_twice_parks_once(world):
     assert await world.left() == []
 
 
-async def test_a_result_whose_copy_in_the_journal_is_missing_counts_all_the_same(world):
+async def test_a_result_is_decided_about_also_before_its_copy_is_in_the_journal(world):
     async with world.running():
         passed, failed = await world.told("ABC-111", "DEF-5")
         await world.result(world.make.ended(passed, taken=await world.taken(passed)), journal=False)
         ended = world.make.ended(failed, taken=await world.taken(failed), outcome=Outcome.FAILED)
         await world.result(ended, journal=False)
         assert len(await world.handled()) == 1
+        assert world.states() == {passed.id: "deployed", failed.id: "deploying"}
+        await world.journal.append(ended)
+        await world.handled()
 
     assert world.states() == {passed.id: "deployed", failed.id: "parked"}
     async with world.running():
@@ -87,43 +95,44 @@ async def test_a_result_whose_copy_in_the_journal_is_missing_counts_all_the_same
     assert world.states() == {passed.id: "deployed", failed.id: "parked"}, "also after a replay"
 
 
-async def test_what_has_passed_stays_deployed_when_a_later_deploy_of_it_fails(world):
+async def test_what_has_passed_stays_deployed_although_its_deploy_was_interrupted_and_a_later_one_of_it_fails(world):
     async with world.running():
         [message] = await world.told("ABC-111")
-        await world.result(world.make.ended(message))
-        await world.result(world.make.ended(message, outcome=Outcome.FAILED))
-        assert await world.handled() == []
-
-    assert world.states() == {message.id: "deployed"}
-
-
-async def test_a_later_pass_settles_what_was_parked(world):
-    async with world.running():
-        [message] = await world.told("ABC-111")
-        await world.result(world.make.ended(message, outcome=Outcome.FAILED))
-        assert len(await world.handled()) == 1
-        await world.result(world.make.ended(message))
+        first = await world.taken(message)
+        await world.interrupted(first)
+        await world.result(world.make.ended(message, taken=first))
+        await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
 
     assert world.states() == {message.id: "deployed"}
 
 
-async def test_what_an_interrupted_deploy_had_parked_is_not_parked_again_but_the_journal_is_told(world):
+async def test_a_later_pass_of_the_issue_settles_what_was_parked(world):
+    async with world.running():
+        [older] = await world.told("ABC-111")
+        await world.ended(older, outcome=Outcome.FAILED)
+        assert len(await world.handled()) == 1
+        [newer] = await world.told("ABC-111")
+        passed = await world.ended(newer)
+        await world.handled()
+
+    assert world.states() == {older.id: "superseded", newer.id: "deployed"}
+    assert {row["deploy"] for row in world.rows()["messages"]} == {passed.deploy}
+
+
+async def test_what_an_interrupted_deploy_covered_waits_again_whatever_its_result_says(world, caplog):
+    caplog.set_level(logging.INFO)
     async with world.running():
         [message] = await world.told("ABC-111")
         first = await world.taken(message)
-        await world.journal.append(
-            DeployInterrupted(deploy=first.deploy, server=first.server, by="x", reason="gone", at=first.taken_at)
-        )
+        await world.interrupted(first)
         await world.result(world.make.ended(message, taken=first, outcome=Outcome.FAILED))
-        assert len(await world.handled()) == 1
-        second = await world.taken(message)
-        await world.result(world.make.ended(message, taken=second, outcome=Outcome.FAILED))
         assert await world.handled() == []
 
-    parked = [event.deploy for event in world.seen if isinstance(event, MessagesParked)]
-    assert parked == [first.deploy, second.deploy]
-    assert {row["id"]: row["outcome"] for row in world.rows()["deploys"]} == dict.fromkeys(parked, "failed")
+    assert world.states() == {message.id: "waiting"}
+    assert "exit code 2; nothing of it is to be tried again" in caplog.text
+    assert [row["outcome"] for row in world.rows()["deploys"]] == ["failed"]
+    assert await world.left() == []
 
 
 async def test_a_result_that_cannot_be_read_is_parked_with_its_reason(world):
@@ -150,7 +159,7 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
     monkeypatch.setattr(type(world.ledger), "write", fails_once)
     async with world.running():
         [message] = await world.told("ABC-111")
-        await world.result(world.make.ended(message, outcome=Outcome.FAILED), journal=False)
+        await world.ended(message, outcome=Outcome.FAILED)
         assert [delivery.message_id for delivery in await world.handled()] == [message.id]
 
     assert failed.is_set()
@@ -161,22 +170,98 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
 
 @pytest.mark.parametrize("step", ["park", "event"])
 async def test_a_crash_while_parking_is_made_good_when_the_result_comes_again(world, monkeypatch, step):
-    does, failed = getattr(Publisher, step), asyncio.Event()
-
-    async def fails_once(publisher, what, *more):
-        if not failed.is_set() and (step == "park" or isinstance(what, MessagesParked)):
-            failed.set()
-            raise NotConfirmed(what="it", why="no answer")
-        await does(publisher, what, *more)
-
-    monkeypatch.setattr(Publisher, step, fails_once)
+    failed = fails_once(monkeypatch, step, MessagesParked)
     async with world.running():
         [message] = await world.told("ABC-111")
-        ended: DeployEnded = world.make.ended(message, outcome=Outcome.FAILED)
-        await world.result(ended)
-        assert [delivery.message_id for delivery in await world.handled()] == [message.id]
+        ended = await world.ended(message, outcome=Outcome.FAILED)
+        twice = [message.id] * (2 if step == "event" else 1)
+        assert [delivery.message_id for delivery in await world.handled()] == twice
 
     assert failed.is_set()
     assert world.states() == {message.id: "parked"}
     assert [event.deploy for event in world.seen if isinstance(event, MessagesParked)] == [ended.deploy]
     assert await world.left() == []
+
+
+def fails_once(monkeypatch, step, kind):
+    """The publisher fails in that step once; of its events, only in one of that kind."""
+    does, failed = getattr(Publisher, step), asyncio.Event()
+
+    async def fails(publisher, what, *more, **facts):
+        if not failed.is_set() and (step != "event" or isinstance(what, kind)):
+            failed.set()
+            raise NotConfirmed(what="it", why="no answer")
+        await does(publisher, what, *more, **facts)
+
+    monkeypatch.setattr(Publisher, step, fails)
+    return failed
+
+
+async def test_what_failed_is_put_off_by_the_first_rung_and_the_journal_knows_it_first(make_world, caplog):
+    world = await make_world(RETRIES__DELAYS='["1h", "2h"]')
+    async with world.running():
+        told = await world.told("ABC-111", "ABC-113")
+        ended = await world.ended(*told, outcome=Outcome.FAILED)
+        assert await world.handled() == []
+
+    [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
+    assert (event.deploy, event.reason, event.by) == (ended.deploy, "exit code 2", None)
+    nexts = [message.again(event.at + 3_600_000) for message in told]
+    assert [retry.next for retry in event.retries] == nexts
+    assert world.states() == {**{m.id: "retried" for m in told}, **{m.id: "retrying" for m in nexts}}
+    assert {row["due_at"] for row in world.rows()["messages"] if row["attempt"] == 2} == {event.at + 3_600_000}
+    assert await world.waits_in("usher.retry.1h") == {m.id for m in nexts}
+    assert "exit code 2; again in 3600 s: ABC-111 ABC-113" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["retry", "event"])
+async def test_a_crash_while_putting_off_is_made_good_when_the_result_comes_again(make_world, monkeypatch, step):
+    world = await make_world(RETRIES__DELAYS='["1h"]')
+    failed = fails_once(monkeypatch, step, MessagesRetried)
+    async with world.running():
+        [message] = await world.told("ABC-111")
+        await world.ended(message, outcome=Outcome.FAILED)
+        assert await world.handled() == []
+        assert failed.is_set()
+        [again] = world.journal.board.server(message.server).retrying
+
+    assert await world.waits_in("usher.retry.1h") == {again}
+    assert len([event for event in world.seen if isinstance(event, MessagesRetried)]) == 1
+    assert await world.left() == []
+
+
+async def test_what_was_withdrawn_while_it_ran_is_not_tried_again(make_world):
+    world = await make_world(RETRIES__DELAYS='["1h"]')
+    async with world.running():
+        one, other = await world.told("ABC-111", "ABC-113")
+        taken = await world.taken(one, other)
+        order = MessagesWithdrawn(server=one.server, messages=(one.id,), by="ann", at=world.make.clock)
+        await world.journal.append(order)
+        await world.result(world.make.ended(one, other, taken=taken, outcome=Outcome.FAILED), journal=False)
+        await world.handled()
+        await world.journal.append(world.make.ended(one, other, taken=taken, outcome=Outcome.FAILED))
+        await world.handled()
+
+    assert world.states()[one.id] == "withdrawn"
+    assert world.states()[other.id] == "retried"
+
+
+async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
+    world = await make_world(RETRIES__DELAYS='["1h"]')
+    async with world.running():
+        [message] = await world.told("ABC-111")
+        ended = await world.ended(message, outcome=Outcome.FAILED)
+        await world.handled()
+        [again] = world.journal.board.server(message.server).retrying
+        later = MessagesRetried(
+            deploy=ended.deploy,
+            server=ended.server,
+            retries=(Retry(failed=message.id, next=message.again(world.make.clock)),),
+            reason="exit code 2",
+            at=world.make.clock,
+        )
+        assert await world.journal.append(later) == ()
+        await world.result(ended)
+        await world.handled()
+
+    assert world.states() == {message.id: "retried", again: "retrying"}

@@ -10,7 +10,7 @@ from successes import retention
 from successes.ledger import LedgerFault
 from successes.schema import covers
 from successes.writes import Moved, News
-from usher.events import DeployInterrupted, MessagesParked, Outcome
+from usher.events import DeployInterrupted, Outcome
 from usher.states import LAST, State
 
 DAY = 86_400_000
@@ -59,10 +59,12 @@ async def test_ended_deploys_go_with_what_they_covered_and_one_that_runs_stays(l
         News(
             told={m.id: (m, 1) for m in told},
             taken=[(taken, taken.messages) for taken in (passed, cut, failed, runs)],
-            moved={told[1].id: Moved(State.DEPLOYING, runs.deploy, make.clock)},
+            moved={
+                told[1].id: Moved(State.DEPLOYING, runs.deploy, make.clock),
+                told[2].id: Moved(State.PARKED, failed.deploy, make.clock),
+            },
             interrupted=[DeployInterrupted(**facts | {"deploy": cut.deploy}, by="x", at=make.clock)],
             ended=[make.ended(told[0], taken=passed), make.ended(told[2], taken=failed, outcome=Outcome.FAILED)],
-            parked=[MessagesParked(**facts, messages=(told[2].id,))],
         )
     )
     assert await retention.forget_all(ledger, make.clock + DAY) == 4
