@@ -45,7 +45,7 @@ lock: ## resolve the dependencies again, to the newest that fit, into requiremen
 	@sh make/environment develop
 	@sh make/lock
 
-env: ## write .env with a random password, for docker compose
+env: ## write .env with random passwords, for docker compose
 	@sh make/env
 
 clean: ## remove the environment and all caches; your data and settings stay

@@ -1,6 +1,7 @@
 """`make` finds a Python that runs, builds the environment whole or not at all, and keeps what a person has written."""
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -160,11 +161,12 @@ def test_a_build_that_fails_ends_make_and_leaves_nothing_to_run(clone: Path, fak
     assert not (clone / ".venv").exists()
 
 
-def test_env_writes_a_password_that_only_its_owner_may_read(clone: Path) -> None:
+def test_env_writes_passwords_that_only_its_owner_may_read(clone: Path) -> None:
     run("make", "env", cwd=clone)
     assert stat.S_IMODE((clone / ".env").stat().st_mode) == 0o600
-    password = next(line for line in (clone / ".env").read_text().splitlines() if line.startswith("RABBITMQ_PASSWORD="))
-    assert len(password.removeprefix("RABBITMQ_PASSWORD=")) == 48
+    written = dict(re.findall(r"^(\w+)=(.*)$", (clone / ".env").read_text(), re.MULTILINE))
+    secrets = {written[name] for name in ("RABBITMQ_PASSWORD", "RABBITMQ_COOKIE", "POSTGRES_PASSWORD")}
+    assert [len(secret) for secret in secrets] == [48, 48, 48]
 
 
 def test_env_keeps_the_one_that_exists(clone: Path) -> None:
