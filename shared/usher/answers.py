@@ -56,7 +56,11 @@ class ServerState(_Answer):
 
 
 class MessageState(_Answer):
-    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it."""
+    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it.
+
+    `origin` is the id of the move's first attempt; of a later one `queued_at` is when it is due. `by` is who ordered
+    the last change, if somebody did.
+    """
 
     id: str
     issue: Issue
@@ -71,6 +75,8 @@ class MessageState(_Answer):
     changed_at: Time
     deploy: str | None
     told: int
+    origin: str | None = None
+    by: str | None = None
 
 
 class Deploy(_Answer):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import usher as library
+from usher.client import who
 
-BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
+BETA, TEST, STAGE = "beta.abc.wwts.com", "test.abc.wwts.com", "stage.abc.wwts.com"
 COMMAND = """
 import pathlib, sys, time
 ends = pathlib.Path(sys.argv[1])
@@ -28,10 +30,11 @@ ENDS = "TEST_COMMAND_ENDS"
 def services(
     whole: Callable[..., AbstractContextManager[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """All of Usher. What failed is not tried again by itself."""
+    """All of Usher. What failed is not tried again by itself, but on stage after an hour."""
     ends = tmp_path_factory.mktemp("command") / "ends"
     command = [sys.executable, "-c", COMMAND, str(ends), "{server}", "{issues}"]
-    with whole(DEPLOYS__COMMAND=json.dumps(command), RETRIES__DELAYS="[]") as variables:
+    retries = {"RETRIES__DELAYS": "[]", "RETRIES__OF__STAGE__DELAYS": '["1h", "2h"]'}
+    with whole(DEPLOYS__COMMAND=json.dumps(command), **retries) as variables:
         yield {**variables, ENDS: str(ends)}
         end(ends, 0)
 
@@ -124,6 +127,18 @@ class TestWithdraw:
             "running": [],
             "nothing": ["ABC-21"],
         }
+
+    def test_what_is_to_be_tried_again_says_when_until_it_is_withdrawn(self, usher, ends: Path) -> None:
+        end(ends, 1)
+        usher("send", "ABC-25", "stage")
+        until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "retrying"])
+        server, issue = usher("show", STAGE).out, usher("show", "ABC-25").out
+        assert re.search(r"Again at .+: ABC-25 \(attempt 2 of 3\)\.", server)
+        assert re.search(r"retried .* once\s*\n.* retrying .* again at .+, attempt 2 of 3", issue)
+        assert f"Withdrawn from {STAGE}: ABC-25." in usher("withdraw", "ABC-25").out
+        until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "withdrawn"])
+        assert re.search(rf"withdrawn .* attempt 2 of 3, by {re.escape(who())}", usher("show", "ABC-25").out)
+        assert "Again at" not in usher("show", STAGE).out
 
     @pytest.mark.parametrize(
         ("words", "says"),

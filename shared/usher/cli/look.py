@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from usher.answers import Deploy, MessageState, ServerState
+from usher.cli import attempts
 from usher.cli.screen import COLOURS, clock, console, issues, print_json, shell, span, table, zone, zoned
 from usher.cli.tell import Json, is_issue
 from usher.client import Client
@@ -59,13 +60,15 @@ def show(
     settings = load()
     with Client(settings) as client:
         if is_issue(what):
-            _show_issue(client, what, as_json=as_json)
+            _show_issue(client, what, settings, as_json=as_json)
             return
         server = client.server(what)
         if as_json:
             print_json(server)
         else:
             _show_server(server, settings)
+            for sentence in attempts.again(client.messages(server=what, state="retrying"), settings):
+                console().print(f"  {sentence}", soft_wrap=True)
             _show_parked(client.messages(server=what, state="parked"), client)
 
 
@@ -109,7 +112,7 @@ def why_not_yet(server: ServerState, settings: Settings, now: datetime) -> str:
     return f"The window closed at {zoned(closes)} ({rule}); it waits for {waits_for}."
 
 
-def _show_issue(client: Client, issue: str, *, as_json: bool) -> None:
+def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool) -> None:
     found = client.messages(issue=issue)
     if as_json:
         print_json(found)
@@ -118,25 +121,32 @@ def _show_issue(client: Client, issue: str, *, as_json: bool) -> None:
     if not found:
         screen.print(f"Nothing of {issue} has been told. `usher ignored` shows moves that were ignored, and why.")
         return
-    rows = table(f"Told ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Told")
-    for message in found:
-        rows.add_row(
-            clock(message.queued_at),
-            message.server,
-            _coloured(message.state),
-            clock(message.changed_at),
-            message.deploy or "",
-            "once" if message.told == 1 else f"{message.told} times",
-        )
+    rows = table(f"Told ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Told", "Note")
+    for move in attempts.by_move(found):
+        for message in move:
+            is_first = message is move[0]
+            rows.add_row(
+                clock(message.queued_at) if is_first else "",
+                message.server,
+                _coloured(message.state),
+                clock(message.changed_at),
+                message.deploy or "",
+                _times(message.told) if is_first else "",
+                attempts.note(message, settings),
+            )
     screen.print(rows)
     _show_parked([message for message in found if message.state == "parked"], client)
+
+
+def _times(told: int) -> str:
+    return "once" if told == 1 else f"{told} times"
 
 
 def _show_parked(parked: list[MessageState], client: Client) -> None:
     """What failed, why, where its output is, and how it is tried again."""
     screen = console()
     for message in parked:
-        again = f"`usher send {message.issue} {message.status}` tries again."
+        again = f"`usher parked retry {message.server} {message.issue}` tries again, `usher parked drop` forgets it."
         screen.print(f"  {message.issue} is parked: its deploy to {message.server} failed. {again}", soft_wrap=True)
     for deploy in dict.fromkeys(message.deploy for message in parked if message.deploy):
         failed = client.deploy(deploy)
