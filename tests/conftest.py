@@ -147,11 +147,14 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
-                if self._refusing:
+                try:
+                    if self._refusing:
+                        raise ConnectionRefusedError
+                    far = socket.create_connection(self._target)
+                except OSError:
                     self.refused += 1
                     near.close()
                     continue
-                far = socket.create_connection(self._target)
                 self._lines += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
@@ -167,12 +170,24 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(broker: Broker) -> Iterator[Proxy]:
+def make_proxy() -> Iterator[Callable[[str], Proxy]]:
+    """Lines to a broker, given its address."""
+    made: list[Proxy] = []
+
+    def make(address: str) -> Proxy:
+        url = URL(address)
+        made.append(Proxy((str(url.host), int(url.port or 5672))))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def proxy(broker: Broker, make_proxy: Callable[[str], Proxy]) -> Proxy:
     """A line to this run's broker."""
-    url = URL(broker.url)
-    made = Proxy((str(url.host), int(url.port or 5672)))
-    yield made
-    made.close()
+    return make_proxy(broker.url)
 
 
 @pytest.fixture
