@@ -137,6 +137,8 @@ class Turn:
             await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(parts.settings))
         else:
             await keep_window(parts, self._server, held, self._waits)
+            if self._settled(held):
+                return
             if parts.slots.locked():
                 log.info("%s: waiting for one of the %d commands", self._server, parts.settings.deploys.parallel)
             async with self._waits.one_of(parts.slots):

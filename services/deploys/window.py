@@ -17,14 +17,16 @@ LONGEST_LOOK = 10.0
 
 
 async def keep_window(parts: Parts, server: Server, held: BackMessage, waits: Waits) -> None:
-    """Wait until the window of what waits closes; each message that comes may move it."""
+    """Wait until the window of what waits closes, or the held message waits no more; each that comes may move it."""
     clock, window, said = parts.clock, parts.settings.window.window(), False
     latest = clock.monotonic() + window.cap / 1000  # also when somebody sets the clock back meanwhile
     changed = parts.journal.changed(server.name)
     while True:
         changed.clear()
-        arrivals = parts.journal.board.server(server.name).arrivals
-        closes_at = window.closes_at(arrivals or (held.queued_at,))
+        board = parts.journal.board.server(server.name)
+        if held.id not in board.open:
+            return
+        closes_at = window.closes_at(board.arrivals or (held.queued_at,))
         left = min((closes_at - clock.now()) / 1000, LONGEST_LOOK, latest - clock.monotonic())
         if left <= 0:
             return

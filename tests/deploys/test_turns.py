@@ -15,7 +15,7 @@ from usher.broker.choose import Broker
 from usher.broker.consumer import consume
 from usher.broker.publisher import Publisher
 from usher.errors import NotConfirmed
-from usher.events import DeployEnded, Event, Outcome, TurnGivenBack, WindowOpened, decode
+from usher.events import DeployEnded, Event, MessagesWithdrawn, Outcome, TurnGivenBack, WindowOpened, decode
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
@@ -218,6 +218,22 @@ async def test_a_window_is_told_once_however_many_messages_come(make_world: Make
     (opened,) = world.of("window.opened")
     assert (opened.server, opened.message) == (BETA, message.id)
     assert message.queued_at <= opened.at <= opened.closes_at == message.queued_at + 2000
+
+
+async def test_a_window_of_which_all_is_withdrawn_is_over_and_what_comes_later_has_its_own(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(WINDOW__QUIET="50s", WINDOW__CAP="50s")
+    async with world.deploys():
+        (gone,) = await world.tell("ABC-1 beta")
+        await world.until(lambda: bool(world.of("window.opened")))
+        await world.journal.append(MessagesWithdrawn(server=BETA, messages=(gone.id,), by="me", at=0))
+        (later,) = await world.tell("ABC-2 beta")
+        await world.until(lambda: len(world.of("window.opened")) == 2)
+    windows = world.of("window.opened")
+    assert [(window.message, window.closes_at) for window in windows if isinstance(window, WindowOpened)] == [
+        (message.id, message.queued_at + 50_000) for message in (gone, later)
+    ]
 
 
 async def test_a_window_that_cannot_be_told_does_not_cost_the_turn(
