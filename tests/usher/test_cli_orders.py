@@ -161,3 +161,9 @@ class TestWithdraw:
         assert [str(running.issue) for running in done.running] == ["ABC-31"]
         assert done.nothing == (library.Issue("ABC", 33),)
         assert library.withdraw(None, ["ABC-32"]).withdrawn == ()
+
+
+@pytest.mark.parametrize("words", [[], ["--all", "ABC-1"]])
+def test_which_parked_issues_are_meant_has_to_be_said(usher, words: list[str]) -> None:
+    said = usher("parked", "drop", *words)
+    assert (said.code, "name a server or issues, or --all" in said.err) == (1, True)

@@ -160,3 +160,25 @@ def test_who_gives_an_order_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPat
     assert who().endswith(f"@{socket.gethostname()}")
     monkeypatch.setattr("getpass.getuser", nameless)
     assert who() == f"{os.getuid()}@{socket.gethostname()}"
+
+
+def test_orders_about_what_failed_are_read() -> None:
+    done = {
+        "order": "0123456789ab",
+        "messages": [{"id": "0" * 32, "issue": "ABC-1", "server": "beta.abc.wwts.com", "attempt": 2}],
+        "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "a newer message waits"}],
+    }
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, str]:
+        asked.append(path)
+        return 200, json.dumps(done)
+
+    with something_that_answers(answer) as client:
+        orders = [
+            client.order_parked("retry", None, ["ABC-1", "ABC-2"]),
+            client.order_parked("drop", None, (), everything=True),
+            client.retry("../x"),
+        ]
+    assert [order.model_dump(mode="json") for order in orders] == [done] * 3
+    assert asked == ["/api/parked/retry", "/api/parked/drop", "/api/deploys/..%2Fx/retry"]
