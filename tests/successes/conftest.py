@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -97,7 +97,7 @@ class World:
     """What a test says and sees beside the service: results, and what came into `usher.parked` and the journal."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, stack: AsyncExitStack
+        self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, parked: Consumer | None
     ) -> None:
         self.make = Make(settings)
         self.settings = settings
@@ -107,8 +107,7 @@ class World:
         self.journal: Journal
         self.service: Service
         self.link = link
-        self._stack = stack
-        self._parked: Consumer | None = None
+        self._parked = parked
 
     def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
         self.seen.append(event)
@@ -135,11 +134,14 @@ class World:
         await self.journal.append(DeployInterrupted(**facts, by="x", reason="gone"))
 
     async def waits_in(self, queue: str) -> set[str]:
-        """The ids of all messages of that queue; they stay there."""
-        async with self.link.publishing.channel() as channel:
-            count = (await channel.declare_queue(queue, passive=True)).declaration_result.message_count or 0
-        async with consume(self.link, queue, "test:look", prefetch=1000) as consumer, asyncio.timeout(20):
-            return {(await consumer.get()).message_id for _ in range(count)}
+        """The ids of all messages of that queue that nobody has; they stay there."""
+        found: set[str] = set()
+        async with consume(self.link, queue, "test:look", prefetch=1000) as consumer:
+            with suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout(0.3):
+                        found.add((await consumer.get()).message_id)
+        return found
 
     async def result(self, ended: DeployEnded, *, journal: bool = True) -> None:
         await self.publisher.result(ended, ended.deploy)
@@ -156,9 +158,7 @@ class World:
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
         await exchange.publish(Message(marker.encode()), "")
         await channel.close()
-        if self._parked is None:
-            consuming = consume(self.link, topology.PARKED, "test:parked", prefetch=1000)
-            self._parked = await self._stack.enter_async_context(consuming)
+        assert self._parked, "a world that watches what is parked"
         parked: list[Delivery] = []
         async with asyncio.timeout(20):
             while (delivery := await self._parked.get()).body != marker.encode():
@@ -283,10 +283,11 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Callable[..., Awaitable[World]]]:
-    """Worlds with these settings: `await make_world(RETRIES__SOON="2")`."""
+    """Worlds with these settings: `await make_world(RETRIES__SOON="2")`. One that is `watching` takes what is parked
+    out of its queue."""
     async with AsyncExitStack() as stack:
 
-        async def make(**variables: str) -> World:
+        async def make(*, watching: bool = True, **variables: str) -> World:
             settings = make_settings(**variables)
             ledger = Ledger.open(settings.successes.ledger)
             stack.callback(ledger.close)
@@ -294,7 +295,11 @@ async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Ca
             async with link.publishing.channel() as channel:
                 await topology.declare(channel, settings.catalogue, settings.retries.every_delay)
             publisher = await Publisher.open(link, "test")
-            world = World(settings, ledger, link, publisher, stack)
+            parked = None
+            if watching:
+                consuming = consume(link, topology.PARKED, "test:parked", prefetch=1000)
+                parked = await stack.enter_async_context(consuming)
+            world = World(settings, ledger, link, publisher, parked)
             following = follow(link, publisher, SystemClock(), "test:journal", Memory(), world.observe)
             world.journal = await stack.enter_async_context(following)
             return world

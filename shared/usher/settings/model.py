@@ -195,6 +195,7 @@ class SuccessesSettings(WebSettings):
     port: Port = 8003
     ledger: LedgerUrl = SecretStr("sqlite:///usher.db")
     keep: Annotated[Duration, Field(ge=timedelta(days=90))] = timedelta(days=400)
+    sweep: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
 
     @property
     def ledger_shown(self) -> str:
