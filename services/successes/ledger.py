@@ -16,6 +16,7 @@ from successes import writes
 from successes.databases import Database, database, is_passing, lock, why
 from successes.migrations import NewerLedger, upgrade
 from successes.writes import News
+from usher.broker.reading import Position
 from usher.errors import ServiceError
 
 T = TypeVar("T")
@@ -64,6 +65,10 @@ class Ledger:
     async def write(self, news: News) -> None:
         """Write all of it, in one transaction, on the ledger's own thread. Raises LedgerFault."""
         await self.change(partial(writes.write, news=news))
+
+    async def through(self) -> Position | None:
+        """The entry of the journal up to which it has been told everything; None: of nothing. Raises LedgerFault."""
+        return await self.change(writes.read_through)
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Do that in a transaction of its own, on the ledger's own thread; it may be done more than once, the last time

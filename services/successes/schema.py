@@ -111,3 +111,12 @@ covers = Table(
     sqlite_with_rowid=False,
 )
 """Which messages a deploy covers."""
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("through", BigInteger, nullable=False),
+    Column("entry", String, nullable=False),
+)
+"""One row: the entry of the journal, and its offset, up to which the ledger has been told everything."""

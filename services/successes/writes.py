@@ -6,11 +6,12 @@ of the whole journal changes nothing.
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, or_, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from successes.order import BEFORE
-from successes.schema import covers, deploys, messages
+from successes.schema import covers, deploys, journal, messages
+from usher.broker.reading import Position
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.messages import BackMessage
 from usher.states import OPEN, State
@@ -33,7 +34,8 @@ class Moved:
 class News:
     """What is to be written in one transaction. `told` says how often each message was told so far; `retrying` are next
     attempts, which nobody has told yet. Of all the states that a message came into, `moved` needs to have the last one,
-    as the board has it; of `ended`, the ledger learns of messages only what has passed."""
+    as the board has it; of `ended`, the ledger learns of messages only what has passed. `through` is the entry of the
+    journal up to which nothing is left to be told."""
 
     told: dict[str, tuple[BackMessage, int]] = field(default_factory=dict)
     retrying: dict[str, BackMessage] = field(default_factory=dict)
@@ -41,9 +43,22 @@ class News:
     moved: dict[str, Moved] = field(default_factory=dict)
     interrupted: list[DeployInterrupted] = field(default_factory=list)
     ended: list[DeployEnded] = field(default_factory=list)
+    through: Position | None = None
 
     def __bool__(self) -> bool:
         return any((self.told, self.retrying, self.taken, self.moved, self.interrupted, self.ended))
+
+    def then(self, later: "News") -> "News":
+        """This and what came later, as one."""
+        return News(
+            self.told | later.told,
+            self.retrying | later.retrying,
+            self.taken + later.taken,
+            self.moved | later.moved,
+            self.interrupted + later.interrupted,
+            self.ended + later.ended,
+            later.through or self.through,
+        )
 
 
 def write(connection: Connection, news: News) -> None:
@@ -61,6 +76,14 @@ def write(connection: Connection, news: News) -> None:
         moved[move.state].append(_moved(message, move.deploy, move.at, move.by))
     for state, rows in moved.items():
         _move(connection, state, rows)
+    if news.through:
+        _went_through(connection, news.through)
+
+
+def read_through(connection: Connection) -> Position | None:
+    """The entry of the journal up to which the ledger has been told everything."""
+    row = connection.execute(select(journal.c.through, journal.c.entry)).first()
+    return Position(row.through, row.entry) if row else None
 
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -88,6 +111,12 @@ def _message(message: BackMessage, told: int) -> Row:
     }
 
 
+def _went_through(connection: Connection, position: Position) -> None:
+    new = insert(connection, journal).values(id=1, through=position.offset, entry=position.entry)
+    going_on = {"through": new.excluded.through, "entry": new.excluded.entry}
+    connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=going_on))
+
+
 def _tell(connection: Connection, rows: list[Row]) -> None:
     if not rows:
         return
@@ -112,14 +141,16 @@ def _move(connection: Connection, state: State, rows: list[Row]) -> None:
     if not rows:
         return
     deploy: ColumnElement[str | None] = bindparam("with", type_=messages.c.deploy.type)
-    at = func.coalesce(bindparam("at", type_=messages.c.changed_at.type), messages.c.changed_at)
+    at: ColumnElement[int | None] = bindparam("at", type_=messages.c.changed_at.type)
+    # by whom it came into that state is known where it is known when
+    by = case((at.is_(None), messages.c.by), else_=bindparam("order", type_=messages.c.by.type))
     if state not in OPEN:
         # an order is by no deploy, and the one that failed stays worth knowing
         deploy = func.coalesce(deploy, messages.c.deploy)
     connection.execute(
         update(messages)
         .where(messages.c.id == bindparam("message"), _may_become(state))
-        .values(state=state, deploy=deploy, changed_at=at, by=bindparam("order")),
+        .values(state=state, deploy=deploy, changed_at=func.coalesce(at, messages.c.changed_at), by=by),
         rows,
     )
 

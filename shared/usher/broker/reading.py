@@ -125,7 +125,7 @@ class Fold:
         self._memory.position = entry.position
         if self._memory.board is None or self._trimmed:
             self._before.append(entry)
-        return () if self._memory.board is None else self._fold(entry, self._memory.board)
+        return () if self._memory.board is None else self._fold(entry, self._memory.board, self._observe)
 
     def settle(self) -> None:
         """All that was in the journal has been taken: begin. Raises NoCheckpoint or OtherJournal if that cannot be."""
@@ -133,9 +133,10 @@ class Fold:
             before, self._before = self._before, []
             board, through = self._beginning(before)
             self._memory.board = board
+            seen = self._memory.seen.offset if self._memory.seen else -1
             for entry in before:
                 if entry.position.offset > through:
-                    self._fold(entry, board)
+                    self._fold(entry, board, self._observe if entry.position.offset > seen else None)
         if self._expected:
             raise OtherJournal
 
@@ -154,7 +155,7 @@ class Fold:
             raise NoCheckpoint
         return Board(), -1
 
-    def _fold(self, entry: Entry, board: Board) -> tuple[Change, ...]:
+    def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
         says = entry.says()
         if isinstance(says, Checkpoint):
             self.checkpointed_at = says.at
@@ -164,8 +165,8 @@ class Fold:
         if says is None:
             return ()
         changes = board.apply(says, now=self._clock.now(), read_at=self._clock.monotonic())
-        if self._observe:
-            self._observe(says, changes)
+        if observe:
+            observe(says, changes)
         return changes
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -173,9 +174,7 @@ class Fold:
         before, self._before, self._trimmed = self._before, [], False
         if before[0].position.offset > checkpoint.through + 1:
             return
-        observe, self._observe = self._observe, None
         self._memory.board = checkpoint.board(self._clock.monotonic())
         for entry in before:
             if entry.position.offset > checkpoint.through:
-                self._fold(entry, self._memory.board)
-        self._observe = observe
+                self._fold(entry, self._memory.board, None)

@@ -1,4 +1,4 @@
-"""Retries: which messages are attempts of the same move, when one is due, and who ordered what."""
+"""Retries: attempts of the same move, when one is due, who ordered what. And how far the ledger has been told."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,3 +18,9 @@ def upgrade() -> None:
         messages.alter_column("origin", existing_type=sa.String(32), nullable=False)
         messages.create_index("messages_by_origin", ["origin", "attempt"])
     op.create_index("covers_by_message", "covers", ["message"])
+    op.create_table(
+        "journal",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("through", sa.BigInteger, nullable=False),
+        sa.Column("entry", sa.String, nullable=False),
+    )
