@@ -1,5 +1,6 @@
 """Reading the journal: where a reader begins, and that its board is the same wherever that is. On a real broker."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -134,3 +135,16 @@ async def test_who_writes_an_event_hears_what_that_one_changed(reading: Reading)
         gone = MessagesWithdrawn(server=message(1).server, messages=(message(1).id, message(2).id), by="me", at=0)
         assert await other.append(gone) == (Change(message(1).id, State.WITHDRAWN),)
         assert await journal.append(gone) == ()
+
+
+async def test_a_long_journal_is_read_to_its_end_however_long_that_takes(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one that brings nothing at all for that long stands still."""
+    async with reading(Memory()) as other:
+        for n in range(1, 61):
+            await other.append(message(n))
+    monkeypatch.setattr("usher.broker.journal.READ_SECONDS", 0.5)
+    monkeypatch.setattr("usher.broker.journal.PREFETCH", 10)
+    async with reading(Memory(), lambda event, changes: time.sleep(0.02)) as journal:
+        assert len(waiting(journal.board)) == 60

@@ -43,6 +43,7 @@ class Journal:
         self._observe = observe
         self._fold = Fold(start, memory, clock, self._observed)
         self._awaited: dict[str, asyncio.Future[tuple[Change, ...]]] = {}
+        self._limits: set[asyncio.Timeout] = set()
         self._changed: dict[str, asyncio.Event] = {}
         self._begun = asyncio.Event()
 
@@ -72,8 +73,12 @@ class Journal:
         self._awaited[message_id] = asyncio.get_running_loop().create_future()
         try:
             await self._publisher.event(event, message_id)
-            async with asyncio.timeout(READ_SECONDS):
-                return await self._link.hold(self._awaited[message_id])
+            async with asyncio.timeout(READ_SECONDS) as limit:
+                self._limits.add(limit)
+                try:
+                    return await self._link.hold(self._awaited[message_id])
+                finally:
+                    self._limits.remove(limit)
         except TimeoutError:
             self._link.lose()
             raise LinkLost from None
@@ -120,7 +125,14 @@ class Journal:
         while True:
             for delivery in await consumer.drain():
                 self._read(delivery)
+            self._still_comes()
             await delivery.ack_all()
+
+    def _still_comes(self) -> None:
+        """Whoever waits for an entry may have to wait for all that is before it."""
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
 
     def _observed(self, event: Event, changes: tuple[Change, ...]) -> None:
         if server := getattr(event, "server", None):
