@@ -24,10 +24,11 @@ PASSING = OPEN | {State.RETRYING}
 
 
 class Follower:
-    """Observes one reading of the journal into that memory, from the first entry that the ledger has not heard of.
+    """Observes the reading of the journal into that memory, from the first entry that the ledger has not heard of.
 
-    A message's state is what the board says. Only while it replays does it keep back what passes: the ledger may know
-    later things, and must not go back to earlier ones in between.
+    A message's state is what the board says. What was observed is kept until it is written, whatever becomes of the
+    connection or the ledger. Only while it catches up does it keep back what passes: the ledger may know later things,
+    and must not go back to earlier ones in between.
     """
 
     def __init__(self, ledger: Ledger, memory: Memory) -> None:
@@ -36,6 +37,7 @@ class Follower:
         self._news = News()
         self._passing: dict[str, Moved] = {}
         self._heard: dict[str, State] = {}
+        self._known: Board | None = None
         self._replaying = True
         self._come = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -59,6 +61,10 @@ class Follower:
         self._move(changes, server, _time(event), by)
         self._come.set()
 
+    def begin(self) -> None:
+        """What is observed from now on may have happened long ago, until `caught_up`."""
+        self._replaying = True
+
     async def run(self) -> None:
         """Write what comes, until cancelled. Raises LedgerFault."""
         while True:
@@ -70,14 +76,24 @@ class Follower:
         """Write all that has been observed by now. Raises LedgerFault."""
         async with self._writing:
             news, self._news = self._news, News()
-            if news:
-                await self._ledger.write(news)
+            if not self._replaying:
+                news.through = self._memory.position
+            try:
+                if news:
+                    await self._ledger.write(news)
+            except BaseException:
+                # cancelled, too: it may be written then, and is written again
+                self._news = news.then(self._news)
+                self._come.set()
+                raise
 
     async def caught_up(self) -> None:
         """The replay is over: write it all, and where each message is now that is not settled. Raises LedgerFault."""
         self._replaying = False
-        for name in self._board:
-            self._begin_with(self._board.server(name))
+        if self._known is not self._board:
+            self._known = self._board
+            for name in self._board:
+                self._begin_with(self._board.server(name))
         for m, moved in self._passing.items():
             now = self._board.state(m)
             if now is moved.state:

@@ -3,31 +3,39 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import timedelta
 
+from successes import returns
 from successes.app import make_app
+from successes.checkpoints import write_checkpoints
+from successes.cleaning import Cleaning
 from successes.decisions import Decisions
 from successes.follower import Follower
 from successes.ledger import Ledger, LedgerFault
 from successes.results import PREFETCH, Results
 from successes.retention import keep_small
+from successes.returns import Returns
+from successes.sweep import Heard, Sweep
 from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import consume
-from usher.broker.journal import follow
+from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
 from usher.clock import Clock, SystemClock
 from usher.errors import BrokerError
+from usher.events import Event
 from usher.listening import listen
 from usher.service import together
 from usher.settings import Settings
+from usher.states import Change
 from usher.web import serve_web
 
 log = logging.getLogger(__name__)
 
 SERVICE = "successes"
-ABOUT = "Takes the results of deploys, settles or parks what they covered, keeps the ledger, and shows the board."
+ABOUT = "Takes the results of deploys, tries again or parks what did not pass, keeps the ledger, shows the board."
 LEDGER_PAUSE = 5.0
 
 
@@ -49,52 +57,89 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 class Service:
-    """`session` is one connection's life. `board` is the last one that was caught up with: one that stands still while
-    there is no connection is still worth looking at, and `ready` says so."""
+    """`session` is one connection's life; what was read of the journal outlives it."""
 
     def __init__(self, settings: Settings, ledger: Ledger, stop: asyncio.Event, clock: Clock) -> None:
-        self.board: Board | None = None
         self._settings = settings
         self._ledger = ledger
         self._stop = stop
         self._clock = clock
+        self._memory = Memory()
+        self._follower = Follower(ledger, self._memory)
+        self._cleaning = Cleaning()
+        self._heard = Heard()
+        self._journal: Journal | None = None
         self._publisher: Publisher | None = None
+        self._stood: Board | None = None
+
+    @property
+    def board(self) -> Board | None:
+        """The last one that was caught up with: one that stands still while there is no connection is still worth
+        looking at, and `ready` says so. None if there was none yet."""
+        return self._journal.board if self._journal else self._stood
 
     async def ready(self) -> bool:
         """Whether the journal is caught up with and the broker answers."""
         return self._publisher is not None and await self._publisher.can_publish()
 
     async def session(self, link: Link) -> None:
-        """Follow the journal and take results until `stop` is set or the link is lost.
+        """Follow the journal and do what is to be done, until `stop` is set or the link is lost.
 
         Raises BrokerError only if it could not begin.
         """
-        memory = Memory()
-        follower = Follower(self._ledger, memory)
+        self._follower.begin()
         try:
-            await _until_first(follower.run(), self._work(link, memory, follower), self._stop_set())
+            await _until_first(self._follower.run(), self._begin(link), self._stop_set())
         except LedgerFault as fault:
             # nothing of it was acked: it all comes again
             log.error("%s; trying again in %.0f s", fault, LEDGER_PAUSE)
             await _until_first(self._stop_set(), self._clock.sleep(LEDGER_PAUSE))
         finally:
-            self._publisher = None
+            self._stood, self._journal, self._publisher = self.board, None, None
 
-    async def _work(self, link: Link, memory: Memory, follower: Follower) -> None:
-        channel = await link.publishing.channel()
-        await topology.declare(channel, self._settings.catalogue, self._settings.retries.every_delay)
-        await channel.close()
+    async def _begin(self, link: Link) -> None:
+        async with link.publishing.channel() as channel:
+            await topology.declare(channel, self._settings.catalogue, self._settings.retries.every_delay)
         publisher = await Publisher.open(link, SERVICE)
-        async with follow(link, publisher, self._clock, "journal:successes", memory, follower.observe) as journal:
-            await follower.caught_up()
-            self.board, self._publisher = journal.board, publisher
+        reading = follow(link, publisher, self._clock, "journal:successes", self._memory, self._observe)
+        if self._memory.position is None:
+            self._memory.seen = await self._ledger.through()
+        async with reading as journal:
+            await self._follower.caught_up()
+            self._cleaning.begin(journal.board)
+            self._heard.since = self._clock.now()
+            self._journal, self._publisher = journal, publisher
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
-            decisions = Decisions(self._settings, journal, publisher, self._clock)
             try:
-                async with consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as consumer:
-                    await Results(self._ledger, follower, journal, publisher, decisions).run(consumer)
+                await self._work(link, journal, publisher)
             except BrokerError as fault:
                 log.warning("%s", fault)
+
+    async def _work(self, link: Link, journal: Journal, publisher: Publisher) -> None:
+        """All that a connection is for, until one part of it ends."""
+        settings, clock = self._settings, self._clock
+        decisions = Decisions(settings, journal, publisher, clock)
+        results = Results(self._ledger, self._follower, journal, publisher, decisions)
+        servers, span = [server.name for server in settings.catalogue], settings.successes.sweep
+        async with (
+            consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as resulting,
+            consume(link, topology.RETURNS, "returns", prefetch=returns.PREFETCH) as returning,
+        ):
+            await _until_first(
+                results.run(resulting),
+                Returns(journal, publisher, clock).run(returning),
+                self._cleaning.run(link, journal),
+                Sweep(publisher, decisions, self._heard, clock).run(
+                    journal, servers, settings.window.window(), span // timedelta(milliseconds=1)
+                ),
+                write_checkpoints(journal, clock),
+            )
+
+    def _observe(self, event: Event, changes: tuple[Change, ...]) -> None:
+        assert self._memory.board is not None  # noqa: S101 - it is what the event changed
+        self._follower.observe(event, changes)
+        self._cleaning.observe(event, changes, self._memory.board)
+        self._heard.observe(event, changes, self._clock.now())
 
     async def _stop_set(self) -> None:
         await self._stop.wait()

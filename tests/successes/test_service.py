@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from successes.service import serve
 from usher.broker import topology
@@ -55,19 +56,26 @@ async def test_it_shows_what_waits_and_what_was_deployed_and_stops_when_told(wor
     assert log.text == "what it printed\n"
 
 
+async def consumers(world, queue) -> int | None:
+    async with world.link.publishing.channel() as channel:
+        try:
+            return (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count
+        except ChannelNotFoundEntity:
+            return None
+
+
 async def test_it_goes_on_after_the_reply_queue_was_taken_away(world):
     async with world.running():
         await world.handled()
-        before = world.service.board
         async with world.link.publishing.channel() as channel:
             await channel.queue_delete(topology.RESULTS)
 
         async def read_anew() -> bool:
-            return world.service.board is not before and await world.service.ready()
+            return await world.service.ready() and await consumers(world, topology.RESULTS) == 1
 
         await until(read_anew)
         [message] = await world.told("ABC-111")
-        await world.result(world.make.ended(message))
+        await world.ended(message)
         await world.handled()
     assert world.states() == {message.id: "deployed"}
 
