@@ -93,7 +93,7 @@ class Decisions:
     async def decide(self, failure: Failure, messages: Sequence[BackMessage]) -> Decided:
         """Have each of these tried again by the ladder, or park it. Raises NotConfirmed or LinkLost."""
         now, ladder = self._clock.now(), self._ladder(failure.server)
-        nexts = {m.id: ladder.after(m, failure.outcome, failure.exit_code, now) for m in messages}
+        nexts = {m.id: ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in messages}
         retries = {m: again for m, again in nexts.items() if again}
         if retries:
             await self._retry(failure, retries, now)
@@ -118,7 +118,7 @@ class Decisions:
         """What the journal has retrying because of that failure: whether a retry queue has it, too, is not known."""
         ladder, now = self._ladder(failure.server), self._clock.now()
         retried = (m for m in messages if self._journal.board.state(m.id) is State.RETRIED)
-        nexts = (ladder.after(m, failure.outcome, failure.exit_code, now) for m in retried)
+        nexts = (ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in retried)
         return [again for again in nexts if again and self._is_retrying(again)]
 
     async def _put_off(self, retries: Iterable[Again]) -> None:

@@ -10,6 +10,7 @@ from usher.events import (
     MessagesParked,
     MessagesRetried,
     MessagesWithdrawn,
+    Retry,
     TurnGivenBack,
 )
 from usher.messages import BackMessage
@@ -60,7 +61,7 @@ class Board:
             case DeployEnded():
                 changes = self._ended(event)
             case DeployInterrupted():
-                changes = self._noted(self.server(event.server).interrupt(event))
+                changes = self._interrupted(event)
             case MessagesParked() | MessagesRetried():
                 changes = self._decided(event)
             case MessagesWithdrawn():
@@ -87,6 +88,19 @@ class Board:
             changes += [change for decision in early for change in self._decided(decision)]
         return changes
 
+    def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
+        """No result: what was decided about one counts for nothing, and its next attempts are not wanted."""
+        server = self.server(interrupted.server)
+        early = server.early
+        changes = self._noted(server.interrupt(interrupted))
+        if server.running is None:
+            retries = [
+                retry for decision in early if isinstance(decision, MessagesRetried) for retry in decision.retries
+            ]
+            unknown = dict.fromkeys(retry.next.id for retry in retries if self.state(retry.next.id) is None)
+            changes += self._noted([Change(m, State.SUPERSEDED) for m in unknown])
+        return changes
+
     def _decided(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
         server = self.server(decision.server)
         if server.running and server.running.event.deploy == decision.deploy:
@@ -94,8 +108,18 @@ class Board:
             return []
         if isinstance(decision, MessagesParked):
             return self._noted(server.park(decision))
-        unknown = (retry for retry in decision.retries if self.state(retry.next.id) is None)
-        return self._noted(server.retry(unknown, decision.deploy))
+        changes = []
+        for retry in decision.retries:
+            if self.state(retry.next.id) is None:
+                changes += self._noted(server.retry(retry, decision.deploy) or self._unwanted(retry))
+        return changes
+
+    def _unwanted(self, retry: Retry) -> list[Change]:
+        """The next attempt of what has been settled meanwhile is settled too: it may be on its way already."""
+        state = self.closed.get(retry.failed)
+        if state is None:
+            return []
+        return [Change(retry.next.id, state if state is State.WITHDRAWN else State.SUPERSEDED)]
 
     def _noted(self, changes: list[Change]) -> list[Change]:
         for change in changes:

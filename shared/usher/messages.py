@@ -71,15 +71,15 @@ class BackMessage(BaseModel):
         """When the move was first told: of two messages of an issue, the one with the larger is the newer."""
         return self.queued_at if self.told_at is None else self.told_at
 
-    def again(self, at: Millis, *, postponed: bool = False) -> "BackMessage":
+    def again(self, at: Millis, *, deploy: str = "", postponed: bool = False) -> "BackMessage":
         """The message of the next attempt, to be queued at `at`; put off, it does not count as one.
 
-        The same attempt always has the same next one, so that it can be told twice.
+        After the same deploy, or by order, the next one is always the same, so that it can be told twice.
         """
         attempt, put_off = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
         return self.model_copy(
             update={
-                "id": _digest(self.move, str(attempt), str(put_off)),
+                "id": _digest(self.move, str(attempt), str(put_off), deploy),
                 "queued_at": at,
                 "attempt": attempt,
                 "origin": self.move,

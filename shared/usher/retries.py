@@ -30,15 +30,17 @@ class Ladder:
     never: Collection[int] = ()
     soon: int = 0
 
-    def after(self, message: BackMessage, outcome: Outcome, exit_code: int | None, now: int) -> Again | None:
+    def after(
+        self, message: BackMessage, deploy: str, outcome: Outcome, exit_code: int | None, now: int
+    ) -> Again | None:
         """The next attempt of a message whose deploy ended so at `now` (ms); None: it is parked."""
         code = exit_code if outcome is Outcome.FAILED else None
         if code in self.never:
             return None
         if code == TRY_AGAIN_SOON and self.delays and message.postponed < self.soon:
             delay = self.delays[0]
-            return Again(message.again(now + delay, postponed=True), delay)
+            return Again(message.again(now + delay, deploy=deploy, postponed=True), delay)
         if message.attempt > len(self.delays):
             return None
         delay = self.delays[message.attempt - 1]
-        return Again(message.again(now + delay), delay)
+        return Again(message.again(now + delay, deploy=deploy), delay)

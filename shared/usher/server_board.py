@@ -166,20 +166,16 @@ class ServerBoard:
             self.failed[m] = replace(entry, parked=True)
         return [Change(m, State.PARKED, parked.deploy) for m, _ in entries]
 
-    def retry(self, retries: Iterable[Retry], deploy: str | None) -> list[Change]:
-        """What failed or is parked is tried again, and what is to be tried again later is tried at once."""
-        changes = []
-        for retry in retries:
-            if retry.failed in self.failed:
-                del self.failed[retry.failed]
-            elif retry.failed in self.retrying:
-                del self.retrying[retry.failed]
-            else:
-                continue
-            self.retrying[retry.next.id] = retry.next
-            changes.append(Change(retry.failed, State.RETRIED, deploy))
-            changes.append(Change(retry.next.id, State.RETRYING, deploy))
-        return changes
+    def retry(self, retry: Retry, deploy: str | None) -> list[Change]:
+        """What failed or is parked is tried again; what is to be tried again later is tried at once."""
+        if retry.failed in self.failed:
+            del self.failed[retry.failed]
+        elif retry.failed in self.retrying:
+            del self.retrying[retry.failed]
+        else:
+            return []
+        self.retrying[retry.next.id] = retry.next
+        return [Change(retry.failed, State.RETRIED, deploy), Change(retry.next.id, State.RETRYING, deploy)]
 
     def withdraw(self, withdrawn: MessagesWithdrawn) -> list[Change]:
         """Out of what waits, is to be retried, or is parked; never out of what runs."""

@@ -206,7 +206,7 @@ async def test_what_failed_is_put_off_by_the_first_rung_and_the_journal_knows_it
 
     [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
     assert (event.deploy, event.reason, event.by) == (ended.deploy, "exit code 2", None)
-    nexts = [message.again(event.at + 3_600_000) for message in told]
+    nexts = [message.again(event.at + 3_600_000, deploy=ended.deploy) for message in told]
     assert [retry.next for retry in event.retries] == nexts
     assert world.states() == {**{m.id: "retried" for m in told}, **{m.id: "retrying" for m in nexts}}
     assert {row["due_at"] for row in world.rows()["messages"] if row["attempt"] == 2} == {event.at + 3_600_000}
@@ -256,7 +256,7 @@ async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
         later = MessagesRetried(
             deploy=ended.deploy,
             server=ended.server,
-            retries=(Retry(failed=message.id, next=message.again(world.make.clock)),),
+            retries=(Retry(failed=message.id, next=message.again(world.make.clock, deploy=ended.deploy)),),
             reason="exit code 2",
             at=world.make.clock,
         )

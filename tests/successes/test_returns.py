@@ -32,9 +32,9 @@ async def until(world, message, state):
 async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attempt(world):
     async with world.running():
         [message] = await world.told("ABC-111")
-        await world.ended(message, outcome=Outcome.FAILED)
+        ended = await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
-        again = message.again(0)
+        again = message.again(0, deploy=ended.deploy)
         await until(world, again, State.WAITING)
         [entry] = world.journal.board.server(message.server).open.values()
 
@@ -100,14 +100,14 @@ async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the
     monkeypatch.setattr(Publisher, "message", refuses)
     async with world.running():
         [message] = await world.told("ABC-111")
-        await world.ended(message, outcome=Outcome.FAILED)
+        ended = await world.ended(message, outcome=Outcome.FAILED)
         await asyncio.wait_for(refused.wait(), 20)
         [other] = await world.told("DEF-5")
         await world.ended(other)
         await world.handled()
         assert world.states()[other.id] == "deployed"
         open_again.set()
-        await until(world, message.again(0), State.WAITING)
+        await until(world, message.again(0, deploy=ended.deploy), State.WAITING)
 
 
 async def put(world, body, message_id):

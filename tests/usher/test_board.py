@@ -160,7 +160,13 @@ def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() 
     assert board.state(message(1).again(at=500).id) is State.RETRYING
     board = board_of(message(1), taken(1, 1), retried(1, message(1)), interrupted(1))
     assert states(board, 1) == [State.WAITING]
-    assert board.state(message(1).again(at=500).id) is None
+    assert board.state(message(1).again(at=500).id) is State.SUPERSEDED
+
+
+def test_a_retry_decided_early_of_what_was_withdrawn_meanwhile_is_withdrawn_with_it() -> None:
+    first = message(1)
+    board = board_of(first, taken(1, 1), retried(1, first), withdrawn(first), ended(1, Outcome.FAILED, 1))
+    assert [board.state(m.id) for m in (first, first.again(at=500))] == [State.WITHDRAWN, State.WITHDRAWN]
 
 
 def test_a_pass_settles_older_attempts_of_its_issue_and_never_a_newer_one() -> None:

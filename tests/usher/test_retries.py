@@ -16,7 +16,7 @@ def sequence(*ends: tuple[Outcome, int | None]) -> list[tuple[int, int] | None]:
     """The attempt and the wait that follow each end, until it is parked."""
     message, steps = FIRST, list[tuple[int, int] | None]()
     for outcome, code in ends:
-        again = LADDER.after(message, outcome, code, now=100)
+        again = LADDER.after(message, "1a", outcome, code, now=100)
         steps.append(again and (again.message.attempt, again.delay))
         if again:
             assert again.message.queued_at == 100 + again.delay
@@ -45,13 +45,14 @@ def test_each_failure_is_a_rung_and_what_fails_after_the_last_is_parked(
 
 
 def test_without_rungs_nothing_is_tried_again() -> None:
-    assert Ladder(()).after(FIRST, *FAILED, now=0) is None
-    assert Ladder((), soon=9).after(FIRST, *SOON, now=0) is None
+    assert Ladder(()).after(FIRST, "1a", *FAILED, now=0) is None
+    assert Ladder((), soon=9).after(FIRST, "1a", *SOON, now=0) is None
 
 
 def test_the_next_attempt_is_another_message_of_the_same_move_and_always_the_same_one() -> None:
     again = FIRST.again(at=50)
     assert again == FIRST.again(at=50)
-    assert len({FIRST.id, again.id, again.again(at=50).id, FIRST.again(at=50, postponed=True).id}) == 4
+    others = (FIRST, again, again.again(at=50), FIRST.again(at=50, postponed=True), FIRST.again(at=50, deploy="1a"))
+    assert len({other.id for other in others}) == 5
     assert {m.move for m in (FIRST, again, again.again(at=60))} == {FIRST.id}
     assert {m.age for m in (FIRST, again, again.again(at=60))} == {7}
