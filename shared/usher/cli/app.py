@@ -7,6 +7,7 @@ import typer
 
 from usher.cli import doctor, look, orders, tell
 from usher.cli import init as init_command
+from usher.cli import rebuild as rebuild_command
 
 RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
 
@@ -82,3 +83,4 @@ app.command(name="retry", rich_help_panel=ASK)(orders.retry_deploy)
 app.command(name="init", rich_help_panel=SET_UP)(init_command.init)
 app.command(name="explain", rich_help_panel=SET_UP)(tell.explain)
 app.command(name="doctor", rich_help_panel=SET_UP)(doctor.doctor)
+app.command(name="rebuild", rich_help_panel=SET_UP)(rebuild_command.rebuild)

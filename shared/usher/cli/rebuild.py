@@ -1,0 +1,48 @@
+"""`usher rebuild`: the ledger, made again from the journal by a program of `successes`."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import typer
+
+from usher.errors import ServiceError
+
+PACKAGE = "successes"
+
+
+def rebuild() -> None:
+    """Make the ledger again from the journal: every message and deploy that it covers; the rest stays.
+
+    Usher may run meanwhile. If the broker is Usher's own and does not run, it is started for this.
+
+    \b
+    Examples:
+      usher rebuild
+      docker compose exec successes usher rebuild
+    """
+    from usher.broker.choose import running_broker, running_in
+    from usher.settings import load
+    from usher.up import FOLDER
+
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise ServiceError(why="the service successes is not installed here; run `usher rebuild` where it runs")
+    settings = load()
+    with ExitStack() as stack:
+        environment = dict(os.environ)
+        if not settings.broker.url:
+            broker = running_in(FOLDER) or stack.enter_context(running_broker(settings, FOLDER))
+            environment["USHER_BROKER__URL"] = broker.url
+        raise typer.Exit(_run(environment))
+
+
+def _run(environment: dict[str, str]) -> int:
+    argv = [sys.executable, "-m", f"{PACKAGE}.rebuild"]
+    with subprocess.Popen(argv, env=environment) as program:  # noqa: S603 - a program of Usher's own
+        while True:
+            try:
+                return program.wait()
+            except KeyboardInterrupt:
+                continue  # it has come to the program as well, which stops in order
