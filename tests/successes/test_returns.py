@@ -37,6 +37,9 @@ async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attemp
         again = message.again(0, deploy=ended.deploy)
         await until(world, again, State.WAITING)
         [entry] = world.journal.board.server(message.server).open.values()
+        async with asyncio.timeout(20):
+            while world.states().get(again.id) != "waiting":
+                await asyncio.sleep(0.02)
 
     assert (entry.message.id, entry.message.attempt, entry.message.origin) == (again.id, 2, message.id)
     [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
