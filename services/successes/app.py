@@ -1,5 +1,6 @@
 """The HTTP API: servers from the board, messages and deploys from the ledger."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
@@ -8,9 +9,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import AfterValidator
 
 from successes.ledger import Ledger, LedgerFault
-from successes.queries import Cut, Page, find_deploy, find_deploys, find_messages, find_output
-from successes.views import server_state
-from usher.answers import Deploy, MessageState, ServerState
+from successes.order_pages import add_orders
+from successes.orders import Orders
+from successes.queries import Cut, Page, find_deploy, find_deploys, find_known, find_messages, find_output
+from successes.views import parked_message, server_state
+from usher.answers import Deploy, MessageState, ParkedMessage, ServerState
 from usher.board import Board
 from usher.errors import BadIssue, UnknownServer
 from usher.events import Outcome
@@ -42,12 +45,17 @@ UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "There is no
 UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal or the ledger cannot be read now"}}
 
 
-def make_app(settings: Settings, ledger: Ledger, board: Callable[[], Board | None], ready: Ready) -> FastAPI:
+def make_app(
+    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], orders: Orders, ready: Ready
+) -> FastAPI:
     """The app. `board` gives the board as of the last entry read; None before the journal was caught up with."""
+    caught_up = _caught_up(board)
     app = web_app("Usher: successes", ready)
-    _add_servers(app, settings, board)
+    _add_servers(app, settings, caught_up)
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
+    _add_parked(app, ledger, caught_up)
+    add_orders(app, settings.catalogue, orders)
 
     @app.exception_handler(LedgerFault)
     async def unreadable(request: Request, fault: LedgerFault) -> JSONResponse:
@@ -56,13 +64,17 @@ def make_app(settings: Settings, ledger: Ledger, board: Callable[[], Board | Non
     return app
 
 
-def _add_servers(app: FastAPI, settings: Settings, board: Callable[[], Board | None]) -> None:
+def _caught_up(board: Callable[[], Board | None]) -> Callable[[], Board]:
     def caught_up() -> Board:
         now = board()
         if now is None:
             raise HTTPException(503, "the journal is still being read; try again in a few seconds")
         return now
 
+    return caught_up
+
+
+def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/servers", tags=["servers"], responses=UNREAD)
     async def servers(cut: Paged) -> Page[ServerState]:
         """Every server: what waits and until when, the command that would run now, what runs, how it ended last."""
@@ -124,6 +136,31 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
             output = find_output(connection, deploy)
         # a command may print anything: no browser is to take it for a page
         return PlainTextResponse(_log(found, output), headers={"X-Content-Type-Options": "nosniff"})
+
+
+def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) -> None:
+    @app.get("/api/parked", tags=["parked"], responses=UNREAD)
+    async def parked(cut: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
+        """What is parked, newest first: it failed for good, and waits for a person."""
+        board = caught_up()
+        found = [
+            entry
+            for name in ([server] if server else board)
+            if name in board.servers
+            for entry in board.server(name).parked
+            if issue is None or str(entry.message.issue) == issue
+        ]
+        found.sort(key=lambda entry: (-entry.message.queued_at, entry.message.id))
+        here = found[cut.offset : cut.offset + cut.per_page]
+
+        def read() -> dict[str, MessageState]:
+            with ledger.reading() as connection:
+                return find_known(connection, (entry.message.id for entry in here))
+
+        known = await asyncio.to_thread(read)
+        told = board.told
+        items = [parked_message(e, told.get(e.message.id, 1), known.get(e.message.id)) for e in here]
+        return cut.of(len(found), items)
 
 
 def _log(deploy: Deploy, output: str | None) -> str:

@@ -71,6 +71,22 @@ def find_output(connection: Connection, deploy: str) -> str | None:
     return connection.execute(select(deploys.c.output).where(deploys.c.id == deploy)).scalar()
 
 
+def find_covered(connection: Connection, deploy: str) -> dict[str, Issue]:
+    """The moves of the messages that a deploy covers (the ids of their first attempts), each with its issue."""
+    query = (
+        select(messages.c.origin, messages.c.issue)
+        .join(covers, covers.c.message == messages.c.id)
+        .where(covers.c.deploy == deploy)
+    )
+    return {row.origin: Issue.parse(row.issue) for row in connection.execute(query)}
+
+
+def find_known(connection: Connection, ids: Iterable[str]) -> dict[str, MessageState]:
+    """Those of these messages that the ledger has, by their ids."""
+    rows = connection.execute(select(messages).where(messages.c.id.in_(list(ids))))
+    return {row.id: _message(row) for row in rows}
+
+
 def _page(
     connection: Connection,
     columns: Iterable[Column[Any]],
@@ -102,8 +118,8 @@ def _covered(connection: Connection, ids: Sequence[str]) -> dict[str, list[str |
 
 def _message(row: Row[Any]) -> MessageState:
     times = {name: time(row._mapping[name]) for name in ("queued_at", "changed_at")}
-    moved_at = None if row.moved_at is None else time(row.moved_at)
-    return MessageState.model_validate({**row._mapping, **times, "moved_at": moved_at})
+    maybe = {name: None if (at := row._mapping[name]) is None else time(at) for name in ("moved_at", "due_at")}
+    return MessageState.model_validate({**row._mapping, **times, **maybe})
 
 
 def _deploy(row: Row[Any], covered: Sequence[str | None], rehearses: bool) -> Deploy:

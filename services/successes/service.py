@@ -12,6 +12,7 @@ from successes.cleaning import Cleaning
 from successes.decisions import Decisions
 from successes.follower import Follower
 from successes.ledger import Ledger, LedgerFault
+from successes.orders import Orders
 from successes.results import PREFETCH, Results
 from successes.retention import keep_small
 from successes.returns import Returns
@@ -44,7 +45,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ledger = Ledger.open(settings.successes.ledger)
     try:
         service = Service(settings, ledger, stop, SystemClock())
-        app = make_app(settings, ledger, lambda: service.board, service.ready)
+        app = make_app(settings, ledger, lambda: service.board, service.orders, service.ready)
         with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
             await together(
                 stop,
@@ -68,6 +69,7 @@ class Service:
         self._follower = Follower(ledger, self._memory)
         self._cleaning = Cleaning()
         self._heard = Heard()
+        self.orders = Orders(ledger, self._follower, clock)
         self._journal: Journal | None = None
         self._publisher: Publisher | None = None
         self._stood: Board | None = None
@@ -96,6 +98,7 @@ class Service:
             await _until_first(self._stop_set(), self._clock.sleep(LEDGER_PAUSE))
         finally:
             self._stood, self._journal, self._publisher = self.board, None, None
+            self.orders.journal = self.orders.publisher = None
 
     async def _begin(self, link: Link) -> None:
         async with link.publishing.channel() as channel:
@@ -109,6 +112,7 @@ class Service:
             self._cleaning.begin(journal.board)
             self._heard.since = self._clock.now()
             self._journal, self._publisher = journal, publisher
+            self.orders.journal, self.orders.publisher = journal, publisher
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
             try:
                 await self._work(link, journal, publisher)

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
-from usher.answers import Last, Running, ServerState
+from usher.answers import Last, MessageState, ParkedMessage, Running, ServerState
 from usher.batches import Batch, choose
-from usher.server_board import Ended, ServerBoard, Taking
+from usher.events import Outcome
+from usher.server_board import Ended, Failed, ServerBoard, Taking
 from usher.servers import Server
 from usher.settings import Settings
+from usher.states import State
 
 _LATEST = 253_402_300_799_999
 
@@ -27,7 +29,7 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
         server=server.name,
         project=server.project,
         status=server.status,
-        state="deploying" if board.running else "waiting" if waiting else "idle",
+        state=_state(board),
         waiting=Batch.of(waiting).issues,
         waiting_messages=len(waiting),
         command=command,
@@ -36,7 +38,40 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
         window_closes_at=time(settings.window.window().closes_at(arrivals)) if arrivals else None,
         running=_running(board.running) if board.running else None,
         last=_last(board.last) if board.last else None,
+        retrying=tuple(sorted({message.issue for message in board.retrying.values()})),
+        retried_at=time(min(m.queued_at for m in board.retrying.values())) if board.retrying else None,
+        parked=tuple(sorted({entry.message.issue for entry in board.parked})),
     )
+
+
+def parked_message(failed: Failed, told: int, known: MessageState | None) -> ParkedMessage:
+    """A parked message: as the ledger knows it, else as far as the board does."""
+    message, age = failed.message, time(failed.message.queued_at)
+    facts = {
+        **message.model_dump(include={"id", "issue", "status", "server", "source", "attempt"}),
+        "project": message.issue.project.lower(),
+        "queued_at": age,
+        "moved_at": None if message.moved_at is None else time(message.moved_at),
+        "changed_at": age,
+        "told": told,
+        "origin": message.move,
+        **(known.model_dump() if known else {}),
+        "state": State.PARKED,
+        "deploy": failed.deploy,
+        "outcome": failed.outcome,
+        "exit_code": failed.exit_code,
+        "reason": failed.reason,
+    }
+    return ParkedMessage.model_validate(facts)
+
+
+def _state(board: ServerBoard) -> str:
+    if board.running:
+        return "deploying"
+    if board.waiting:
+        return "waiting"
+    broken = board.last is not None and board.last.outcome is not Outcome.PASSED
+    return "failing" if broken and (board.retrying or board.failed) else "idle"
 
 
 def _running(taking: Taking) -> Running:

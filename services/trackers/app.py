@@ -15,17 +15,13 @@ from usher.answers import IgnoredMove, Withdrawal
 from usher.errors import BadMessage, BrokerError, UnknownServer, UsherError
 from usher.messages import BackMessage, FrontMessage
 from usher.servers import Servers
-from usher.web import web_app
+from usher.web import ForeignPage, refuse_foreign_pages, web_app
 
 RETRY_SECONDS = 10
 
 
 class TooLarge(UsherError):
     """the body is larger than {limit} bytes; [trackers] body_limit sets how much is taken"""
-
-
-class ForeignPage(UsherError):
-    """a web page of another site may not tell or withdraw messages; use `usher send`, `usher withdraw`, or /docs"""
 
 
 class IgnoredMoves(BaseModel):
@@ -94,12 +90,6 @@ def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limi
         return IgnoredMoves(items=door.ignored)
 
     return app
-
-
-async def refuse_foreign_pages(request: Request) -> None:
-    """Raises ForeignPage for what a browser sends on behalf of another site's page; programs name no site."""
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise ForeignPage
 
 
 async def read_body(request: Request, limit: int) -> bytes:

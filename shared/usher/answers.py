@@ -39,7 +39,9 @@ class Last(_Answer):
 
 
 class ServerState(_Answer):
-    """A server now: `state` is idle, waiting or deploying; `command` is what would run now for what waits."""
+    """A server now: `state` is idle, waiting, deploying, or failing: the last deploy did not pass, and something is to
+    be tried again or is parked. `command` is what would run now for what waits, `retried_at` is when the first of what
+    is `retrying` comes back."""
 
     server: str
     project: str
@@ -53,12 +55,15 @@ class ServerState(_Answer):
     window_closes_at: Time | None
     running: Running | None
     last: Last | None
+    retrying: tuple[Issue, ...] = ()
+    retried_at: Time | None = None
+    parked: tuple[Issue, ...] = ()
 
 
 class MessageState(_Answer):
     """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it.
 
-    `origin` is the id of the move's first attempt; of a later one `queued_at` is when it is due. `by` is who ordered
+    `origin` is the id of the move's first attempt; a later one is due at `due_at`. `by` is who ordered
     the last change, if somebody did.
     """
 
@@ -76,6 +81,7 @@ class MessageState(_Answer):
     deploy: str | None
     told: int
     origin: str | None = None
+    due_at: Time | None = None
     by: str | None = None
 
 

@@ -8,10 +8,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 
+from usher.errors import UsherError
+
 log = logging.getLogger(__name__)
+
+
+class ForeignPage(UsherError):
+    """a web page of another site may not give orders to Usher; use the `usher` command, or /docs"""
+
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -34,6 +41,12 @@ def web_app(title: str, ready: Ready) -> FastAPI:
         return {"status": "not ready", "reason": "no connection to the broker, or it is stopping"}
 
     return app
+
+
+async def refuse_foreign_pages(request: Request) -> None:
+    """Raises ForeignPage for what a browser sends on behalf of another site's page; programs name no site."""
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise ForeignPage
 
 
 class _Server(uvicorn.Server):

@@ -4,9 +4,13 @@ import httpx
 import pytest
 
 from successes.app import make_app
+from successes.follower import Follower
+from successes.orders import Orders
 from successes.writes import Moved, News
 from usher.answers import Deploy, MessageState, ServerState
 from usher.board import Board
+from usher.broker.reading import Memory
+from usher.clock import SystemClock
 from usher.events import DeployInterrupted, Outcome
 from usher.states import State
 
@@ -22,7 +26,8 @@ def board():
 
 @pytest.fixture
 async def api(settings, ledger, board):
-    app = make_app(settings, ledger, lambda: board, ready)
+    orders = Orders(ledger, Follower(ledger, Memory(board=board)), SystemClock())
+    app = make_app(settings, ledger, lambda: board, orders, ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         yield client
 
@@ -146,7 +151,8 @@ async def test_servers_come_from_the_board(api, board, make):
 
 
 async def test_before_the_journal_is_read_servers_are_not_guessed_at(settings, ledger):
-    app = make_app(settings, ledger, lambda: None, ready)
+    orders = Orders(ledger, Follower(ledger, Memory()), SystemClock())
+    app = make_app(settings, ledger, lambda: None, orders, ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         answer = await client.get("/api/servers")
     assert (answer.status_code, answer.json()["detail"]) == (
@@ -211,4 +217,8 @@ async def test_the_api_is_described(api):
         "/api/deploys",
         "/api/deploys/{deploy}",
         "/api/deploys/{deploy}/log",
+        "/api/deploys/{deploy}/retry",
+        "/api/parked",
+        "/api/parked/retry",
+        "/api/parked/drop",
     }

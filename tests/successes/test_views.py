@@ -6,7 +6,7 @@ import pytest
 
 from successes.views import server_state, time
 from usher.board import Board
-from usher.events import DeployInterrupted
+from usher.events import DeployInterrupted, MessagesParked, MessagesRetried, Outcome, Retry
 from usher.settings import load
 
 
@@ -73,6 +73,26 @@ def test_how_the_last_deploy_ended(settings, make, outcome):
     ended = look(settings, message, taken, end)
     assert (ended.last.deploy, ended.last.outcome, ended.last.ended_at) == (taken.deploy, outcome, time(make.clock))
     assert ended.state == ("idle" if outcome == "passed" else "waiting")
+
+
+def test_a_server_fails_while_something_of_its_last_deploy_is_tried_again_or_parked(settings, make):
+    one, other = make.message("ABC-112"), make.message("ABC-111")
+    taken = make.taken(one, other)
+    failed = [one, other, taken, make.ended(one, other, taken=taken, outcome=Outcome.FAILED)]
+    assert look(settings, *failed).state == "failing"
+    facts = {"deploy": taken.deploy, "server": taken.server, "reason": "exit code 2"}
+    again = one.again(make.clock + 60_000)
+    retried = MessagesRetried(**facts, retries=(Retry(failed=one.id, next=again),), at=make.clock)
+    decided = [*failed, retried, MessagesParked(**facts, messages=(other.id,))]
+    found = look(settings, *decided)
+    assert (found.state, found.retried_at) == ("failing", time(again.queued_at))
+    assert [*map(str, found.retrying), *map(str, found.parked)] == ["ABC-112", "ABC-111"]
+
+    assert look(settings, *decided, again).state == "waiting"
+    newer = [make.message("ABC-111"), make.message("ABC-112")]
+    passing = make.taken(*newer)
+    passed = look(settings, *decided, *newer, passing, make.ended(*newer, taken=passing))
+    assert (passed.state, passed.retrying, passed.retried_at, passed.parked) == ("idle", (), None, ())
 
 
 def test_times_keep_their_milliseconds_and_have_an_end():
