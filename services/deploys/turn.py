@@ -19,6 +19,7 @@ from usher.messages import BackMessage
 from usher.server_board import ServerBoard
 from usher.servers import Server
 from usher.states import OPEN
+from usher.words import process
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +178,8 @@ class Turn:
                 deploy=taken.deploy,
                 server=taken.server,
                 by=self._parts.holder,
-                reason=f"its holder {taken.holder} is gone",
+                reason=f"{process(taken.holder)}, which ran it, is gone",
                 at=self._parts.clock.now(),
             )
         )
-        log.warning("! deploy %s of %s interrupted: its holder %s is gone", taken.deploy, self._server, taken.holder)
+        log.warning("! deploy %s of %s interrupted: %s is gone", taken.deploy, self._server, process(taken.holder))

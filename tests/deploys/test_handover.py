@@ -1,6 +1,7 @@
 """Two replicas: what one leaves in order the other takes at once; what it leaves by dying, after the take-over wait."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -92,6 +93,7 @@ async def test_a_holder_that_is_killed_in_mid_deploy_costs_its_server_the_take_o
     assert taken == [(BETA, "deploys"), (TEST, "second"), (BETA, "second")]
     (interrupted,) = world.of("deploy.interrupted")
     assert interrupted.by.startswith("second")
+    assert re.fullmatch(r"deploys on .+ \(process \d+\), which ran it, is gone", interrupted.reason)
     assert interrupted.at / 1000 - killed_at > takeover_wait(world.settings) - 0.1
     idle, other = world.of("deploy.ended")
     assert (idle.server, other.server) == (TEST, BETA)
