@@ -1,5 +1,6 @@
 """What can be set, with its defaults. `usher/example.toml` says what each is for."""
 
+import difflib
 import re
 from datetime import timedelta
 from functools import cached_property
@@ -32,6 +33,7 @@ WELL_KNOWN_STATUSES = ("stage", "test", "beta")
 SAID_WHEN_REHEARSED = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
 
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_FILLED = ("status", "project")
 _LEDGER = re.compile(r"sqlite(\+\w+)?:///.+|postgresql(\+psycopg)?://[^/]+/[^/?]+(\?.*)?")
 _AMQP: TypeAdapter[AmqpDsn] = TypeAdapter(AmqpDsn)
 
@@ -95,6 +97,16 @@ class StatusSettings(_Section):
 
 class ServersSettings(_Section):
     name: str = "{status}.{project}.wwts.com"
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_filled(cls, value: str) -> str:
+        for word in re.findall(r"\{([^{}]*)\}", value):
+            if word not in _FILLED:
+                near = difflib.get_close_matches(word, _FILLED, n=1)
+                hint = f"did you mean {{{near[0]}}}?" if near else "known: {status}, {project}"
+                raise ValueError(f"{{{word}}} is unknown in [servers] name; {hint}")
+        return value
 
 
 class WebSettings(_Section):
