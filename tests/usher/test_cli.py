@@ -77,7 +77,7 @@ def test_without_services_every_command_says_what_to_start(usher, arguments: lis
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["ABC-111"], "name a server and its issues: .*`usher send --help`"),
+        (["ABC-111"], "name a server and its issues: "),
         (["abc", "prod", "111"], "unknown status 'prod'; known: stage, test, beta"),
         (["prod.abc.wwts.com", "ABC-111"], "unknown server 'prod.abc.wwts.com'; known: "),
         (["beta.abc.wwts.com", "DEF-1"], "DEF-1 is not an issue of abc"),
@@ -88,6 +88,14 @@ def test_words_that_cannot_be_sent_are_refused_in_a_sentence(usher, words: list[
     said = usher("send", *words)
     assert said.code == 1
     assert re.search(says, said.err)
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["ABC-111"], 1), (["beta", "ABC-111"], 1)])
+def test_words_of_none_of_the_three_forms_are_answered_with_the_forms(usher, words: list[str], code: int) -> None:
+    said = usher("send", *words)
+    assert (said.code, said.out) == (code, "")
+    for form in ("ABC-111 beta ", "abc beta 111 113", "beta.abc.wwts.com ABC-111 ABC-113"):
+        assert f"usher send {form}" in said.err
 
 
 def test_settings_that_do_not_load_are_a_sentence(usher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +126,20 @@ class TestExplain:
         lines = said.err.partition("\n\n")[2]
         (folder / "usher.toml").write_text(with_lines(lines))
         assert usher("explain", issue, status).code == 0
+
+    def test_a_program_that_is_not_here_is_a_warning_for_it_may_be_elsewhere(
+        self, usher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "Warning" not in usher("explain", "ABC-111", "beta").out
+        monkeypatch.setenv("USHER_DEPLOYS__COMMAND", '["no-such-program", "{server}"]')
+        said = usher("explain", "ABC-111", "beta")
+        last = said.out.splitlines()[-1]
+        assert (said.code, last.startswith("Warning: [deploys] command: there is no program no-such-program")) == (
+            0,
+            True,
+        )
+        assert last.endswith("unless deploys runs on another machine.")
+        assert json.loads(usher("explain", "ABC-111", "beta", "--json").out)["warning"] == last
 
     def test_an_issue_that_is_none_needs_no_settings(self, usher) -> None:
         said = usher("explain", "abc-1", "beta")

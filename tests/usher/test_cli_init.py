@@ -1,5 +1,6 @@
 """`usher init`: what it asks, what it refuses, and the file that it writes."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def test_the_answers_are_what_it_writes(file: Path) -> None:
         (0, "9x", "[projects] 9x: is not of the form"),
         (0, ",", "no project is named"),
         (4, "qa", "names no words of Jira; write it like"),
+        (5, "{stauts}.{project}", "{stauts} is unknown in [servers] name; did you mean {status}?"),
         (5, "one.server", "use {status} and {project} so that names differ"),
         (6, "deploy {issue}", "unknown placeholder {issue} in the command; known:"),
         (6, 'deploy "{server}', "cannot be split into arguments"),
@@ -80,6 +82,22 @@ def test_scripts_give_options_and_are_asked_nothing(file: Path) -> None:
     assert code == 0
     assert tomllib.loads(file.read_text())["projects"] == {"shop": {}, "blog": {}}
     assert load({}).deploys.command == ("python", "-m", "d", "{project}", "{status}", "{numbers}")
+
+
+def test_a_program_that_is_not_here_is_a_warning_and_is_written(file: Path, usher) -> None:
+    said = usher("init", "--yes", "--command", "no-such-program {server}")
+    assert (said.code, said.err) == (0, "")
+    assert "Warning: [deploys] command: there is no program no-such-program" in said.out
+    assert load({}).deploys.command == ("no-such-program", "{server}")
+
+
+def test_with_nobody_to_answer_it_says_to_use_options(file: Path, usher, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        said = usher("init")
+    assert said.code == 1
+    assert "nothing to read answers from; give them as options, with --yes: see `usher init --help`" in said.err
+    assert not file.exists()
 
 
 def test_no_file_is_overwritten_without_asking(file: Path, usher) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -70,7 +71,7 @@ def test_a_server_shows_what_deployed_last_and_how_to_send(usher) -> None:
     usher("send", "ABC-31", "stage")
     until(lambda: passed(usher, "ABC-31", "stage.abc.wwts.com"))
     said = usher("show", "stage.abc.wwts.com")
-    assert "Last deploy: passed at" in said.out
+    assert "Last deploy: passed (rehearsed) at" in said.out
     assert "usher send ABC-111 stage" in said.out
 
 
@@ -100,22 +101,55 @@ def test_the_history_is_of_deploys_newest_first(usher) -> None:
     assert "No deploy" in usher("history", "--outcome", "failed").out
 
 
-def test_an_ignored_move_says_what_would_accept_it(usher) -> None:
+def test_a_deploy_shows_how_it_ended_its_command_times_and_output(usher) -> None:
+    usher("send", "ABC-61", "beta")
+    until(lambda: passed(usher, "ABC-61", BETA))
+    deploy = json.loads(usher("history", BETA, "-n", "1", "--json").out)[0]
+    said = usher("show", deploy["id"]).out
+    assert said.startswith(f"{BETA} passed (rehearsed)\n")
+    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in said
+    assert "ABC-61  (1 message)" in said
+    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", said)
+    assert "rehearsed, nothing was run: python -m wwts" in said
+    assert json.loads(usher("show", deploy["id"], "--json").out) == deploy
+
+
+def test_a_deploy_that_nobody_knows_says_where_they_are_listed(usher) -> None:
+    said = usher("show", "0123456789ab")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "usher: no deploy 0123456789ab is known; `usher history` lists them\n"
+
+
+def webhook(issue: str, status: str) -> None:
+    """Tell what Jira would: that the issue came into that status."""
     body = {
         "webhookEvent": "jira:issue_updated",
-        "issue": {"id": "1", "key": "ABC-51", "fields": {"project": {"key": "ABC"}}},
+        "issue": {"id": "1", "key": issue, "fields": {"project": {"key": issue[:3]}}},
         "changelog": {
             "id": "2",
-            "items": [{"field": "status", "fieldtype": "jira", "from": "1", "to": "9", "toString": "Ready for Prod"}],
+            "items": [{"field": "status", "fieldtype": "jira", "from": "1", "to": "9", "toString": status}],
         },
     }
     port = os.environ["USHER_TRACKERS__PORT"]
     httpx.post(f"http://127.0.0.1:{port}/webhooks/jira", json=body, trust_env=False).raise_for_status()
+
+
+def test_an_ignored_move_says_what_would_accept_it(usher) -> None:
+    webhook("ABC-51", "Ready for Prod")
     data = json.loads(usher("ignored", "--json").out)
     assert data[0]["issue"] == "ABC-51"
     said = usher("ignored").out
     assert "ABC-51" in said
-    assert "Ready for Prod" in said
+    assert 'jira = ["Ready for Prod", "9"]' in said
+
+
+def test_moves_ignored_alike_are_one_row_with_the_latest_and_every_one_in_json(usher) -> None:
+    for issue in ("ABC-52", "ABC-53", "DEF-54"):
+        webhook(issue, "In Progress")
+    rows = re.findall(r" (\d+) +In Progress +(\S+)", usher("ignored").out)
+    assert rows == [("1", "DEF-54"), ("2", "ABC-53")]
+    moves = json.loads(usher("ignored", "--json").out)
+    assert [move["issue"] for move in moves if move["status"] == "In Progress"] == ["DEF-54", "ABC-53", "ABC-52"]
 
 
 class TestWhyNotYet:

@@ -163,6 +163,30 @@ class TestWithdraw:
         assert library.withdraw(None, ["ABC-32"]).withdrawn == ()
 
 
+def test_an_issue_s_superseded_messages_are_explained(usher, ends: Path) -> None:
+    deploying(usher, "ABC-41")
+    for _ in range(2):
+        usher("send", "ABC-42", "beta")
+    end(ends, 0)
+    until(lambda: sorted(states(usher, "ABC-42")) == ["deployed", "superseded"])
+    said = usher("show", "ABC-42").out
+    assert said.startswith("Told at")
+    assert "superseded: a newer message of the issue, in the deploy named beside it, stands for it." in said
+    assert "parked:" not in said
+
+
+def test_a_failed_deploy_shows_why_its_exit_code_and_how_to_try_again(usher, ends: Path) -> None:
+    deploy = deploying(usher, "ABC-51", "stage")
+    assert f"{STAGE} deploying" in usher("show", deploy).out
+    end(ends, 3)
+    until(lambda: "Exit code  3" in usher("show", deploy).out)
+    said = usher("show", deploy).out
+    assert re.search(r"Why  exit code 3\n", said)
+    assert re.search(r"all of it: .*log, where deploys runs", said)
+    assert f"Next: `usher retry {deploy}` tries again" in said
+    usher("withdraw", "ABC-51")
+
+
 @pytest.mark.parametrize("words", [[], ["--all", "ABC-1"]])
 def test_which_parked_issues_are_meant_has_to_be_said(usher, words: list[str]) -> None:
     said = usher("parked", "drop", *words)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from usher.cli import doctor, look, orders, tell
+from usher.cli import doctor, ignored, look, orders, past, tell
 from usher.cli import init as init_command
 from usher.cli import rebuild as rebuild_command
 
@@ -42,6 +42,7 @@ def usher(
       usher explain ABC-111 beta     what would a move do?
       usher send ABC-111 beta        tell a move by hand
       usher show beta.abc.wwts.com   why has it not deployed yet?
+      usher show ABC-111             what came of it?
     """
 
 
@@ -76,8 +77,8 @@ app.command(name="send", rich_help_panel=ASK)(tell.send)
 app.command(name="withdraw", rich_help_panel=ASK)(orders.withdraw)
 app.command(name="servers", rich_help_panel=ASK)(look.servers)
 app.command(name="show", rich_help_panel=ASK)(look.show)
-app.command(name="history", rich_help_panel=ASK)(look.history)
-app.command(name="ignored", rich_help_panel=ASK)(look.ignored)
+app.command(name="history", rich_help_panel=ASK)(past.history)
+app.command(name="ignored", rich_help_panel=ASK)(ignored.ignored)
 app.add_typer(orders.parked, name="parked", rich_help_panel=ASK)
 app.command(name="retry", rich_help_panel=ASK)(orders.retry_deploy)
 app.command(name="init", rich_help_panel=SET_UP)(init_command.init)

@@ -1,6 +1,7 @@
 """`usher explain`: what a move would do, step by step, by the settings alone."""
 
 import difflib
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from usher.errors import BadMessage, NotDeployed, UnknownProject, UnknownStatus
 from usher.issues import Issue
 from usher.servers import Server
 from usher.settings import Settings
+from usher.settings.runnable import NotRunnable, check_runnable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ def explain(key: str, word: str, settings: Settings) -> Explanation:
     steps.append(Step("command", True, f"{shell(command)}   ({runs})"))
     steps.append(Step("when", True, when(settings)))
     return Explanation(tuple(steps), server, command)
+
+
+def warning(settings: Settings) -> str | None:
+    """What the command lacks on this machine; `deploys` may run on another."""
+    try:
+        check_runnable(settings.deploys, os.environ.get("PATH", os.defpath))
+    except NotRunnable as missing:
+        return f"Warning: {missing}, unless deploys runs on another machine."
+    return None
 
 
 def when(settings: Settings) -> str:

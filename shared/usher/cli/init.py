@@ -1,6 +1,7 @@
 """`usher init`: asks for what differs from place to place, and writes `usher.toml`."""
 
 import os
+import sys
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from usher.cli.draft import Draft, check_command, check_projects, check_server, check_status, check_words
-from usher.cli.explain import explain
+from usher.cli.explain import explain, warning
 from usher.cli.screen import console
 from usher.errors import SettingsError
 from usher.settings.load import CONFIG, FILE
@@ -64,6 +65,8 @@ def init(
     says = explain(issue, first.status, settings).steps[-2].says
     screen.print(f"Wrote {path}: {count(len(settings.catalogue), 'server')}. For example, {issue} to {first.status}:")
     screen.print(f"  {says}", soft_wrap=True)
+    if lacks := warning(settings):
+        screen.print(lacks, style="yellow", soft_wrap=True)
     screen.print(f"Next: `usher explain {issue} {first.status}` says why; `usher up` runs it.")
 
 
@@ -129,7 +132,9 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
     screen = console()
     while True:
         screen.print(f"\n{question}.")
-        answer = typer.prompt(" ", prompt_suffix="> ", default=default, show_default=bool(default))
+        answer: str = _answered(
+            partial(typer.prompt, " ", prompt_suffix="> ", default=default, show_default=bool(default))
+        )
         try:
             return check(answer)
         except SettingsError as fault:
@@ -137,7 +142,20 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
 
 
 def _may_write(path: Path) -> None:
-    if path.exists():
-        typer.confirm(f"{path} exists already. Overwrite it?", abort=True)
-    else:
-        typer.confirm(f"Write {path}?", default=True, abort=True)
+    there = path.exists()
+    question = f"{path} exists already. Overwrite it?" if there else f"Write {path}?"
+    if not _answered(partial(typer.confirm, question, default=not there)):
+        raise typer.Abort
+
+
+def _answered(ask: Callable[[], T]) -> T:
+    """What a person answers. Raises SettingsError when nobody is there who could."""
+    try:
+        return ask()
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        console().print()
+        raise SettingsError(
+            why="there is nothing to read answers from; give them as options, with --yes: see `usher init --help`"
+        ) from None

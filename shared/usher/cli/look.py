@@ -1,21 +1,24 @@
-"""`usher servers`, `show`, `history`, `ignored`: what the running services know."""
+"""`usher servers` and `show`: what the running services know of a server, an issue or a deploy."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from usher.answers import Deploy, MessageState, ServerState
-from usher.cli import attempts
-from usher.cli.screen import COLOURS, clock, console, issues, print_json, shell, span, table, zone, zoned
+from usher.answers import Last, MessageState, ServerState
+from usher.cli import attempts, past
+from usher.cli.screen import clock, coloured, console, issues, print_json, shell, span, table, zone, zoned
 from usher.cli.tell import Json, is_issue
 from usher.client import Client
 from usher.settings import Settings, load
 from usher.words import count
 
-LAST_LINES = 5
-"""Of what a failed command printed."""
+_DEPLOY = re.compile("[0-9a-f]{12}")
+_STATES = {
+    "superseded": "superseded: a newer message of the issue, in the deploy named beside it, stands for it.",
+    "parked": "parked: its deploy failed for the last time; a person decides whether it is tried again.",
+}
 
 
 def servers(as_json: Json = False) -> None:
@@ -34,8 +37,8 @@ def servers(as_json: Json = False) -> None:
     rows = table("Server", "State", "Issues", f"Next ({zone()})", f"Last ({zone()})")
     for server in found:
         keys = server.running.issues if server.running else server.waiting
-        last = f"{server.last.outcome} {clock(server.last.ended_at)}" if server.last else ""
-        rows.add_row(server.server, _coloured(server.state), issues(keys, 6), _next(server), last)
+        last = f"{_ended(server.last)} {clock(server.last.ended_at)}" if server.last else ""
+        rows.add_row(server.server, coloured(server.state), issues(keys, 6), _next(server), last)
     console().print(rows)
 
 
@@ -47,20 +50,26 @@ def _next(server: ServerState) -> str:
 
 
 def show(
-    what: Annotated[str, typer.Argument(help="A server's name, or an issue.", metavar="SERVER|ISSUE")],
+    what: Annotated[
+        str, typer.Argument(help="A server's name, an issue, or a deploy's id.", metavar="SERVER|ISSUE|DEPLOY")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Why not yet? What waits for a server and when it deploys; or what happened to an issue, per server.
+    """Why not yet? What waits for a server and when it deploys; what happened to an issue, per server; or one deploy.
 
     \b
     Examples:
       usher show beta.abc.wwts.com
       usher show ABC-111
+      usher show 0f8fad5bd9cb        a deploy, as in `usher history`
     """
     settings = load()
     with Client(settings) as client:
         if is_issue(what):
             _show_issue(client, what, settings, as_json=as_json)
+            return
+        if _DEPLOY.fullmatch(what) and what not in {server.name for server in settings.catalogue}:
+            past.show_deploy(client, what, as_json=as_json)
             return
         server = client.server(what)
         if as_json:
@@ -74,7 +83,7 @@ def show(
 
 def _show_server(server: ServerState, settings: Settings) -> None:
     screen = console()
-    screen.print(server.server, _coloured(server.state), style="bold")
+    screen.print(server.server, coloured(server.state), style="bold")
     if server.running:
         since = f"{zoned(server.running.since)}, for {span(datetime.now(UTC) - server.running.since)}"
         screen.print(f"  Deploying {issues(server.running.issues)} since {since} (deploy {server.running.deploy}).")
@@ -90,7 +99,11 @@ def _show_server(server: ServerState, settings: Settings) -> None:
             f"  Nothing waits. `usher send {server.project.upper()}-111 {server.status}` tells a move by hand."
         )
     if server.last:
-        screen.print(f"  Last deploy: {server.last.outcome} at {zoned(server.last.ended_at)} ({server.last.deploy}).")
+        screen.print(f"  Last deploy: {_ended(server.last)} at {zoned(server.last.ended_at)} ({server.last.deploy}).")
+
+
+def _ended(last: Last) -> str:
+    return past.outcome(last.outcome, rehearsed=last.rehearsed).plain
 
 
 def why_not_yet(server: ServerState, settings: Settings, now: datetime) -> str:
@@ -121,20 +134,22 @@ def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool
     if not found:
         screen.print(f"Nothing of {issue} has been told. `usher ignored` shows moves that were ignored, and why.")
         return
-    rows = table(f"Told ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Told", "Note")
+    rows = table(f"Told at ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Times told", "Note")
     for move in attempts.by_move(found):
         for message in move:
             is_first = message is move[0]
             rows.add_row(
                 clock(message.queued_at) if is_first else "",
                 message.server,
-                _coloured(message.state),
+                coloured(message.state),
                 clock(message.changed_at),
                 message.deploy or "",
                 _times(message.told) if is_first else "",
                 attempts.note(message, settings),
             )
     screen.print(rows)
+    for state in dict.fromkeys(message.state for message in found if message.state in _STATES):
+        screen.print(f"  {_STATES[state]}", style="dim", soft_wrap=True)
     _show_parked([message for message in found if message.state == "parked"], client)
 
 
@@ -151,80 +166,4 @@ def _show_parked(parked: list[MessageState], client: Client) -> None:
     for deploy in dict.fromkeys(message.deploy for message in parked if message.deploy):
         failed = client.deploy(deploy)
         screen.print(f"  Deploy {deploy}: {failed.reason}. Its output ends with:", soft_wrap=True)
-        for line in client.log(deploy).splitlines()[-LAST_LINES:]:
-            screen.print(f"    {line}", soft_wrap=True)
-        if failed.log:
-            screen.print(f"    (all of it: {failed.log}, where deploys runs)", soft_wrap=True)
-
-
-def history(
-    server: Annotated[str | None, typer.Argument(help="Only that server's.", metavar="SERVER")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Only those: passed, failed, timed_out, interrupted.")] = None,
-    most: Annotated[int, typer.Option("--most", "-n", min=1, help="So many at the most.")] = 20,
-    as_json: Json = False,
-) -> None:
-    """The deploys, newest first.
-
-    \b
-    Examples:
-      usher history
-      usher history beta.abc.wwts.com -n 5
-      usher history --outcome failed --json
-    """
-    if server:
-        load().catalogue.named(server)
-    matching = {key: value for key, value in (("server", server), ("outcome", outcome)) if value}
-    with Client(load()) as client:
-        found = client.deploys(most, **matching)
-    if as_json:
-        print_json(found)
-        return
-    screen = console()
-    if not found:
-        screen.print("No deploy yet. `usher servers` shows what waits.")
-        return
-    rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Messages", "Deploy", "Why")
-    for deploy in found:
-        rows.add_row(
-            clock(deploy.started_at or deploy.taken_at),
-            _took(deploy),
-            deploy.server,
-            _coloured(deploy.outcome or "deploying") + Text(" (rehearsed)" if deploy.rehearsed else ""),
-            issues(deploy.issues, 6),
-            str(deploy.messages),
-            deploy.id,
-            "" if deploy.outcome == "passed" else deploy.reason or "",
-        )
-    screen.print(rows)
-
-
-def _took(deploy: Deploy) -> str:
-    began, ended = deploy.started_at or deploy.taken_at, deploy.ended_at
-    return span(ended - began) if began and ended else ""
-
-
-def ignored(as_json: Json = False) -> None:
-    """The moves that were ignored lately, why, and the settings line that would accept each.
-
-    \b
-    Examples:
-      usher ignored
-      usher ignored --json
-    """
-    with Client(load()) as client:
-        found = client.ignored()
-    if as_json:
-        print_json(found)
-        return
-    screen = console()
-    if not found:
-        screen.print("No move has been ignored since trackers started.")
-        return
-    rows = table(f"At ({zone()})", "Issue", "Status", "Why", "To accept it, in usher.toml")
-    for move in found:
-        rows.add_row(clock(move.at), move.issue or "", move.status or "", move.reason, move.accept or "")
-    screen.print(rows)
-
-
-def _coloured(state: str) -> Text:
-    return Text(state.replace("_", " "), style=COLOURS.get(state, ""))
+        past.print_output(client, failed, indent=4)

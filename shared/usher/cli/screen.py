@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from usher.issues import Issue
 
@@ -96,3 +97,8 @@ def issues(keys: Iterable[Issue], most: int = 12) -> str:
 def shell(command: Iterable[str]) -> str:
     """A command as one would type it."""
     return shlex.join(command)
+
+
+def coloured(state: str) -> Text:
+    """A state or an outcome, in its colour."""
+    return Text(state.replace("_", " "), style=COLOURS.get(state, ""))

@@ -8,7 +8,7 @@ from usher.cli import explain as explaining
 from usher.cli.screen import console, print_json
 from usher.client import Client
 from usher.commands import parse_form
-from usher.errors import BadCommand, BadIssue, ServiceError, SettingsError
+from usher.errors import BadCommand, BadIssue, ServiceError, SettingsError, UnknownServer
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.settings import Settings, load
@@ -17,10 +17,20 @@ from usher.settings.load import EXAMPLE, FILE
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, times in UTC, and nothing else.")]
 
 
+FORMS = """\
+It is one of:
+  usher send ABC-111 beta                        one issue, to a status
+  usher send abc beta 111 113                    project, status, numbers
+  usher send beta.abc.wwts.com ABC-111 ABC-113   server, issues"""
+
+
 def send(
     words: Annotated[
-        list[str], typer.Argument(help="ISSUE STATUS, or a deploy command's own arguments.", metavar="WORDS...")
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="ISSUE STATUS, or a deploy command's own arguments.", metavar="WORDS...", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell a move by hand, as Jira's webhook would. The answer comes once the broker has it for sure.
@@ -31,6 +41,8 @@ def send(
       usher send abc beta 111 113                        project, status, numbers
       usher send beta.abc.wwts.com ABC-111 ABC-113       server, issues
     """
+    if not words:
+        raise typer.BadParameter(f"it does not say what to send\n{FORMS}", param_hint="WORDS")
     settings = load()
     moves = _moves(words, settings)
     told: list[BackMessage] = []
@@ -56,8 +68,8 @@ def _moves(words: list[str], settings: Settings) -> list[tuple[str, str]]:
         return [(words[0], words[1])]
     try:
         server, issues = parse_form(words, settings.catalogue)
-    except BadCommand as bad:
-        raise BadCommand(why=f"{bad}; `usher send --help` shows the three forms") from None
+    except (BadCommand, BadIssue, UnknownServer) as bad:
+        raise BadCommand(why=f"{bad}\n{FORMS}") from None
     return [(str(issue), server.status) for issue in issues]
 
 
@@ -87,6 +99,7 @@ def explain(
     settings = load()
     found = explaining.explain(issue, status, settings)
     fault = found.fault
+    warning = explaining.warning(settings) if found.command else None
     if as_json:
         print_json(
             {
@@ -95,6 +108,7 @@ def explain(
                 "server": found.server.name if found.server else None,
                 "command": found.command,
                 "rehearsed": settings.deploys.rehearses,
+                "warning": warning,
                 "steps": [
                     {"step": step.name, "ok": step.ok, "says": step.says, "mend": step.mend} for step in found.steps
                 ],
@@ -105,6 +119,8 @@ def explain(
     for step in found.steps:
         if step.ok:
             screen.print(f"{step.name:>8}  {step.says}", soft_wrap=True)
+    if warning:
+        screen.print(warning, style="yellow", soft_wrap=True)
     if fault is None:
         return
     where = settings.source if settings.source != EXAMPLE else f"{FILE} (`usher init` writes one)"
