@@ -4,10 +4,11 @@ import pytest
 from pydantic import SecretStr
 
 from successes.follower import Follower
-from successes.ledger import Ledger
+from successes.ledger import Ledger, LedgerFault
 from usher.board import Board
 from usher.broker.reading import Memory
-from usher.events import DeployInterrupted, MessagesParked, Outcome
+from usher.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
+from usher.events import DeployInterrupted, MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry
 
 
 class Reading:
@@ -47,6 +48,29 @@ def history(make):
         running,
         fourth,
         waits,
+        *retries(make),
+    ]
+
+
+def retries(make):
+    """What fails is tried again: one attempt waits in a retry queue, one was told again; one was withdrawn by ann."""
+    told = [make.message(f"DEF-{number}", "test") for number in (1, 2, 3)]
+    taken = make.taken(*told)
+    nexts = [message.again(make.clock + 60_000, deploy=taken.deploy) for message in told]
+    retried = MessagesRetried(
+        deploy=taken.deploy,
+        server=taken.server,
+        retries=tuple(Retry(failed=m.id, next=n) for m, n in zip(told, nexts, strict=True)),
+        reason="exit code 2",
+        at=make.clock,
+    )
+    return [
+        *told,
+        taken,
+        retried,  # the reply queue was faster
+        make.ended(*told, taken=taken, outcome=Outcome.FAILED),
+        nexts[1].model_copy(update={"queued_at": make.clock + 50_000}),
+        MessagesWithdrawn(server=taken.server, messages=(nexts[2].id,), by="ann", at=make.clock + 51_000),
     ]
 
 
@@ -67,10 +91,24 @@ async def test_every_event_comes_into_the_ledger(ledger, history, read_rows):
         ("ABC-1", "test", "parked", 1),
         ("ABC-2", "beta", "deployed", 1),
         ("ABC-3", "beta", "waiting", 2),
+        ("DEF-1", "test", "retried", 1),
+        ("DEF-1", "test", "retrying", 1),
+        ("DEF-2", "test", "retried", 1),
+        ("DEF-2", "test", "waiting", 1),
+        ("DEF-3", "test", "retried", 1),
+        ("DEF-3", "test", "withdrawn", 1),
     ]
+    assert [row["by"] for row in rows["messages"] if row["by"]] == ["ann"]
     outcomes = {row["id"]: row["outcome"] for row in rows["deploys"]}
     taken = [event.deploy for event in history if event.kind == "deploy.taken"]
-    assert [outcomes.get(deploy, "none") for deploy in taken] == ["interrupted", "none", "passed", "failed", None]
+    assert [outcomes.get(deploy, "none") for deploy in taken] == [
+        "interrupted",
+        "none",
+        "passed",
+        "failed",
+        None,
+        "failed",
+    ]
 
 
 async def test_each_replay_gives_equal_rows_and_tells_nothing_twice(ledger, history, read_rows):
@@ -128,3 +166,49 @@ async def test_what_was_parked_is_parked_also_when_the_journal_has_it_before_the
         await reading.read(event)
     await reading.follower.caught_up()
     assert [row["state"] for row in read_rows(ledger)["messages"]] == ["parked"]
+
+
+async def test_a_board_that_comes_from_a_checkpoint_is_in_the_ledger_as_if_it_had_been_lived_through(
+    ledger, tmp_path, history, read_rows
+):
+    live = Reading(ledger)
+    await live.follower.caught_up()
+    await live.read(*history)
+
+    board = Board()
+    for event in history:
+        board.apply(event, now=event.queued_at if event.kind == "message" else 0, read_at=0)
+    body = encode_checkpoint(Checkpoint.of(board, 1, 1))
+    other = Ledger.open(SecretStr(f"sqlite:///{tmp_path}/other.db"))
+    try:
+        loaded = Reading(other, decode_checkpoint(body).board(0))
+        await loaded.follower.caught_up()
+        known = {row["id"]: row for row in read_rows(ledger)["messages"]}
+        found = read_rows(other)["messages"]
+        assert sorted(row["state"] for row in found) == ["deploying", "parked", "retrying", "waiting", "waiting"]
+        for row in found:
+            same = ("issue", "state", "deploy", "told", "origin")
+            assert {name: row[name] for name in same} == {name: known[row["id"]][name] for name in same}
+
+        before = read_rows(ledger)
+        again = Reading(ledger, decode_checkpoint(body).board(0))
+        await again.follower.caught_up()
+        assert read_rows(ledger) == before, "and of what the ledger knows it changes nothing"
+    finally:
+        other.close()
+
+
+async def test_what_could_not_be_written_is_written_later(ledger, make, read_rows, monkeypatch):
+    write, message = Ledger.write, make.message("ABC-1")
+
+    async def fails(ledger, news):
+        raise LedgerFault(path="usher.db", done="written", why="database or disk is full", check="it has room")
+
+    reading = Reading(ledger)
+    await reading.follower.caught_up()
+    monkeypatch.setattr(Ledger, "write", fails)
+    with pytest.raises(LedgerFault):
+        await reading.read(message)
+    monkeypatch.setattr(Ledger, "write", write)
+    await reading.read(make.taken(message))
+    assert [row["state"] for row in read_rows(ledger)["messages"]] == ["deploying"]
