@@ -265,3 +265,20 @@ async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
         await world.handled()
 
     assert world.states() == {message.id: "retried", again: "retrying"}
+
+
+async def test_two_services_at_work_on_the_same_queues_and_ledger_lose_and_double_nothing(make_world):
+    world = await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
+    async with world.running(), world.running():
+        told = await world.told(*(f"ABC-{number}" for number in range(1, 21)))
+        for message in told:
+            await world.ended(message, outcome=Outcome.FAILED)
+        async with asyncio.timeout(20):
+            server = world.journal.board.server(told[0].server)
+            while len(server.waiting) < len(told) or set(world.states().values()) != {"retried", "waiting"}:
+                await asyncio.sleep(0.05)
+
+    assert sorted(message.origin for message in server.waiting) == sorted(message.id for message in told)
+    assert {message.attempt for message in server.waiting} == {2}
+    assert len(world.states()) == 2 * len(told)
+    assert await world.left() == []
