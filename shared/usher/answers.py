@@ -20,6 +20,13 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Health(_Answer):
+    """A service that answers; it goes by the settings as they were at `started_at`."""
+
+    status: str
+    started_at: Time | None = None
+
+
 class Running(_Answer):
     """The deploy that runs on a server now."""
 

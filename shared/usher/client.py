@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from usher.answers import Deploy, IgnoredMove, MessageState, Ordered, ParkedMessage, ServerState, Withdrawal
+from usher.answers import Deploy, Health, IgnoredMove, MessageState, Ordered, ParkedMessage, ServerState, Withdrawal
 from usher.errors import ServiceError
 from usher.messages import BackMessage
 from usher.settings import Settings
@@ -124,6 +124,10 @@ class Client:
         except ServiceError as fault:
             return str(fault)
         return None
+
+    def health(self, service: str) -> Health:
+        """Since when that service has run."""
+        return _read(Health, _json(self._ask(service, "GET", "/health")))
 
     def _pages(self, path: str, most: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
         """The items of all pages, or the first `most` of them."""

@@ -5,12 +5,14 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 
+from usher.answers import rfc3339
 from usher.errors import UsherError
 
 log = logging.getLogger(__name__)
@@ -26,11 +28,12 @@ Ready = Callable[[], Awaitable[bool]]
 def web_app(title: str, ready: Ready) -> FastAPI:
     """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503)."""
     app = FastAPIOffline(title=title, version=version("usher"))
+    started_at = rfc3339(datetime.now(UTC))
 
     @app.get("/health", tags=["health"])
     async def health() -> dict[str, str]:
-        """This process answers."""
-        return {"status": "ok"}
+        """This process answers; since when it has run, with the settings of then."""
+        return {"status": "ok", "started_at": started_at}
 
     @app.get("/ready", tags=["health"], responses={503: {"description": "Not now"}})
     async def readiness(response: Response) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +26,13 @@ from usher.settings import Settings, load
 BETA = "beta.abc.wwts.com"
 
 
+def until(true: Callable[[], bool], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 class Patient:
     """An Usher's settings and vhost, to be made ill. Its services don't run."""
 
@@ -41,7 +50,7 @@ class Patient:
 
     def declare(self) -> None:
         async def declare(channel: AbstractChannel, publisher: Publisher) -> None:
-            await topology.declare(channel, self.settings.catalogue)
+            await topology.declare(channel, self.settings.catalogue, self.settings.retries.every_delay)
 
         self._on_broker(declare)
 
@@ -55,6 +64,12 @@ class Patient:
                     await publisher.message(message)
 
         self._on_broker(tell)
+
+    def park(self, body: bytes, message_id: str) -> None:
+        async def park(channel: AbstractChannel, publisher: Publisher) -> None:
+            await publisher.park(body, message_id, "it cannot be read")
+
+        self._on_broker(park)
 
     def _on_broker(self, act: Callable[[AbstractChannel, Publisher], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -90,7 +105,7 @@ def test_a_healthy_usher_has_no_fault(patient: Patient) -> None:
     assert patient.faults() == {}
     assert found["settings"].says.startswith("from the built-in example and USHER_BROKER__URL and")
     assert "RabbitMQ" in found["broker"].says
-    assert found["queues"].says.startswith("all 9 are there")
+    assert found["queues"].says.startswith("all 13 are there")
     assert found["policies"].verdict is Verdict.OK
     assert "guest:guest" not in str(found)
 
@@ -112,6 +127,12 @@ def test_a_server_s_queue_deleted_by_hand_is_named_and_its_messages_are_found(pa
     assert "send those issues again" in faults[topology.UNROUTED].do
 
 
+def test_a_retry_queue_that_is_missing_is_named(patient: Patient) -> None:
+    patient.declare()
+    patient.delete(topology.retry_queue(300_000))
+    assert list(patient.faults()) == ["usher.retry.5m"]
+
+
 def test_looking_takes_nothing_away_and_makes_nothing(patient: Patient) -> None:
     patient.declare()
     patient.delete(topology.server_queue(BETA))
@@ -123,9 +144,33 @@ def test_looking_takes_nothing_away_and_makes_nothing(patient: Patient) -> None:
 def test_parked_messages_say_where_the_reason_is(patient: Patient) -> None:
     patient.declare()
     patient.tell("ABC-7", park=True)
-    found = patient.faults()[topology.PARKED]
-    assert "1 message of deploys that failed: ABC-7" in found.says
-    assert "`usher show ISSUE` says why" in found.do
+    found = patient.looked_at()[topology.PARKED]
+    assert patient.faults() == {}
+    assert f"1 message of deploys that failed for the last time: ABC-7 to {BETA}." in found.says
+    assert "`usher show ABC-7` says why" in found.says
+
+
+def test_what_is_parked_and_is_no_message_is_a_fault(patient: Patient) -> None:
+    patient.declare()
+    patient.park(b"what?", "0" * 32)
+    assert "1 message: something that is no message of Usher's" in patient.faults()[topology.PARKED].says
+
+
+def test_a_former_server_s_queue_is_named_with_what_is_in_it(patient: Patient) -> None:
+    patient.declare()
+    patient.tell("ABC-7")
+    patient.environ["USHER_SERVERS__NAME"] = "{status}.{project}.example.com"
+    patient.declare()
+
+    def found() -> bool:
+        former = patient.faults().get("former servers")
+        return former is not None and f"usher.server.{BETA} (1 message)" in former.says
+
+    # the management console counts every five seconds
+    until(found, seconds=20)
+    assert "usher.server.test.abc.wwts.com (0 messages)" in patient.faults()["former servers"].says
+    assert "example.com" not in patient.faults()["former servers"].says
+    assert "once the server has that name again" in patient.faults()["former servers"].do
 
 
 def test_a_queue_with_other_arguments_is_named(patient: Patient) -> None:
@@ -243,6 +288,17 @@ def test_the_command_finds_a_running_usher_well(usher) -> None:
     assert "No fault found." in said.out
     assert "successes: ready at http://127.0.0.1" in said.out
     assert json.loads(usher("doctor", "--json").out)["ok"] is True
+
+
+@pytest.mark.usefixtures("running")
+def test_settings_written_after_the_services_started_are_said_and_are_no_fault(usher, folder: Path) -> None:
+    file = folder / "usher.toml"
+    file.write_text("[projects.abc]\n[projects.def]\nstatuses = ['test', 'beta']\n")
+    said = usher("doctor")
+    assert said.code == 0
+    assert "usher.toml: it was written after trackers, deploys, successes started: they go by what it said" in said.out
+    os.utime(file, (0, 0))
+    assert "it was written after" not in usher("doctor").out
 
 
 @pytest.mark.usefixtures("nobody_answers")

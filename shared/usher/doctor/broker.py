@@ -19,6 +19,7 @@ from usher.words import count
 
 PEEK = 10
 _MISSING = "the queue is missing"
+_NO_MESSAGE = "something that is no message of Usher's"
 
 
 async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Finding]:
@@ -66,7 +67,7 @@ def _consumer_timeout(version: str) -> list[Finding]:
 
 
 async def _topology(link: Link, settings: Settings) -> list[Finding]:
-    wanted = topology.queues(settings.catalogue)
+    wanted = topology.queues(settings.catalogue, settings.retries.every_delay)
     seen = {queue.name: await _look(link, queue) for queue in wanted}
     faults = [finding for finding in seen.values() if isinstance(finding, Finding)]
     if len(faults) == len(wanted) and all(finding.says == _MISSING for finding in faults):
@@ -131,12 +132,16 @@ def _unrouted(depth: int, moves: list[str]) -> Finding:
 
 
 def _parked(depth: int, moves: list[str]) -> Finding:
-    return fault(
-        topology.PARKED,
-        f"{count(depth, 'message')} of deploys that failed: {'; '.join(moves)}",
-        "`usher show ISSUE` says why, and whether it has been deployed since; send those again that have not "
-        "(`usher send`), then purge usher.parked in the management console",
-    )
+    if _NO_MESSAGE in moves:
+        return fault(
+            topology.PARKED,
+            f"{count(depth, 'message')}: {'; '.join(moves)}",
+            "read what is no message in the management console (its header `reason` says why), and mend who sent it; "
+            "`usher parked` lists the others",
+        )
+    says = f"{count(depth, 'message')} of deploys that failed for the last time: {'; '.join(moves)}"
+    issue = moves[0].partition(" ")[0] if moves else "ISSUE"
+    return ok(topology.PARKED, f"{says}. `usher show {issue}` says why, `usher parked` lists all")
 
 
 async def _peek(link: Link, name: str) -> list[str]:
@@ -149,5 +154,5 @@ async def _peek(link: Link, name: str) -> list[str]:
                 message = decode_message(raw.body)
                 moves.append(f"{message.issue} to {message.server}")
             except Unreadable:
-                moves.append("something that is no message of Usher's")
+                moves.append(_NO_MESSAGE)
     return list(dict.fromkeys(moves))

@@ -11,6 +11,7 @@ from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.doctor.finding import Finding, fault, ok, unknown
 from usher.settings import Settings
+from usher.words import count
 
 SECONDS = 5.0
 LOSING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")
@@ -18,9 +19,9 @@ LOSING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-lett
 
 
 def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
-    """Policies on Usher's queues. Says so when no management console answers."""
+    """Policies on Usher's queues, and queues of former servers. Says so when no management console answers."""
     vhost = quote(URL(broker.url).path[1:] or "/", safe="")
-    names = [queue.name for queue in topology.queues(settings.catalogue)]
+    names = [queue.name for queue in topology.queues(settings.catalogue, settings.retries.every_delay)]
     try:
         with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=SECONDS, trust_env=False) as http:
             policies = [
@@ -28,17 +29,41 @@ def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
                 for kind in ("policies", "operator-policies")
                 for policy in http.get(f"/api/{kind}/{vhost}").raise_for_status().json()
             ]
+            asked = {"columns": "name,messages,consumers"}
+            queues = http.get(f"/api/queues/{vhost}", params=asked).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         return [
             unknown(
                 "policies",
-                f"could not be checked: the management console at {broker.console} does not tell ({_reason(error)})",
+                "could not be checked, nor whether there are queues of former servers: the management console at "
+                f"{broker.console} does not tell ({_reason(error)})",
                 "look there for policies that match ^usher\\. and set expires, max-length, message-ttl or "
                 "dead-lettering; the console's user needs the tag policymaker",
             )
         ]
     found = [_losing(policy, keys) for policy in policies if (keys := _keys(policy, names))]
-    return found or [ok("policies", "none can lose a message of Usher's")]
+    return [*(found or [ok("policies", "none can lose a message of Usher's")]), *_former(queues, names)]
+
+
+def _former(queues: list[dict[str, Any]], names: list[str]) -> list[Finding]:
+    """Queues of servers that the settings don't have. The broker counts a new queue's consumers after some seconds."""
+    left = [
+        f"{queue['name']} ({count(queue.get('messages', 0), 'message')})"
+        for queue in queues
+        if queue["name"].startswith(topology.server_queue(""))
+        and queue["name"] not in names
+        and queue.get("consumers") == 0
+    ]
+    if not left:
+        return []
+    return [
+        fault(
+            "former servers",
+            f"nobody consumes {', '.join(left)}: no server of these settings is called so, but moves may go there",
+            "what waits in them is deployed once the server has that name again in [servers] name; or send again "
+            "(`usher send`) what is still wanted, and delete them in the management console",
+        )
+    ]
 
 
 def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:

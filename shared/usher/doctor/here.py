@@ -1,11 +1,13 @@
 """What can be seen from this machine alone: the settings, the command's program, the services."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
 from usher.client import SERVICES, Client, base_url
-from usher.doctor.finding import Finding, fault, ok
+from usher.doctor.finding import Finding, fault, ok, unknown
 from usher.settings import Settings
-from usher.settings.load import PREFIX
+from usher.settings.load import EXAMPLE, PREFIX
 from usher.settings.runnable import NotRunnable, check_runnable
 from usher.words import count
 
@@ -32,11 +34,30 @@ def look_at_program(settings: Settings, path: str) -> Finding:
 
 
 def look_at_services(settings: Settings) -> list[Finding]:
-    """Whether each service says that it is ready."""
-    findings = []
+    """Whether each service says that it is ready, and whether it has read the settings as they are now."""
+    findings, former = [], []
+    changed_at = _changed_at(settings)
     with Client(settings) as client:
         for service in SERVICES:
             base = base_url(getattr(settings, service))
             why = client.ready(service)
             findings.append(fault(service, f"not ready at {base}", why) if why else ok(service, f"ready at {base}"))
-    return findings
+            started_at = None if why else client.health(service).started_at
+            if changed_at and started_at and started_at < changed_at:
+                former.append(service)
+    return findings + ([_former(settings, former)] if former else [])
+
+
+def _changed_at(settings: Settings) -> datetime | None:
+    """When the settings' file was last written; None for the built-in example."""
+    if settings.source == EXAMPLE:
+        return None
+    return datetime.fromtimestamp(Path(settings.source).stat().st_mtime, UTC)
+
+
+def _former(settings: Settings, services: list[str]) -> Finding:
+    return unknown(
+        settings.source,
+        f"it was written after {', '.join(services)} started: they go by what it said before, if it is theirs",
+        "restart them: Ctrl-C in `usher up`, then start it again",
+    )
