@@ -1,6 +1,6 @@
 """What is read from the ledger: pages of messages and deploys, newest first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Any, Generic, TypeVar
@@ -45,7 +45,9 @@ class Cut:
 def find_messages(connection: Connection, matching: Mapping[str, str | None], cut: Cut) -> Page[MessageState]:
     """The messages whose columns are as `matching` says (None: any), by when they were told."""
     total, rows = _page(connection, messages.c, matching, (messages.c.queued_at.desc(), messages.c.id), cut)
-    return cut.of(total, [_message(row) for row in rows])
+    rehearsed = _rehearsed(connection, {row.deploy for row in rows if row.deploy})
+    found = [_message(row) for row in rows]
+    return cut.of(total, [m.model_copy(update={"rehearsed": m.deploy in rehearsed}) for m in found])
 
 
 def find_deploys(
@@ -114,6 +116,11 @@ def _covered(connection: Connection, ids: Sequence[str]) -> dict[str, list[str |
     for row in connection.execute(query):
         found.setdefault(row.deploy, []).append(row.issue)
     return found
+
+
+def _rehearsed(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these deploys that only said their command."""
+    return set(connection.execute(select(deploys.c.id).where(deploys.c.id.in_(ids), deploys.c.rehearsed)).scalars())
 
 
 def _message(row: Row[Any]) -> MessageState:

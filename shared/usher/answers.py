@@ -68,7 +68,8 @@ class ServerState(_Answer):
 
 
 class MessageState(_Answer):
-    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it.
+    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it,
+    which was only `rehearsed` or not.
 
     `origin` is the id of the move's first attempt; a later one is due at `due_at`. `by` is who ordered
     the last change, if somebody did.
@@ -86,6 +87,7 @@ class MessageState(_Answer):
     moved_at: Time | None
     changed_at: Time
     deploy: str | None
+    rehearsed: bool = False
     told: int
     origin: str | None = None
     due_at: Time | None = None

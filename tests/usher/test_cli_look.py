@@ -80,7 +80,7 @@ def test_an_issue_shows_what_happened_per_server(usher) -> None:
     until(lambda: passed(usher, "DEF-5", "beta.def.wwts.com"))
     said = usher("show", "DEF-5")
     assert "beta.def.wwts.com" in said.out
-    assert "deployed" in said.out
+    assert "deployed (rehearsed)" in said.out
     assert "Nothing of DEF-6 has been told" in usher("show", "DEF-6").out
 
 

@@ -81,7 +81,7 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
         ("[projects.abc]", {"USHER_JIRA__SECRET": ""}, "must not be empty"),
         ("[projects.abc]\nstatuses = ['live']", {}, "unknown status live; add [statuses.live]"),
         ("[projects.abc]\n[projects.def]\n[servers]\nname = '{status}'", {}, 'stage.def are both "stage"'),
-        ("[projects.abc]\n[servers]\nname = '{stauts}.x'", {}, "{stauts} is unknown in [servers] name; did you mean {s"),
+        ("[projects.abc]\n[servers]\nname = '{stauts}.x'", {}, "{stauts} is unknown in [servers] name; did you mean {"),
         ("[projects.abc]\n[servers]\nname = '{}.x'", {}, "{} is unknown in [servers] name; known: {status}, {project}"),
         ("[projects.abc]\n[servers]\nname = '{status}.{project}; rm'", {}, "is no server name"),
         ("[projects.abc]\n[statuses]\nbeta.jira = ['QA']\ntest.jira = ['qa']", {}, '"qa" means both test and beta'),

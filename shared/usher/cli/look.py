@@ -141,7 +141,7 @@ def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool
             rows.add_row(
                 clock(message.queued_at) if is_first else "",
                 message.server,
-                coloured(message.state),
+                past.outcome(message.state, rehearsed=message.rehearsed),
                 clock(message.changed_at),
                 message.deploy or "",
                 _times(message.told) if is_first else "",
