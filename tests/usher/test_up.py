@@ -52,7 +52,7 @@ from usher.settings import load
 names = ("trackers", "deploys", "successes")
 ports, manners, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
 sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0, drain if name == "deploys" else 0)
+    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0, drain * (name == "deploys"))
     for name, manner, port in zip(names, manners, ports)
 ]))
 """
