@@ -18,7 +18,7 @@ from usher.events import DeployInterrupted, DeployTaken, TurnGivenBack, decode_m
 from usher.messages import BackMessage
 from usher.server_board import ServerBoard
 from usher.servers import Server
-from usher.states import OPEN
+from usher.states import OPEN, SETTLED
 from usher.words import process
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Turn:
                 await self._journal.barrier()
                 if await self._kept_takeover_wait(held):
                     return False
-                if self._journal.board.state(held.id) is None:
+                if not self._known(held):
                     await self._tell_again(held)
                 elif not self._settled(held):
                     await self._go_on(held)
@@ -113,12 +113,15 @@ class Turn:
         log.info("%s: the journal does not know %s; told again", self._server, held.id)
         await self._parts.publisher.message(held)
         await self._journal.barrier()
-        if self._journal.board.state(held.id) is None:
+        if not self._known(held):
             await self._waits.sleep(RETRY_PAUSE)
 
     def _settled(self, held: BackMessage) -> bool:
-        state = self._journal.board.state(held.id)
-        return state is not None and state not in OPEN
+        return self._journal.board.state(held.id) in SETTLED
+
+    def _known(self, held: BackMessage) -> bool:
+        """Whether the journal has brought it: waiting, being deployed, or settled since."""
+        return self._settled(held) or self._journal.board.state(held.id) in OPEN
 
     @property
     def _returns(self) -> int:

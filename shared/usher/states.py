@@ -21,7 +21,11 @@ class State(StrEnum):
 
 
 OPEN = frozenset({State.WAITING, State.DEPLOYING})
-"""States in which a message still has to be deployed; in any other its delivery is acked."""
+"""States in which a message still has to be deployed."""
+
+SETTLED = frozenset(State) - OPEN - {State.RETRYING}
+"""States in which a delivery of a message is acked. One that is still retrying has been told again already: its queue
+was faster than the journal."""
 
 LAST = frozenset({State.RETRIED, State.SUPERSEDED, State.WITHDRAWN, State.DEPLOYED})
 """States which a message never leaves."""

@@ -15,7 +15,18 @@ from usher.broker.choose import Broker
 from usher.broker.consumer import consume
 from usher.broker.publisher import Publisher
 from usher.errors import NotConfirmed
-from usher.events import DeployEnded, Event, MessagesWithdrawn, Outcome, TurnGivenBack, WindowOpened, decode
+from usher.events import (
+    DeployEnded,
+    Event,
+    MessagesRetried,
+    MessagesWithdrawn,
+    Outcome,
+    Retry,
+    TurnGivenBack,
+    WindowOpened,
+    decode,
+    encode,
+)
 from usher.issues import Issue
 from usher.messages import BackMessage
 from usher.servers import Server
@@ -87,6 +98,24 @@ async def test_a_failed_command_is_a_failed_result_and_frees_its_server(make_wor
     assert [str(message.issue) for message in failed.standing] == ["ABC-1"]
     assert (passed.outcome, [str(message.issue) for message in passed.standing]) == (Outcome.PASSED, ["ABC-2"])
     assert world.journal.board.state(first.id) is State.FAILED
+
+
+async def test_a_retry_that_comes_before_the_journal_knows_it_is_deployed_all_the_same(make_world: MakeWorld) -> None:
+    world = await make_world()
+    failing = world.fail(BETA)
+    async with world.deploys(), world.link.publishing.channel() as channel:
+        (first,) = await world.tell("ABC-1 beta")
+        await world.until(lambda: len(world.of("deploy.ended")) == 1)
+        failing.unlink()
+        again = first.again(at=first.queued_at)
+        retries = (Retry(failed=first.id, next=again),)
+        await world.journal.append(
+            MessagesRetried(deploy=None, server=BETA, retries=retries, reason="", by="me", at=first.queued_at)
+        )
+        # into the server's queue alone: the journal's copy is late
+        message = Message(encode(again), message_id=again.id)
+        await channel.default_exchange.publish(message, topology.server_queue(BETA))
+        await world.until(lambda: world.journal.board.state(again.id) is State.DEPLOYED)
 
 
 async def test_servers_do_not_wait_for_each_other(make_world: MakeWorld) -> None:
