@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from conftest import Program, World
     from deploys.service import Deploys
 
+pytestmark = pytest.mark.slow
+
 BETA = "beta.abc.wwts.com"
 TEST = "test.abc.wwts.com"
 STAGE = "stage.abc.wwts.com"

@@ -17,6 +17,8 @@ from usher.settings.model import BrokerSettings
 if TYPE_CHECKING:
     from conftest import Programs
 
+pytestmark = pytest.mark.slow
+
 COMMAND = """
 import json, os, sys, time
 from pathlib import Path

@@ -59,7 +59,9 @@ def test_the_briefs_storm_ends_in_one_deploy_per_server_naming_the_union(
 def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
     make_programs: "Callable[..., Programs]",
 ) -> None:
-    usher = make_programs(DEPLOYS__COMMAND=json.dumps(["/bin/sh", "-c", "echo oh no; exit 3", "{server}"]))
+    usher = make_programs(
+        DEPLOYS__COMMAND=json.dumps(["/bin/sh", "-c", "echo oh no; exit 3", "{server}"]), RETRIES__DELAYS="[]"
+    )
     usher.start("trackers", "deploys", "successes")
     usher.tell("ABC-1", "beta")
     usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 1, "it is parked")

@@ -12,7 +12,7 @@ import pytest
 
 from usher.answers import ServerState
 from usher.cli.look import why_not_yet
-from usher.cli.screen import clock, span, zoned
+from usher.cli.screen import clock, coloured, span, zoned
 from usher.settings import load
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -73,6 +73,7 @@ def test_a_server_shows_what_deployed_last_and_how_to_send(usher) -> None:
     said = usher("show", "stage.abc.wwts.com")
     assert "Last deploy: passed (rehearsed) at" in said.out
     assert "usher send ABC-111 stage" in said.out
+    assert re.search(r"stage\.abc\.wwts\.com .* passed \(rehearsed\) \d", usher("servers").out)
 
 
 def test_an_issue_shows_what_happened_per_server(usher) -> None:
@@ -109,6 +110,7 @@ def test_a_deploy_shows_how_it_ended_its_command_times_and_output(usher) -> None
     assert said.startswith(f"{BETA} passed (rehearsed)\n")
     assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in said
     assert "ABC-61  (1 message)" in said
+    assert "Why" not in said
     assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", said)
     assert "rehearsed, nothing was run: python -m wwts" in said
     assert json.loads(usher("show", deploy["id"], "--json").out) == deploy
@@ -183,6 +185,11 @@ class TestWhyNotYet:
 
     def test_it_is_closed_and_waits_for_a_place(self) -> None:
         assert "it waits for a free place" in self.why(timedelta(minutes=2), timedelta(minutes=3))
+
+
+@pytest.mark.parametrize("state", ["failed", "failing", "parked", "timed_out"])
+def test_what_a_person_has_to_see_to_is_red(state: str) -> None:
+    assert coloured(state).style == "red"
 
 
 class TestTimes:

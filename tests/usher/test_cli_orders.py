@@ -135,6 +135,7 @@ class TestWithdraw:
         server, issue = usher("show", STAGE).out, usher("show", "ABC-25").out
         assert re.search(r"Again at .+: ABC-25 \(attempt 2 of 3\)\.", server)
         assert re.search(r"retried .* once\s*\n.* retrying .* again at .+, attempt 2 of 3", issue)
+        assert "retried: its deploy failed; the line below it is its next attempt." in issue
         assert f"Withdrawn from {STAGE}: ABC-25." in usher("withdraw", "ABC-25").out
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "withdrawn"])
         assert re.search(rf"withdrawn .* attempt 2 of 3, by {re.escape(who())}", usher("show", "ABC-25").out)

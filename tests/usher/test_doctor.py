@@ -156,6 +156,7 @@ def test_what_is_parked_and_is_no_message_is_a_fault(patient: Patient) -> None:
     assert "1 message: something that is no message of Usher's" in patient.faults()[topology.PARKED].says
 
 
+@pytest.mark.slow  # the console counts every five seconds
 def test_a_former_server_s_queue_is_named_with_what_is_in_it(patient: Patient) -> None:
     patient.declare()
     patient.tell("ABC-7")
