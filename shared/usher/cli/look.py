@@ -17,6 +17,7 @@ from usher.words import count
 _DEPLOY = re.compile("[0-9a-f]{12}")
 _STATES = {
     "superseded": "superseded: a newer message of the issue, in the deploy named beside it, stands for it.",
+    "retried": "retried: its deploy failed; the line below it is its next attempt.",
     "parked": "parked: its deploy failed for the last time; a person decides whether it is tried again.",
 }
 

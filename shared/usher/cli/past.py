@@ -56,7 +56,7 @@ def history(
             issues(deploy.issues, 6),
             str(deploy.messages),
             deploy.id,
-            "" if deploy.outcome == "passed" else deploy.reason or "",
+            _why(deploy),
         )
     screen.print(rows)
 
@@ -91,8 +91,13 @@ def _facts(deploy: Deploy) -> list[tuple[str, str]]:
     code = "" if deploy.exit_code is None else str(deploy.exit_code)
     holder = process(deploy.holder) if deploy.holder else ""
     command = shell(deploy.command) if deploy.command else ""
-    facts = [("Deploy", deploy.id), ("Issues", covered), ("Command", command), ("Why", deploy.reason or "")]
+    facts = [("Deploy", deploy.id), ("Issues", covered), ("Command", command), ("Why", _why(deploy))]
     return [fact for fact in [*facts, ("Exit code", code), ("When", _when(deploy)), ("By", holder)] if fact[1]]
+
+
+def _why(deploy: Deploy) -> str:
+    """Why it ended as it did; of one that passed there is nothing to say."""
+    return "" if deploy.outcome == "passed" else deploy.reason or ""
 
 
 def _when(deploy: Deploy) -> str:

@@ -18,6 +18,7 @@ COLOURS = {
     "waiting": "yellow",
     "deploying": "cyan",
     "failed": "red",
+    "failing": "red",
     "parked": "red",
     "retrying": "yellow",
     "retried": "dim",
