@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 from aio_pika import Message, connect
 
 from usher.broker import topology
@@ -28,6 +29,7 @@ def look(broker: Broker, vhost_url: str, queue: str) -> list[dict[str, object]]:
     return list(answer.json()) if answer.status_code == 200 else []
 
 
+@pytest.mark.slow
 async def test_fifty_looks_at_each_queue_lose_nothing(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:

@@ -104,6 +104,7 @@ def test_what_speeds_up_a_node_s_start_fits_the_installed_rabbitmq() -> None:
     assert run.stdout == "ok true"
 
 
+@pytest.mark.slow
 def test_the_node_of_a_killed_usher_ends_and_the_next_one_finds_its_messages(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
