@@ -1,5 +1,6 @@
 """The commands that order: withdraw, parked, retry. On a whole Usher whose command ends when a test says, and so."""
 
+import io
 import json
 import os
 import re
@@ -81,7 +82,7 @@ def deployed(usher, server: str, *issues: str) -> list[list[str]]:
 
 
 def idle(usher) -> None:
-    until(lambda: all(server["state"] == "idle" for server in json.loads(usher("servers", "--json").out)))
+    until(lambda: all(server["state"] in ("idle", "failing") for server in json.loads(usher("servers", "--json").out)))
 
 
 @pytest.fixture(autouse=True)
@@ -192,3 +193,86 @@ def test_a_failed_deploy_shows_why_its_exit_code_and_how_to_try_again(usher, end
 def test_which_parked_issues_are_meant_has_to_be_said(usher, words: list[str]) -> None:
     said = usher("parked", "drop", *words)
     assert (said.code, "name a server or issues, or --all" in said.err) == (1, True)
+
+
+class Terminal(io.StringIO):
+    """Somebody at a terminal, who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class TestParked:
+    @pytest.fixture
+    def park(self, usher, ends: Path) -> Iterator[Callable[..., str]]:
+        """Have these issues fail for good on beta; gives the deploy. What is still parked in the end is dropped."""
+
+        def park(*issues: str) -> str:
+            end(ends, 3)
+            for issue in issues:
+                usher("send", issue, "beta")
+            until(lambda: sorted(listed(usher)) == sorted(issues))
+            idle(usher)
+            end(ends, 0)
+            return json.loads(usher("parked", "--json").out)[0]["deploy"]
+
+        yield park
+        usher("parked", "drop", "--all")
+        until(lambda: listed(usher) == [])
+
+    def test_what_failed_for_good_is_listed_with_the_reason(self, usher, park: Callable[..., str]) -> None:
+        deploy = park("ABC-41")
+        (message,) = json.loads(usher("parked", "--json").out)
+        assert (message["server"], message["outcome"], message["exit_code"]) == (BETA, "failed", 3)
+        said = usher("parked")
+        assert said.code == 0
+        assert all(word in said.out for word in ("ABC-41", BETA, deploy, message["reason"], "usher parked retry"))
+
+    def test_it_is_tried_again_by_issue_or_by_server(self, usher, park: Callable[..., str]) -> None:
+        park("ABC-42", "ABC-43", "ABC-44")
+        assert f"Tried again: ABC-42 on {BETA}." in usher("parked", "retry", "ABC-42").out
+        until(lambda: states(usher, "ABC-42")[:1] == ["deployed"] and listed(usher) == ["ABC-43", "ABC-44"])
+        again = json.loads(usher("parked", "retry", BETA, "--json").out)
+        assert {(m["issue"], m["attempt"]) for m in again["messages"]} == {("ABC-43", 2), ("ABC-44", 2)}
+        until(lambda: states(usher, "ABC-43")[:1] == states(usher, "ABC-44")[:1] == ["deployed"])
+
+    def test_it_is_dropped_and_not_twice(self, usher, park: Callable[..., str]) -> None:
+        park("ABC-45")
+        said = usher("parked", "drop", BETA, "ABC-45")
+        assert (said.code, said.out) == (0, f"Dropped: ABC-45 on {BETA}.\n")
+        assert usher("parked", "drop", "ABC-45").code == 1
+        until(lambda: "Nothing is parked." in usher("parked").out)
+
+    def test_a_deploy_is_tried_again(self, usher, park: Callable[..., str]) -> None:
+        deploy = park("ABC-46")
+        assert f"Tried again: ABC-46 on {BETA}." in usher("retry", deploy).out
+        until(lambda: states(usher, "ABC-46")[:1] == ["deployed"])
+        assert usher("retry", deploy).code == 1
+
+    def test_all_of_it_is_dropped_once_somebody_at_a_terminal_says_so(
+        self, usher, park: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        park("ABC-47", "ABC-48")
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+        refused = usher("parked", "drop", "--all")
+        assert (refused.code, "Drop 2 parked messages?" in refused.err) == (1, True)
+        assert listed(usher) == ["ABC-47", "ABC-48"]
+        assert f"Dropped: ABC-47 ABC-48 on {BETA}." in usher("parked", "drop", "--all", "--yes").out
+
+    def test_without_anything_parked_there_is_nothing_to_do(self, usher) -> None:
+        said = usher("parked", "retry", "--all")
+        assert (said.code, "There is nothing of that." in said.out) == (1, True)
+
+    @pytest.mark.parametrize("words", [[], ["--all", "ABC-1"]])
+    def test_which_ones_has_to_be_said(self, usher, words: list[str]) -> None:
+        said = usher("parked", "drop", *words)
+        assert (said.code, "name a server or issues, or --all" in said.err) == (1, True)
+
+    def test_a_deploy_that_nobody_knows_is_said(self, usher) -> None:
+        said = usher("retry", "0123456789ab")
+        assert (said.code, "0123456789ab" in said.err) == (1, True)
+
+
+def listed(usher) -> list[str]:
+    """The issues that are parked, sorted."""
+    return sorted(message["issue"] for message in json.loads(usher("parked", "--json").out))
