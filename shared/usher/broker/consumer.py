@@ -25,6 +25,10 @@ class ConsumerLost(LinkLost):
     """the broker took the queue's consumer away"""
 
 
+class NoConsumer(ConsumerLost):
+    """the broker lets nobody consume {queue} now: {why}"""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What a queue brought. It can be acked only on the consumer that got it."""
@@ -108,8 +112,8 @@ class Consumer:
             await channel.set_qos(prefetch_count=prefetch)
             source = await channel.get_queue(queue, ensure=False)
             await source.consume(self._on_delivery, consumer_tag=tag, arguments=dict(arguments))
-        except _GONE:
-            raise ConsumerLost from None
+        except _GONE as error:
+            raise NoConsumer(queue=queue, why=error) from None
 
     async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
         self._deliveries.append(Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw))
@@ -122,7 +126,7 @@ async def consume(
 ) -> AsyncIterator[Consumer]:
     """A consumer of that queue. Leaving closes its channel: what was not acked goes back to the queue's head.
 
-    Raises ConsumerLost if the queue is not there.
+    Raises NoConsumer, a ConsumerLost, if the queue is not there, or nobody leads it at this moment.
     """
     consumer = Consumer()
     link.depend(consumer.lost)
