@@ -85,8 +85,8 @@ def waiting(journal: Journal) -> int:
 
 async def measure(settings: Settings, count: int) -> None:
     """Fill, read in each way, and say how long it took."""
-    async with connect(settings.broker, "bench") as link, link.publishing.channel() as channel:
-        await topology.declare(channel, settings.catalogue)
+    async with connect(settings.broker, "bench") as link:
+        await topology.declare(link, settings.catalogue)
     memory, taken = Memory(), dict[str, float]()
     async with reading(settings, Memory()) as (_, publisher, _):
         written = await fill(publisher, history(count, settings))

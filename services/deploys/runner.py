@@ -174,6 +174,11 @@ class _GuardedCommand:
         await asyncio.gather(self._beating, return_exceptions=True)
 
 
+def make_runner(settings: DeploysSettings) -> Runner:
+    """What runs the configured command; without one, what says it would."""
+    return Rehearsal() if settings.rehearses else Guarded(settings)
+
+
 def _finished(how: How, why: str, code: int | None, path: Path) -> Finished:
     output, more = tail(path)
     if how is How.BY_ITSELF:

@@ -8,14 +8,14 @@ from deploys.debts import Debts
 from deploys.drain import Drain
 from deploys.jobs import base_environment
 from deploys.parts import Parts
-from deploys.runner import Guarded, Rehearsal, Runner
+from deploys.runner import Runner, make_runner
 from deploys.worker import work
 from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
+from usher.clock import Clock, SystemClock
 from usher.listening import listen
 from usher.service import Stop, together
 from usher.settings import Settings
@@ -34,7 +34,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
         log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
-    service = Deploys(settings, environment, stop)
+    service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
         app = web_app("Usher: deploys", service.ready)
         stopped = asyncio.Event()
@@ -57,9 +57,13 @@ async def serve(settings: Settings, stop: Stop) -> str:
 class Deploys:
     """What outlives a connection: the slots, the debts, and whether we are ready."""
 
-    def __init__(self, settings: Settings, environment: dict[str, str], stop: Stop) -> None:
+    def __init__(
+        self, settings: Settings, environment: dict[str, str], stop: Stop, clock: Clock, runner: Runner
+    ) -> None:
         self._settings = settings
         self._environment = environment
+        self._clock = clock
+        self._runner = runner
         self._slots = asyncio.Semaphore(settings.deploys.parallel)
         self.debts = Debts()
         self._memory = Memory()
@@ -74,17 +78,15 @@ class Deploys:
 
     async def session(self, link: Link) -> None:
         """One connection's life: declare, read the journal, work every server's queue."""
-        async with link.publishing.channel() as channel:
-            await topology.declare(channel, self._settings.catalogue)
+        await topology.declare(link, self._settings.catalogue)
         publisher = await Publisher.open(link, "deploys")
-        clock = SystemClock()
-        async with follow(link, publisher, clock, "journal:deploys", self._memory) as journal:
+        async with follow(link, publisher, self._clock, "journal:deploys", self._memory) as journal:
             parts = Parts(
                 settings=self._settings,
                 journal=journal,
                 publisher=publisher,
-                runner=self._runner(),
-                clock=clock,
+                runner=self._runner,
+                clock=self._clock,
                 slots=self._slots,
                 debts=self.debts,
                 drain=self.drain,
@@ -102,6 +104,3 @@ class Deploys:
                 self._publisher = None
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-
-    def _runner(self) -> Runner:
-        return Rehearsal() if self._settings.deploys.rehearses else Guarded(self._settings.deploys)

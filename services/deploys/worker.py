@@ -42,7 +42,7 @@ async def work(parts: Parts, link: Link, server: Server) -> None:
         log.exception("! %s: a fault in Usher; connecting again", server)
     finally:
         if not parts.drain.stop.is_set():
-            link.lose()
+            link.lost.set()
 
 
 async def _turns(parts: Parts, link: Link, server: Server) -> None:

@@ -100,8 +100,7 @@ async def _read(settings: Settings, fresh: Ledger, read: Read) -> None:
         follower.observe(event, changes)
 
     async with connect(settings.broker, "rebuild") as link:
-        async with link.publishing.channel() as channel:
-            await topology.declare(channel, settings.catalogue)
+        await topology.declare(link, settings.catalogue)
         publisher = await Publisher.open(link, "rebuild")
         writing = asyncio.create_task(follower.run())
         try:

@@ -101,8 +101,7 @@ class Service:
             self.orders.journal = self.orders.publisher = None
 
     async def _begin(self, link: Link) -> None:
-        async with link.publishing.channel() as channel:
-            await topology.declare(channel, self._settings.catalogue, self._settings.retries.every_delay)
+        await topology.declare(link, self._settings.catalogue, self._settings.retries.every_delay)
         publisher = await Publisher.open(link, SERVICE)
         reading = follow(link, publisher, self._clock, "journal:successes", self._memory, self._observe)
         if self._memory.position is None:

@@ -4,8 +4,6 @@ import asyncio
 import logging
 import socket
 
-from aiormq.exceptions import AMQPError
-
 from trackers.app import create_app
 from trackers.door import Door
 from trackers.withdrawals import Withdrawals
@@ -14,7 +12,7 @@ from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
+from usher.clock import Clock, SystemClock
 from usher.errors import BrokerError
 from usher.listening import listen
 from usher.service import together
@@ -36,56 +34,61 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve_on(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
     """The same, on a socket that listens already."""
-    door, withdrawals = Door(settings, SystemClock()), Withdrawals(SystemClock())
-    memory = Memory()
-    closed = asyncio.Event()
+    service = Trackers(settings, SystemClock())
+    app = create_app(service.door, service.withdrawals, settings.catalogue, settings.trackers.body_limit)
 
     async def web() -> None:
         # the connection goes last: what has come in while we stop is still told
         try:
-            await serve_web(
-                create_app(door, withdrawals, settings.catalogue, settings.trackers.body_limit), listening, stop
-            )
+            await serve_web(app, listening, stop)
         finally:
-            closed.set()
+            service.closed.set()
 
-    async def declare(link: Link) -> None:
-        async with link.publishing.channel() as channel:
-            await topology.declare(channel, settings.catalogue)
+    await together(stop, web(), keep(settings.broker, "trackers", service.session, service.closed))
 
-    async def session(link: Link) -> None:
-        await declare(link)
-        door.publisher = publisher = await Publisher.open(link, "trackers")
-        log.info("taking messages for %d servers", len(settings.catalogue))
-        following = asyncio.create_task(follow_journal(link, publisher))
+
+class Trackers:
+    """The door and the withdrawals, which outlive a connection; `closed` ends the session."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.door = Door(settings, clock)
+        self.withdrawals = Withdrawals(clock)
+        self.closed = asyncio.Event()
+        self._settings = settings
+        self._clock = clock
+        self._memory = Memory()
+
+    async def session(self, link: Link) -> None:
+        """One connection's life: take messages until `closed`. Raises LinkLost."""
+        await topology.declare(link, self._settings.catalogue)
+        self.door.publisher = publisher = await Publisher.open(link, "trackers")
+        log.info("taking messages for %d servers", len(self._settings.catalogue))
+        following = asyncio.create_task(self._follow_journal(link, publisher))
         try:
-            await link.hold(closed.wait())
+            await link.hold(self.closed.wait())
         finally:
-            door.publisher = None
+            self.door.publisher = None
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def follow_journal(link: Link, publisher: Publisher) -> None:
+    async def _follow_journal(self, link: Link, publisher: Publisher) -> None:
         """As long as the link lasts, and again after whatever goes wrong: messages are taken without."""
         while True:
             try:
-                await declare(link)
-                await _read_journal(link, publisher, memory, withdrawals)
-            except (AMQPError, BrokerError, OSError, RuntimeError) as fault:
+                await topology.declare(link, self._settings.catalogue)
+                await self._read_journal(link, publisher)
+            except BrokerError as fault:
                 log.warning("messages cannot be withdrawn: %s; reading the journal again soon", fault)
-            await asyncio.sleep(JOURNAL_PAUSE)
+            await self._clock.sleep(JOURNAL_PAUSE)
 
-    await together(stop, web(), keep(settings.broker, "trackers", session, closed))
-
-
-async def _read_journal(link: Link, publisher: Publisher, memory: Memory, withdrawals: Withdrawals) -> None:
-    """Follow the journal for the withdrawals. Raises BrokerError when it cannot be read any more."""
-    # on the same connections, but lost alone: a journal that cannot be read must not cost the link of what is taken
-    own = Link(link.publishing, link.consuming, link.address, link.name)
-    async with follow(own, publisher, SystemClock(), "journal:trackers", memory) as journal:
-        withdrawals.journal = journal
-        log.info("the journal is caught up with; messages can be withdrawn")
-        try:
-            await own.hold(asyncio.Event().wait())
-        finally:
-            withdrawals.journal = None
+    async def _read_journal(self, link: Link, publisher: Publisher) -> None:
+        """Follow the journal for the withdrawals. Raises BrokerError when it cannot be read any more."""
+        # on the same connections, but lost alone: a journal that cannot be read must not cost the link of what is taken
+        own = Link(link.publishing, link.consuming, link.address, link.name)
+        async with follow(own, publisher, self._clock, "journal:trackers", self._memory) as journal:
+            self.withdrawals.journal = journal
+            log.info("the journal is caught up with; messages can be withdrawn")
+            try:
+                await own.hold(asyncio.Event().wait())
+            finally:
+                self.withdrawals.journal = None

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from deploys.jobs import base_environment
+from deploys.runner import make_runner
 from deploys.service import Deploys
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
@@ -93,7 +94,7 @@ class World:
     async def until_consumed(self, server: str) -> None:
         """Wait until somebody has that server's turns."""
         name = topology.server_queue(server)
-        async with asyncio.timeout(20), self.link.publishing.channel() as channel:
+        async with asyncio.timeout(20), self.link.publishing.raw.channel() as channel:
             while not (await channel.declare_queue(name, passive=True)).declaration_result.consumer_count:
                 await asyncio.sleep(0.02)
 
@@ -120,7 +121,8 @@ class World:
     async def deploys(self, name: str = "deploys") -> AsyncIterator[Deploys]:
         """The service at work, known to the others by that name; leaving stops it in order."""
         stop = Stop()
-        service = Deploys(self.settings, base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"}), stop)
+        environment = base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"})
+        service = Deploys(self.settings, environment, stop, SystemClock(), make_runner(self.settings.deploys))
         running = asyncio.create_task(keep(self.settings.broker, name, service.session, stop))
         try:
             yield service
@@ -138,8 +140,7 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
             command = json.dumps([sys.executable, "-c", COMMAND, str(tmp_path), "{server}", "{issues}"])
             settings = make_settings(**{"DEPLOYS__COMMAND": command, **variables})
             link = await stack.enter_async_context(connect(settings.broker, "test"))
-            async with link.publishing.channel() as channel:
-                await topology.declare(channel, settings.catalogue)
+            await topology.declare(link, settings.catalogue)
             publisher = await Publisher.open(link, "test")
             world = World(settings, tmp_path, link, publisher)
             world.journal = await stack.enter_async_context(

@@ -3,8 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,6 +11,7 @@ from deploys.waits import Stopping, Waits
 from usher.broker import topology
 from usher.broker.consumer import Consumer, consume
 from usher.broker.link import first
+from usher.broker.port import Channel, Delivered, Envelope
 from usher.clock import SystemClock
 from usher.states import State
 
@@ -149,14 +149,16 @@ async def test_who_stops_in_the_take_over_wait_leaves_the_rest_of_it_to_the_next
     assert world.of("deploy.taken") == []
 
 
+NOWHERE = cast(Channel, None)
+
+
 @pytest.mark.parametrize("ticks", range(8))
 async def test_what_comes_in_the_moment_of_a_stop_is_not_dropped(ticks: int) -> None:
-    consumer, stop = Consumer(), asyncio.Event()
+    consumer, stop = Consumer(NOWHERE, "test"), asyncio.Event()
     getting = asyncio.create_task(first(consumer.get(), stop, Stopping))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    raw = SimpleNamespace(body=b"", message_id="it", redelivered=False, headers={})
-    await consumer._on_delivery(raw)  # type: ignore[arg-type]
+    consumer._on_delivery(Delivered(Envelope(b"", message_id="it"), redelivered=False, tag=1))
     for _ in range(ticks):
         await asyncio.sleep(0)
     stop.set()

@@ -103,7 +103,7 @@ async def test_a_failed_command_is_a_failed_result_and_frees_its_server(make_wor
 async def test_a_retry_that_comes_before_the_journal_knows_it_is_deployed_all_the_same(make_world: MakeWorld) -> None:
     world = await make_world()
     failing = world.fail(BETA)
-    async with world.deploys(), world.link.publishing.channel() as channel:
+    async with world.deploys(), world.link.publishing.raw.channel() as channel:
         (first,) = await world.tell("ABC-1 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 1)
         failing.unlink()
@@ -197,7 +197,7 @@ async def test_a_stop_cuts_the_command_which_comes_back_and_costs_nothing(make_w
 
 async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_world: MakeWorld) -> None:
     world = await make_world()
-    channel = await world.link.publishing.channel()
+    channel = await world.link.publishing.raw.channel()
     doors = await channel.get_exchange(topology.SERVERS)
     await doors.publish(Message(b'{"kind": "message", "id": "x; rm -rf /"}', message_id="by-hand"), "beta.abc")
     async with world.deploys():
@@ -213,7 +213,7 @@ async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_w
 @pytest.mark.parametrize("body", [b"\xff\xfe{", b"x" * 3_000_000, b"[" * 200_000, b""])
 async def test_bytes_that_are_no_message_are_parked_as_they_are(make_world: MakeWorld, body: bytes) -> None:
     world = await make_world()
-    async with world.link.publishing.channel() as channel:
+    async with world.link.publishing.raw.channel() as channel:
         doors = await channel.get_exchange(topology.SERVERS)
         await doors.publish(Message(body, message_id="by-hand"), "beta.abc")
     async with world.deploys():
@@ -228,7 +228,7 @@ async def test_what_a_later_version_adds_to_a_message_does_no_harm(make_world: M
     issue, server = Issue("ABC", 1), Server(BETA, "beta", "abc")
     message = BackMessage.of(issue, server, source="api", now=1)
     body = json.dumps(message.model_dump(mode="json") | {"mood": {"of": "the day"}}).encode()
-    async with world.link.publishing.channel() as channel:
+    async with world.link.publishing.raw.channel() as channel:
         doors = await channel.get_exchange(topology.MESSAGES)
         await doors.publish(Message(body, message_id=message.id), "beta.abc")
     async with world.deploys():
@@ -319,7 +319,7 @@ async def test_what_cannot_even_be_parked_stops_no_other_server(make_world: Make
     async with httpx.AsyncClient(base_url=broker.console, auth=broker.credentials) as console:
         policy = {"pattern": "^usher.parked$", "definition": {"max-length": 0, "overflow": "reject-publish"}}
         (await console.put(f"/api/policies/{vhost}/full", json=policy)).raise_for_status()
-    channel = await world.link.publishing.channel()
+    channel = await world.link.publishing.raw.channel()
     await (await channel.get_exchange(topology.SERVERS)).publish(Message(b"rubbish", message_id="by-hand"), "beta.abc")
     async with world.deploys():
         await world.tell("ABC-1 test")
@@ -331,7 +331,7 @@ async def test_what_cannot_even_be_parked_stops_no_other_server(make_world: Make
 async def test_a_journal_that_was_deleted_loses_no_message(make_world: MakeWorld) -> None:
     world = await make_world()
     await world.tell("ABC-1 beta", "ABC-2 beta", "ABC-1 beta")
-    channel = await world.link.publishing.channel()
+    channel = await world.link.publishing.raw.channel()
     await channel.queue_delete(topology.JOURNAL)
     world = await make_world()
     async with world.deploys():
@@ -342,7 +342,7 @@ async def test_a_journal_that_was_deleted_loses_no_message(make_world: MakeWorld
 
 async def test_messages_of_a_queue_that_was_deleted_are_kept_as_unrouted(make_world: MakeWorld) -> None:
     world = await make_world()
-    channel = await world.link.publishing.channel()
+    channel = await world.link.publishing.raw.channel()
     await channel.queue_delete(topology.server_queue(BETA))
     (message,) = await world.tell("ABC-1 beta")
     async with consume(world.link, topology.UNROUTED, "look", prefetch=10) as unrouted:
@@ -356,7 +356,7 @@ async def test_a_queue_deleted_under_a_command_ends_the_command(make_world: Make
         world.hold(BETA)
         await world.tell("ABC-1 beta")
         await world.until_noted(1)
-        channel = await world.link.publishing.channel()
+        channel = await world.link.publishing.raw.channel()
         await channel.queue_delete(topology.server_queue(BETA))
         await world.until(lambda: bool(world.of("deploy.interrupted")))
         assert [event.reason for event in world.of("deploy.interrupted")] == ["the turn was lost"]

@@ -154,7 +154,7 @@ class World:
         Results are handled in order: a marker that cannot be read is parked after all of them.
         """
         marker = secrets.token_hex(8)
-        channel = await self.link.publishing.channel()
+        channel = await self.link.publishing.raw.channel()
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
         await exchange.publish(Message(marker.encode()), "")
         await channel.close()
@@ -292,8 +292,7 @@ async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Ca
             ledger = Ledger.open(settings.successes.ledger)
             stack.callback(ledger.close)
             link = await stack.enter_async_context(connect(settings.broker, "test"))
-            async with link.publishing.channel() as channel:
-                await topology.declare(channel, settings.catalogue, settings.retries.every_delay)
+            await topology.declare(link, settings.catalogue, settings.retries.every_delay)
             publisher = await Publisher.open(link, "test")
             parked = None
             if watching:

@@ -38,8 +38,7 @@ class HurriedClock:
 async def test_a_checkpoint_is_written_an_hour_after_the_last_one(make_settings: Callable[..., Settings]) -> None:
     settings, clock = make_settings(), HurriedClock()
     async with connect(settings.broker, "test") as link:
-        async with link.publishing.channel() as channel:
-            await topology.declare(channel, settings.catalogue)
+        await topology.declare(link, settings.catalogue)
         publisher = await Publisher.open(link, "test")
         async with follow(link, publisher, clock, "test", Memory()) as journal:
             await until_enough(journal, clock)

@@ -115,7 +115,7 @@ async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the
 
 async def put(world, body, message_id):
     """Have something returned."""
-    async with world.link.publishing.channel() as channel:
+    async with world.link.publishing.raw.channel() as channel:
         exchange = await channel.get_exchange(topology.RETURNS, ensure=False)
         await exchange.publish(Message(body, message_id=message_id), "")
 

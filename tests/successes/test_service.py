@@ -57,7 +57,7 @@ async def test_it_shows_what_waits_and_what_was_deployed_and_stops_when_told(wor
 
 
 async def consumers(world, queue) -> int | None:
-    async with world.link.publishing.channel() as channel:
+    async with world.link.publishing.raw.channel() as channel:
         try:
             return (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count
         except ChannelNotFoundEntity:
@@ -67,7 +67,7 @@ async def consumers(world, queue) -> int | None:
 async def test_it_goes_on_after_the_reply_queue_was_taken_away(world):
     async with world.running():
         await world.handled()
-        async with world.link.publishing.channel() as channel:
+        async with world.link.publishing.raw.channel() as channel:
             await channel.queue_delete(topology.RESULTS)
 
         async def read_anew() -> bool:

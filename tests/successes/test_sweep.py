@@ -113,7 +113,7 @@ async def test_a_message_whose_queue_was_purged_and_a_failure_nobody_decided_abo
     world = await make_world(watching=False, SUCCESSES__SWEEP="1s", RETRIES__DELAYS="[]")
     [message], [failed] = await world.told("ABC-1"), await world.told("DEF-5")
     queue = topology.server_queue(message.server)
-    async with world.link.publishing.channel() as channel:
+    async with world.link.publishing.raw.channel() as channel:
         await (await channel.get_queue(queue)).purge()
     await world.journal.append(world.make.ended(failed, taken=await world.taken(failed), outcome=Outcome.FAILED))
     async with world.running(), asyncio.timeout(20):

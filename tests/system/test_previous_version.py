@@ -15,6 +15,7 @@ import pytest
 
 from usher.board import Board
 from usher.broker import topology
+from usher.broker.link import connect
 from usher.events import decode
 from usher.settings import load
 from usher.states import State
@@ -74,9 +75,10 @@ def states(programs: "Programs") -> Counter[str]:
 async def restore(recorded: dict[str, Any], url: str, folder: Path) -> None:
     """The broker as 0.9.0 left it."""
     (folder / "usher.toml").write_text(SETTINGS)
-    settings = load({"USHER_CONFIG": str(folder / "usher.toml")})
+    settings = load({"USHER_CONFIG": str(folder / "usher.toml"), "USHER_BROKER__URL": url})
+    async with connect(settings.broker, "test") as link:
+        await topology.declare(link, settings.catalogue)
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await topology.declare(channel, settings.catalogue)
         events = await channel.get_exchange(topology.EVENTS, ensure=False)
         for entry in recorded["journal"]:
             await events.publish(recording(entry), entry["body"]["kind"])

@@ -162,7 +162,7 @@ def count(url: str, queue: str) -> int | None:
 
     async def look() -> int | None:
         settings = BrokerSettings.model_validate({"url": url})
-        async with connect(settings, "test") as link, link.publishing.channel() as channel:
+        async with connect(settings, "test") as link, link.publishing.raw.channel() as channel:
             return (await channel.declare_queue(queue, passive=True)).declaration_result.message_count
 
     return asyncio.run(look())

@@ -12,11 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from aio_pika.abc import AbstractChannel
 
 from usher.broker import topology
 from usher.broker.choose import Broker
-from usher.broker.link import connect
+from usher.broker.link import Link, connect
 from usher.messages import BackMessage
 from usher.servers import Server
 from usher.settings import Settings
@@ -296,7 +295,7 @@ class TestBroker:
     ) -> None:
         async with running(settings) as http:
             async with connect(settings.broker, "test") as link:
-                await (await link.publishing.channel()).exchange_delete(topology.MESSAGES)
+                await (await link.publishing.raw.channel()).exchange_delete(topology.MESSAGES)
             answer = await http.post("/webhooks/jira", json=cloud_move)
             assert answer.status_code == 503
             await until(http, 200, seconds=30)
@@ -307,11 +306,11 @@ class TestBroker:
     ) -> None:
         declare, cut = topology.declare, asyncio.Event()
 
-        async def declare_on_a_cut_line(channel: AbstractChannel, servers: Iterable[Server]) -> None:
+        async def declare_on_a_cut_line(link: Link, servers: Iterable[Server]) -> None:
             if not cut.is_set():
                 cut.set()
-                await (await channel.get_underlay_channel()).connection.close()
-            await declare(channel, servers)
+                await link.publishing.close()
+            await declare(link, servers)
 
         monkeypatch.setattr(topology, "declare", declare_on_a_cut_line)
         async with running(settings) as http:

@@ -11,12 +11,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from aio_pika.abc import AbstractChannel
 from yarl import URL
 
 from usher.broker import topology
 from usher.broker.choose import Broker, running_in
-from usher.broker.link import connect
+from usher.broker.link import Link, connect
 from usher.broker.publisher import Publisher
 from usher.doctor import Finding, Verdict, examine
 from usher.issues import Issue
@@ -49,13 +48,13 @@ class Patient:
         return load(self.environ)
 
     def declare(self) -> None:
-        async def declare(channel: AbstractChannel, publisher: Publisher) -> None:
-            await topology.declare(channel, self.settings.catalogue, self.settings.retries.every_delay)
+        async def declare(link: Link, publisher: Publisher) -> None:
+            await topology.declare(link, self.settings.catalogue, self.settings.retries.every_delay)
 
         self._on_broker(declare)
 
     def tell(self, *keys: str, park: bool = False) -> None:
-        async def tell(channel: AbstractChannel, publisher: Publisher) -> None:
+        async def tell(link: Link, publisher: Publisher) -> None:
             for key in keys:
                 message = BackMessage.of(Issue.parse(key), self.settings.catalogue.named(BETA), source="api", now=1)
                 if park:
@@ -66,15 +65,15 @@ class Patient:
         self._on_broker(tell)
 
     def park(self, body: bytes, message_id: str) -> None:
-        async def park(channel: AbstractChannel, publisher: Publisher) -> None:
+        async def park(link: Link, publisher: Publisher) -> None:
             await publisher.park(body, message_id, "it cannot be read")
 
         self._on_broker(park)
 
-    def _on_broker(self, act: Callable[[AbstractChannel, Publisher], Awaitable[None]]) -> None:
+    def _on_broker(self, act: Callable[[Link, Publisher], Awaitable[None]]) -> None:
         async def run() -> None:
-            async with connect(self.settings.broker, "tests") as link, link.publishing.channel() as channel:
-                await act(channel, await Publisher.open(link, "tests"))
+            async with connect(self.settings.broker, "tests") as link:
+                await act(link, await Publisher.open(link, "tests"))
 
         asyncio.run(run())
 

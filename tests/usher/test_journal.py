@@ -34,8 +34,7 @@ def reading(settings: Settings) -> Reading:
     @asynccontextmanager
     async def reading(memory: Memory, observe: Observer | None = None) -> AsyncIterator[Journal]:
         async with connect(settings.broker, "test") as link:
-            async with link.publishing.channel() as channel:
-                await topology.declare(channel, settings.catalogue)
+            await topology.declare(link, settings.catalogue)
             publisher = await Publisher.open(link, "test")
             async with follow(link, publisher, SystemClock(), "test", memory, observe) as journal:
                 yield journal

@@ -48,7 +48,7 @@ async def test_a_broker_that_goes_and_comes_back_is_one_line_each_however_often_
     proxy.mend()
     link = await sessions.begun.get()
     stop.set()
-    link.lose()
+    link.lost.set()
     await keeping
     said = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
     assert [line.partition(" at ")[0] for line in said if "connected" in line] == ["connected to the broker"] * 2
@@ -69,5 +69,5 @@ async def test_the_hosts_are_tried_in_turn(make_settings: Callable[..., Settings
     keeping = asyncio.create_task(keep(broker, "test", sessions, stop))
     link = await sessions.begun.get()
     stop.set()
-    link.lose()
+    link.lost.set()
     await keeping

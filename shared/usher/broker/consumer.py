@@ -5,20 +5,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
+from usher.broker.link import Link, LinkLost, first
+from usher.broker.port import Argument, Channel, Delivered, Gone, Loss
 
-from usher.broker.link import Link, LinkLost, closed, first
-
-# what the client raises when a channel or its connection has gone
-_GONE = (AMQPError, OSError, RuntimeError)
-
-CLOSE_SECONDS = 5.0
 LEAVE_SECONDS = 2.0
-
-Argument = str | int | datetime
 
 
 class ConsumerLost(LinkLost):
@@ -37,7 +28,8 @@ class Delivery:
     message_id: str
     redelivered: bool
     headers: Mapping[str, object]
-    _raw: AbstractIncomingMessage = field(repr=False)
+    _channel: Channel = field(repr=False)
+    _tag: int = field(repr=False)
 
     @property
     def offset(self) -> int:
@@ -54,8 +46,8 @@ class Delivery:
 
     async def _ack(self, *, multiple: bool) -> None:
         try:
-            await self._raw.ack(multiple=multiple)
-        except _GONE:
+            await self._channel.ack(self._tag, multiple=multiple)
+        except Gone:
             raise ConsumerLost from None
 
 
@@ -63,8 +55,10 @@ class Consumer:
     """A consumer on a channel of its own. When the channel or the consumer goes, `lost` is set: whatever was held
     is somebody else's."""
 
-    def __init__(self) -> None:
-        self.lost = asyncio.Event()
+    def __init__(self, channel: Channel, tag: str) -> None:
+        self.lost = Loss()
+        self._channel = channel
+        self._tag = tag
         self._deliveries: deque[Delivery] = deque()
         self._come = asyncio.Event()
 
@@ -92,31 +86,26 @@ class Consumer:
         Only for one that holds nothing: the broker would give the next consumer its queue's second message. What comes
         within the millisecond that the broker needs for it returns to the queue unseen, as redelivered.
         """
-        channel, tag = self._consuming
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                await channel.basic_cancel(tag)
-                # one more answer: until then the client has handed on all that came before the first
-                await channel.basic_qos(prefetch_count=1)
-        except (TimeoutError, *_GONE):
+                await self._channel.cancel(self._tag)
+        except (TimeoutError, Gone):
             raise ConsumerLost from None
         return self.undelivered()
 
-    async def _start(
-        self, channel: AbstractChannel, queue: str, tag: str, prefetch: int, arguments: dict[str, Argument]
-    ) -> None:
+    async def _start(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         try:
-            underlay = await channel.get_underlay_channel()
-            self._consuming = underlay, tag
-            underlay.on_consumer_cancel_callbacks.add(lambda _: self.lost.set())
-            await channel.set_qos(prefetch_count=prefetch)
-            source = await channel.get_queue(queue, ensure=False)
-            await source.consume(self._on_delivery, consumer_tag=tag, arguments=dict(arguments))
-        except _GONE as error:
+            await self._channel.consume(
+                queue, self._tag, prefetch, self._on_delivery, self.lost.set, arguments=arguments
+            )
+        except Gone as error:
             raise NoConsumer(queue=queue, why=error) from None
 
-    async def _on_delivery(self, raw: AbstractIncomingMessage) -> None:
-        self._deliveries.append(Delivery(raw.body, raw.message_id or "", bool(raw.redelivered), dict(raw.headers), raw))
+    def _on_delivery(self, got: Delivered) -> None:
+        envelope = got.envelope
+        self._deliveries.append(
+            Delivery(envelope.body, envelope.message_id, got.redelivered, envelope.headers, self._channel, got.tag)
+        )
         self._come.set()
 
 
@@ -128,20 +117,16 @@ async def consume(
 
     Raises NoConsumer, a ConsumerLost, if the queue is not there, or nobody leads it at this moment.
     """
-    consumer = Consumer()
-    link.depend(consumer.lost)
-    channel = await _channel(link)
-    channel.close_callbacks.add(lambda *_: consumer.lost.set())
     try:
-        await consumer._start(channel, queue, tag, prefetch, dict(arguments or {}))
+        channel = await link.consuming.channel(confirms=False)
+    except Gone:
+        raise ConsumerLost from None
+    consumer = Consumer(channel, tag)
+    link.lost.also(consumer.lost)
+    channel.closed.also(consumer.lost)
+    try:
+        await consumer._start(queue, prefetch, arguments or {})
         yield consumer
     finally:
         consumer.lost.set()
-        await closed(channel.close(), CLOSE_SECONDS)
-
-
-async def _channel(link: Link) -> AbstractChannel:
-    try:
-        return await link.consuming.channel(publisher_confirms=False)
-    except _GONE:
-        raise ConsumerLost from None
+        await channel.close()

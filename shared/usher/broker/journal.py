@@ -80,7 +80,7 @@ class Journal:
                 finally:
                     self._limits.remove(limit)
         except TimeoutError:
-            self._link.lose()
+            self._link.lost.set()
             raise LinkLost from None
         finally:
             del self._awaited[message_id]
@@ -114,7 +114,7 @@ class Journal:
                     reader.result()
                 await caught_up
                 self._fold.settle()
-                reader.add_done_callback(lambda _: self._link.lose())
+                reader.add_done_callback(lambda _: self._link.lost.set())
                 yield
             finally:
                 for task in (reader, caught_up):

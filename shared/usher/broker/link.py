@@ -5,39 +5,24 @@ import logging
 import os
 import random
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
-import aio_pika
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import (
-    AMQPConnectionError,
-    AuthenticationError,
-    ChannelInvalidStateError,
-    ConnectionNotAllowed,
-    InvalidFrameError,
-    ProbableAuthenticationError,
-)
 from pydantic import SecretStr
-from yarl import URL
 
+from usher.broker import amqp
+from usher.broker.port import ChannelClosed, Connection, Dial, Gone, Loss
 from usher.errors import BrokerError, NotConfirmed, UsherError
 from usher.settings.model import BrokerSettings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
-BLOCKED_LOOK = 0.1
-"""Seconds between two looks at whether a connection that publishes is blocked."""
-
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 
-class LinkLost(BrokerError):
+class LinkLost(Gone):
     """the connection to the broker is gone"""
 
 
@@ -49,27 +34,15 @@ class Link:
     """Two connections, one to publish and one to consume: an alarm blocks the one that publishes, and must not cost
     the turns. When either goes, both do, and `lost` is set."""
 
-    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection, address: str, name: str) -> None:
+    def __init__(self, publishing: Connection, consuming: Connection, address: str, name: str) -> None:
         self.publishing = publishing
         self.consuming = consuming
         self.address = address
         self.name = name
-        self.lost = asyncio.Event()
+        self.lost = Loss()
         self.blocked = asyncio.Event()
-        self._depending: list[asyncio.Event] = []
         for connection in (publishing, consuming):
-            connection.close_callbacks.add(lambda *_: self.lose())
-
-    def lose(self) -> None:
-        """Give the link up: everything that depends on it ends."""
-        for event in (self.lost, *self._depending):
-            event.set()
-
-    def depend(self, lost: asyncio.Event) -> None:
-        """Have that event set, too, when the link is lost."""
-        self._depending = [event for event in self._depending if not event.is_set()] + [lost]
-        if self.lost.is_set():
-            lost.set()
+            connection.closed.also(self.lost)
 
     async def published(self, publishing: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first, Blocked if the broker takes no messages now."""
@@ -78,23 +51,12 @@ class Link:
     async def watch(self) -> None:
         """Keep `blocked` true, and log when it changes, until cancelled."""
         while True:
-            blocked = not await self._takes()
-            if blocked and not self.blocked.is_set():
-                log.warning("%s", Blocked())
-                self.blocked.set()
-            elif self.blocked.is_set() and not blocked:
-                log.info("the broker takes messages again")
-                self.blocked.clear()
-            await asyncio.sleep(BLOCKED_LOOK)
-
-    async def _takes(self) -> bool:
-        """Whether the publishing connection is ready at this moment; it is not while the broker blocks it."""
-        if self.publishing.transport is None:
-            return True  # it is lost, which is another matter
-        ready = asyncio.ensure_future(self.publishing.transport.ready())
-        await asyncio.wait((ready,), timeout=BLOCKED_LOOK)
-        ready.cancel()
-        return ready.done() and not ready.cancelled()
+            await self.publishing.blocked()
+            log.warning("%s", Blocked())
+            self.blocked.set()
+            await self.publishing.unblocked()
+            log.info("the broker takes messages again")
+            self.blocked.clear()
 
     async def hold(self, waiting: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first."""
@@ -118,7 +80,7 @@ async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherErr
 
 
 @asynccontextmanager
-async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]:
+async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial) -> AsyncIterator[Link]:
     """Both connections to the first broker of `[broker] url` that answers, closed at the end.
 
     Raises BrokerError, saying of each address what is wrong.
@@ -129,12 +91,12 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
     for url in settings.url:
         async with AsyncExitStack() as stack:
             try:
-                publishing = await stack.enter_async_context(_connection(url, heartbeat, f"{name}/publish"))
-                consuming = await stack.enter_async_context(_connection(url, heartbeat, name))
+                publishing = await stack.enter_async_context(_connection(dial, url, heartbeat, f"{name}/publish"))
+                consuming = await stack.enter_async_context(_connection(dial, url, heartbeat, name))
             except BrokerError as fault:
                 faults.append(str(fault))
                 continue
-            link = Link(publishing, consuming, address(url), name)
+            link = Link(publishing, consuming, amqp.address(url), name)
             watching = asyncio.create_task(link.watch())
             try:
                 yield link
@@ -146,7 +108,11 @@ async def connect(settings: BrokerSettings, service: str) -> AsyncIterator[Link]
 
 
 async def keep(
-    settings: BrokerSettings, service: str, session: Callable[[Link], Coroutine[None, None, None]], stop: asyncio.Event
+    settings: BrokerSettings,
+    service: str,
+    session: Callable[[Link], Coroutine[None, None, None]],
+    stop: asyncio.Event,
+    dial: Dial = amqp.dial,
 ) -> None:
     """Connect and run `session(link)`, again and again until `stop` is set; a session ends when its link is lost.
 
@@ -154,24 +120,23 @@ async def keep(
     once, however often it is tried again: after a pause that doubles, with jitter, up to 15 s, until a connection has
     lasted that long.
     """
-    worked, pause, said = False, FIRST_PAUSE, ""
+    worked, pause, said, time = False, FIRST_PAUSE, "", asyncio.get_running_loop().time
     while not stop.is_set():
-        began, fault = time.monotonic(), BrokerError(why="the connection to the broker is lost")
+        began, fault = time(), BrokerError(why="the connection to the broker is lost")
         try:
-            async with connect(settings, service) as link:
+            async with connect(settings, service, dial) as link:
                 log.info("connected to the broker at %s", link.address)
                 said = ""
                 await _alone(session(link))
-        except (AMQPConnectionError, ChannelInvalidStateError):
-            pass  # the client's own, when the link goes while a session is still being set up
         except BrokerError as error:
-            if not worked and not isinstance(error, LinkLost | NotConfirmed):
+            # one that goes while its session is still being set up was there
+            if not worked and (isinstance(error, ChannelClosed) or not isinstance(error, Gone | NotConfirmed)):
                 raise
             fault = error
         worked = True
         if stop.is_set():
             return
-        if time.monotonic() - began > LONGEST_PAUSE:
+        if time() - began > LONGEST_PAUSE:
             pause = FIRST_PAUSE
         # without what the client adds in brackets, which differs from one attempt to the next
         if (kind := str(fault).partition(" (")[0]) != said:
@@ -196,49 +161,13 @@ async def _alone(session: Coroutine[None, None, None]) -> None:
     task.result()
 
 
-async def closed(closing: Awaitable[None], seconds: float) -> None:
-    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
-    task = asyncio.ensure_future(closing)
-    await asyncio.wait((task,), timeout=seconds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def address(url: SecretStr) -> str:
-    """A broker's address without its password: `user@host:5672/vhost`."""
-    parts = URL(url.get_secret_value())
-    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or _port(parts)}{parts.path}"
-
-
-def _port(parts: URL) -> int:
-    return 5671 if parts.scheme == "amqps" else 5672
-
-
 @asynccontextmanager
-async def _connection(url: SecretStr, heartbeat: int, name: str) -> AsyncIterator[AbstractConnection]:
-    target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
-    try:
-        connection = await aio_pika.connect(
-            target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name}
-        )
-    except (AuthenticationError, ProbableAuthenticationError):
-        raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
-    except ConnectionNotAllowed as error:
-        raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
-    except InvalidFrameError:
-        # the broker closes instead of opening the vhost, and the client does not read why
-        raise BrokerError(
-            why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
-        ) from None
-    except (AMQPConnectionError, OSError, TimeoutError) as error:
-        what = str(error) or type(error).__name__
-        raise BrokerError(
-            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
-        ) from None
+async def _connection(dial: Dial, url: SecretStr, heartbeat: int, name: str) -> AsyncIterator[Connection]:
+    connection = await dial(url, heartbeat=heartbeat, name=name)
     try:
         yield connection
     finally:
-        await closed(connection.close(), CLOSE_SECONDS)
+        await connection.close()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

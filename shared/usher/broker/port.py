@@ -37,6 +37,26 @@ class Refused(BrokerError):
     """{exchange} took it nowhere, or a queue is full"""
 
 
+class Loss(asyncio.Event):
+    """That something is gone, for good: waited for, or passed on to what depends on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._also: list[asyncio.Event] = []
+
+    def also(self, event: asyncio.Event) -> None:
+        """Have that event set with this one; at once, if this one is set."""
+        self._also = [other for other in self._also if not other.is_set()] + [event]
+        if self.is_set():
+            event.set()
+
+    def set(self) -> None:
+        """It is gone."""
+        super().set()
+        for event in self._also:
+            event.set()
+
+
 class Kind(StrEnum):
     """How an exchange routes."""
 
@@ -75,7 +95,7 @@ class Channel(Protocol):
     What the broker refuses closes the channel: ChannelClosed, of which NotFound and Mismatch are two.
     """
 
-    closed: asyncio.Event
+    closed: Loss
 
     async def declare_exchange(self, name: str, kind: Kind, arguments: Mapping[str, Argument] | None = None) -> None:
         """See that a durable exchange is there. Raises Mismatch if it is another."""
@@ -132,13 +152,16 @@ class Channel(Protocol):
 class Connection(Protocol):
     """A connection; `closed` is set when it is gone, whoever ended it."""
 
-    closed: asyncio.Event
+    closed: Loss
 
     async def channel(self, *, confirms: bool) -> Channel:
         """A new channel. Raises Gone."""
 
+    async def blocked(self) -> None:
+        """Return as soon as the broker does not take what is published here: under a memory or disk alarm."""
+
     async def unblocked(self) -> None:
-        """Return as soon as the broker takes what is published here: it does not under a memory or disk alarm."""
+        """Return as soon as it does."""
 
     async def close(self) -> None:
         """Close it, and all its channels."""

@@ -2,15 +2,10 @@
 
 import asyncio
 import secrets
-from datetime import timedelta
-
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import DeliveryError
-from aiormq.exceptions import AMQPError
 
 from usher.broker import topology
 from usher.broker.link import Link
+from usher.broker.port import Channel, Envelope
 from usher.errors import BrokerError, NotConfirmed
 from usher.events import Event, encode
 from usher.messages import BackMessage
@@ -22,7 +17,7 @@ PROBE_SECONDS = 3.0
 class Publisher:
     """Publishes on one confirming channel: a method returns once the broker has confirmed, or raises NotConfirmed."""
 
-    def __init__(self, link: Link, channel: AbstractChannel, app: str) -> None:
+    def __init__(self, link: Link, channel: Channel, app: str) -> None:
         self._link = link
         self._channel = channel
         self._app = app
@@ -32,8 +27,8 @@ class Publisher:
     async def open(cls, link: Link, app: str) -> "Publisher":
         """A publisher on that link, signing as `app`. When its channel goes, so does the link: on the next one,
         what was missing is declared again."""
-        channel = await link.publishing.channel(publisher_confirms=True, on_return_raises=True)
-        channel.close_callbacks.add(lambda *_: link.lose())
+        channel = await link.publishing.channel(confirms=True)
+        channel.closed.also(link.lost)
         return cls(link, channel, app)
 
     async def message(self, message: BackMessage) -> None:
@@ -50,13 +45,12 @@ class Publisher:
         await self._publish(
             topology.EVENTS,
             "journal.checkpoint",
-            Message(
+            Envelope(
                 body,
                 message_id=secrets.token_hex(16),
                 type="journal.checkpoint/1",
                 content_type="application/json",
                 content_encoding="gzip",
-                delivery_mode=DeliveryMode.PERSISTENT,
                 app_id=self._app,
             ),
         )
@@ -67,7 +61,7 @@ class Publisher:
 
     async def retry(self, message: BackMessage, delay: int, expires: int) -> None:
         """Put a message into the retry queue of that delay, to return after `expires` ms, which is no longer."""
-        await self._event(topology.retry_queue(delay), "", message, message.id, timedelta(milliseconds=expires))
+        await self._event(topology.retry_queue(delay), "", message, message.id, expires)
 
     async def park(
         self,
@@ -84,12 +78,11 @@ class Publisher:
         await self._publish(
             topology.PARKED,
             "",
-            Message(
+            Envelope(
                 body,
                 message_id=message_id,
                 headers={name: fact for name, fact in facts.items() if fact},
                 content_type="application/json",
-                delivery_mode=DeliveryMode.PERSISTENT,
                 app_id=self._app,
             ),
         )
@@ -104,39 +97,33 @@ class Publisher:
 
     async def _ask(self) -> bool:
         try:
-            await self._publish(topology.PROBE, "", Message(b"", message_id=secrets.token_hex(16)), mandatory=False)
+            await self._publish(topology.PROBE, "", Envelope(b"", message_id=secrets.token_hex(16)), mandatory=False)
         except NotConfirmed:
             return False
         return True
 
-    async def _event(
-        self, exchange: str, key: str, event: Event, message_id: str, expires: timedelta | None = None
-    ) -> None:
+    async def _event(self, exchange: str, key: str, event: Event, message_id: str, expires: int | None = None) -> None:
         await self._publish(
             exchange,
             key,
-            Message(
+            Envelope(
                 encode(event),
                 message_id=message_id,
                 type=f"{event.kind}/{event.v}",
                 content_type="application/json",
                 correlation_id=getattr(event, "deploy", None),
-                expiration=expires,
+                expires=expires,
                 reply_to=topology.RESULTS,
-                delivery_mode=DeliveryMode.PERSISTENT,
                 app_id=self._app,
             ),
         )
 
-    async def _publish(self, exchange: str, key: str, message: Message, *, mandatory: bool = True) -> None:
-        what = f"{message.type or 'a message'} {message.message_id}"
+    async def _publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
+        what = f"{envelope.type or 'a message'} {envelope.message_id}"
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                target = await self._channel.get_exchange(exchange, ensure=False)
-                await self._link.published(target.publish(message, key, mandatory=mandatory))
+                await self._link.published(self._channel.publish(exchange, key, envelope, mandatory=mandatory))
         except TimeoutError:
             raise NotConfirmed(what=what, why=f"no answer in {CONFIRM_SECONDS:.0f} s") from None
-        except DeliveryError:
-            raise NotConfirmed(what=what, why=f"{exchange} took it nowhere, or a queue is full") from None
-        except (AMQPError, OSError, RuntimeError, BrokerError) as error:
-            raise NotConfirmed(what=what, why=str(error) or type(error).__name__) from None
+        except BrokerError as error:
+            raise NotConfirmed(what=what, why=error) from None

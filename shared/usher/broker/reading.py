@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from usher.board import Board
-from usher.broker.consumer import Argument
+from usher.broker.port import Argument
 from usher.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
 from usher.clock import Clock
 from usher.errors import BrokerError, Unreadable

@@ -3,13 +3,11 @@
 Every argument is set explicitly and is a constant: a queue that is declared again with another argument is refused.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel
-from aiormq.exceptions import AMQPChannelError, ChannelPreconditionFailed
-
+from usher.broker.link import Link
+from usher.broker.port import Argument, ChannelClosed, Kind, Mismatch
 from usher.errors import BrokerError
 from usher.servers import Server
 
@@ -27,23 +25,23 @@ PROBE = "usher.probe"
 FANOUTS = (UNROUTED, RESULTS, RETURNS, PARKED)
 """Exchanges that each fill one queue of the same name."""
 
-_QUORUM: dict[str, str | int] = {
+_QUORUM: dict[str, Argument] = {
     "x-queue-type": "quorum",
     "x-delivery-limit": 1_000_000,
     "x-consumer-timeout": 604_800_000,
 }
-_SERVER: dict[str, str | int | bool] = {
+_SERVER: dict[str, Argument] = {
     **_QUORUM,
     "x-single-active-consumer": True,
     "x-overflow": "reject-publish",
 }
-_RETRY: dict[str, str | int] = {
+_RETRY: dict[str, Argument] = {
     **_QUORUM,
     "x-overflow": "reject-publish",
     "x-dead-letter-exchange": RETURNS,
     "x-dead-letter-strategy": "at-least-once",
 }
-_STREAM: dict[str, str | int] = {
+_STREAM: dict[str, Argument] = {
     "x-queue-type": "stream",
     "x-stream-max-segment-size-bytes": 50_000_000,
     "x-max-length-bytes": 10_000_000_000,
@@ -69,7 +67,7 @@ class Queue:
     """A queue as it is declared; `bound` are the exchange and the key that fill it."""
 
     name: str
-    arguments: dict[str, str | int] | dict[str, str | int | bool]
+    arguments: Mapping[str, Argument]
     bound: tuple[tuple[str, str], ...]
 
 
@@ -83,32 +81,33 @@ def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue
     )
 
 
-async def declare(channel: AbstractChannel, servers: Iterable[Server], delays: Collection[int] = ()) -> None:
+async def declare(link: Link, servers: Iterable[Server], delays: Collection[int] = ()) -> None:
     """Declare all of it, with a retry queue per delay (ms).
 
     Raises BrokerError, naming the queue, if one exists with other arguments.
     """
+    channel = await link.publishing.channel(confirms=False)
     try:
         for name in (PROBE, *FANOUTS, *map(retry_queue, delays)):
-            await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
-        doors = await channel.declare_exchange(
-            SERVERS, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTED}
-        )
-        messages = await channel.declare_exchange(MESSAGES, ExchangeType.TOPIC, durable=True)
-        await channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True)
-        for wanted in queues(servers, delays):
-            queue = await channel.declare_queue(wanted.name, durable=True, arguments=dict(wanted.arguments))
-            for exchange, key in wanted.bound:
-                await queue.bind(exchange, key)
+            await channel.declare_exchange(name, Kind.FANOUT)
+        await channel.declare_exchange(SERVERS, Kind.TOPIC, {"alternate-exchange": UNROUTED})
+        for name in (MESSAGES, EVENTS):
+            await channel.declare_exchange(name, Kind.TOPIC)
+        for queue in queues(servers, delays):
+            await channel.declare_queue(queue.name, queue.arguments)
+            for exchange, key in queue.bound:
+                await channel.bind_queue(queue.name, exchange, key)
         # last, so that nothing is routed before its queue exists
-        await doors.bind(messages, "#")
-    except ChannelPreconditionFailed as error:
+        await channel.bind_exchange(SERVERS, MESSAGES, "#")
+    except Mismatch as error:
         raise BrokerError(
             why=f"the broker has one of Usher's queues or exchanges with other arguments: {error}. "
             "Empty and delete it in the management console, then start again"
         ) from None
-    except AMQPChannelError as error:
+    except ChannelClosed as error:
         raise BrokerError(
             why=f"the broker refused Usher's queues: {error}. "
             "Its user needs the permissions to configure, write and read ^usher\\."
         ) from None
+    finally:
+        await channel.close()

@@ -4,11 +4,11 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pydantic import SecretStr
 
-from usher.broker import topology
+from usher.broker import amqp, topology
 from usher.broker.choose import Broker
 from usher.broker.link import Link, connect
 from usher.doctor.finding import Finding, fault, ok, unknown
@@ -44,8 +44,14 @@ async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Find
         return [fault("broker", str(wrong), "start it, or correct [broker] url")]
 
 
+def _client(link: Link) -> AbstractConnection:
+    """The client's own connection: a look asks for more than Usher's work does."""
+    assert isinstance(link.consuming, amqp.Connection)  # noqa: S101 - it was dialled so
+    return link.consuming.raw
+
+
 def _version(link: Link) -> str:
-    transport = link.consuming.transport
+    transport = _client(link).transport
     properties = transport.connection.server_properties if transport else {}
     version = properties.get("version", "of an unknown version")
     return version.decode() if isinstance(version, bytes) else str(version)
@@ -83,7 +89,7 @@ async def _topology(link: Link, settings: Settings) -> list[Finding]:
 @asynccontextmanager
 async def _channel(link: Link) -> AsyncIterator[AbstractChannel]:
     """A channel of its own for one question: the broker closes it when the answer is no."""
-    channel = await link.consuming.channel(publisher_confirms=False)
+    channel = await _client(link).channel(publisher_confirms=False)
     try:
         yield channel
     finally:

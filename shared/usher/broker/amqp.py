@@ -1,0 +1,245 @@
+"""RabbitMQ behind the broker port, by aio-pika."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+
+import aio_pika
+from aio_pika import DeliveryMode, ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import DeliveryError
+from aiormq.abc import AbstractChannel as UnderlayChannel
+from aiormq.exceptions import (
+    AMQPChannelError,
+    AMQPConnectionError,
+    AMQPError,
+    AuthenticationError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionNotAllowed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from pydantic import SecretStr
+from yarl import URL
+
+from usher.broker import port
+from usher.broker.port import (
+    Argument,
+    ChannelClosed,
+    Delivered,
+    Envelope,
+    Gone,
+    Kind,
+    Loss,
+    Mismatch,
+    NotFound,
+    Refused,
+)
+from usher.errors import BrokerError
+
+CONNECT_SECONDS = 10.0
+CONNECTION_SECONDS = 2.0
+CHANNEL_SECONDS = 5.0
+"""How long closing one is waited for."""
+
+BLOCKED_LOOK = 0.1
+"""Seconds between two looks at whether a connection is blocked: the client tells nobody when that begins."""
+
+
+async def dial(url: SecretStr, *, heartbeat: int, name: str) -> "Connection":
+    """A connection to RabbitMQ, as the port has it."""
+    return Connection(await open_connection(url, heartbeat=heartbeat, name=name))
+
+
+async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> AbstractConnection:
+    """The client's own connection. Raises BrokerError, a sentence."""
+    target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
+    try:
+        return await aio_pika.connect(target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name})
+    except (AuthenticationError, ProbableAuthenticationError):
+        raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
+    except ConnectionNotAllowed as error:
+        raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
+    except InvalidFrameError:
+        # the broker closes instead of opening the vhost, and the client does not read why
+        raise BrokerError(
+            why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
+        ) from None
+    except (AMQPConnectionError, OSError, TimeoutError) as error:
+        what = str(error) or type(error).__name__
+        raise BrokerError(
+            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
+        ) from None
+
+
+def address(url: SecretStr) -> str:
+    """A broker's address without its password: `user@host:5672/vhost`."""
+    parts = URL(url.get_secret_value())
+    default = 5671 if parts.scheme == "amqps" else 5672
+    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or default}{parts.path}"
+
+
+class Connection:
+    """A connection of aio-pika's."""
+
+    def __init__(self, raw: AbstractConnection) -> None:
+        self.raw = raw
+        self.closed = Loss()
+        raw.close_callbacks.add(lambda *_: self.closed.set())
+
+    async def channel(self, *, confirms: bool) -> port.Channel:
+        with _errors():
+            channel = await self.raw.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            return Channel(channel, await channel.get_underlay_channel())
+
+    async def blocked(self) -> None:
+        while await self._takes():  # noqa: ASYNC110 - the client has no event for it
+            await asyncio.sleep(BLOCKED_LOOK)
+
+    async def unblocked(self) -> None:
+        if self.raw.transport is not None:
+            await self.raw.transport.ready()
+
+    async def _takes(self) -> bool:
+        """Whether it is ready at this moment; one that is lost is another matter."""
+        ready = asyncio.ensure_future(self.unblocked())
+        await asyncio.wait((ready,), timeout=BLOCKED_LOOK)
+        ready.cancel()
+        return ready.done() and not ready.cancelled()
+
+    async def close(self) -> None:
+        await _closed(self.raw.close(), CONNECTION_SECONDS)
+
+
+class Channel:
+    """A channel of aio-pika's; consuming and acks are done one layer below it, where nothing is consumed again."""
+
+    def __init__(self, raw: AbstractChannel, underlay: UnderlayChannel) -> None:
+        self.raw = raw
+        self._underlay = underlay
+        self.closed = Loss()
+        raw.close_callbacks.add(lambda *_: self.closed.set())
+
+    async def declare_exchange(self, name: str, kind: Kind, arguments: Mapping[str, Argument] | None = None) -> None:
+        with _errors():
+            await self.raw.declare_exchange(name, ExchangeType(kind), durable=True, arguments=dict(arguments or {}))
+
+    async def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
+        with _errors():
+            await self.raw.declare_queue(name, durable=True, arguments=dict(arguments))
+
+    async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
+        with _errors():
+            await self._underlay.queue_bind(queue, exchange, key)
+
+    async def bind_exchange(self, exchange: str, source: str, key: str) -> None:
+        with _errors():
+            await self._underlay.exchange_bind(exchange, source, routing_key=key)
+
+    async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
+        with _errors():
+            target = await self.raw.get_exchange(exchange, ensure=False)
+            try:
+                await target.publish(_message(envelope), key, mandatory=mandatory)
+            except DeliveryError:
+                raise Refused(exchange=exchange) from None
+
+    async def consume(
+        self,
+        queue: str,
+        tag: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivered], None],
+        on_cancel: Callable[[], None],
+        arguments: Mapping[str, Argument] | None = None,
+    ) -> None:
+        async def take(message: AbstractIncomingMessage) -> None:
+            on_delivery(_delivered(message))
+
+        with _errors():
+            self._underlay.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
+            await self.raw.set_qos(prefetch_count=prefetch)
+            source = await self.raw.get_queue(queue, ensure=False)
+            await source.consume(take, consumer_tag=tag, arguments=dict(arguments or {}))
+
+    async def cancel(self, tag: str) -> None:
+        with _errors():
+            await self._underlay.basic_cancel(tag)
+            # one more answer: until then the client has handed on all that came before the first
+            await self._underlay.basic_qos(prefetch_count=1)
+
+    async def ack(self, tag: int, *, multiple: bool = False) -> None:
+        with _errors():
+            await self._underlay.basic_ack(tag, multiple=multiple)
+
+    async def count(self, queue: str) -> int:
+        with _errors():
+            found = await self.raw.declare_queue(queue, passive=True)
+        return found.declaration_result.message_count or 0
+
+    async def purge(self, queue: str) -> None:
+        with _errors():
+            await self._underlay.queue_purge(queue)
+
+    async def delete_queue(self, queue: str) -> None:
+        with _errors():
+            await self._underlay.queue_delete(queue)
+
+    async def close(self) -> None:
+        await _closed(self.raw.close(), CHANNEL_SECONDS)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The client's errors in the port's words."""
+    try:
+        yield
+    except ChannelNotFoundEntity as error:
+        raise NotFound(why=error) from None
+    except ChannelPreconditionFailed as error:
+        raise Mismatch(why=error) from None
+    except AMQPChannelError as error:
+        raise ChannelClosed(why=error) from None
+    except (AMQPError, OSError, RuntimeError) as error:
+        raise Gone(why=str(error) or type(error).__name__) from None
+
+
+async def _closed(closing: Awaitable[None], seconds: float) -> None:
+    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait((task,), timeout=seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _message(envelope: Envelope) -> aio_pika.Message:
+    return aio_pika.Message(
+        envelope.body,
+        headers=dict(envelope.headers),  # type: ignore[arg-type]  # what can travel is the sender's to know
+        message_id=envelope.message_id,
+        type=envelope.type,
+        content_type=envelope.content_type,
+        content_encoding=envelope.content_encoding,
+        correlation_id=envelope.correlation_id,
+        reply_to=envelope.reply_to,
+        app_id=envelope.app_id,
+        expiration=None if envelope.expires is None else timedelta(milliseconds=envelope.expires),
+        delivery_mode=DeliveryMode.PERSISTENT,
+    )
+
+
+def _delivered(message: AbstractIncomingMessage) -> Delivered:
+    envelope = Envelope(
+        message.body,
+        message_id=message.message_id or "",
+        type=message.type,
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        app_id=message.app_id,
+        headers=dict(message.headers),
+    )
+    return Delivered(envelope, bool(message.redelivered), message.delivery_tag or 0)
