@@ -8,11 +8,12 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from itertools import batched
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from usher.batches import Batch
 from usher.broker import reading as usual
@@ -29,6 +30,8 @@ from usher.messages import BackMessage
 from usher.settings import Settings, load
 
 AT_ONCE = 500
+T = TypeVar("T")
+
 PER_DEPLOY = 50
 WAITING = 100
 LATER = 4.0
@@ -57,6 +60,13 @@ def history(count: int, settings: Settings) -> Iterable[Event]:
                 command=("x",), standing=standing, superseded=(), started_at=n, ended_at=n, output="x" * 1000,
                 cut=False, log=None,
             )  # fmt: skip
+
+
+def batched(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """As itertools' own from Python 3.12 on."""
+    left = iter(things)
+    while some := tuple(islice(left, size)):
+        yield some
 
 
 async def fill(publisher: Publisher, events: Iterable[Event]) -> int:

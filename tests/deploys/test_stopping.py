@@ -149,7 +149,7 @@ async def test_who_stops_in_the_take_over_wait_leaves_the_rest_of_it_to_the_next
     assert world.of("deploy.taken") == []
 
 
-NOWHERE = cast(Channel, None)
+NOWHERE = cast("Channel", None)
 
 
 @pytest.mark.parametrize("ticks", range(8))
