@@ -24,7 +24,10 @@ def run(program: str, folder: Path, **variables: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("program", ["trackers", "deploys", "successes"])
+OTHERS = (pytest.param(program, marks=pytest.mark.slow) for program in ("deploys", "successes"))
+
+
+@pytest.mark.parametrize("program", ["trackers", *OTHERS])
 class TestEveryService:
     def test_a_wrong_password(self, program: str, vhost_url: str, tmp_path: Path) -> None:
         url = vhost_url.replace("://", "://nobody:wrong@", 1) if "@" not in vhost_url else vhost_url

@@ -208,6 +208,7 @@ async def test_without_a_journal_messages_are_taken_and_withdrawals_are_asked_fo
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trackers.service.JOURNAL_PAUSE", 0.1)
+    monkeypatch.setattr("usher.broker.journal.RESUME_SECONDS", 0.2)
     async with connect(settings.broker, "test") as link, link.publishing.raw.channel() as channel:
         await channel.queue_delete(topology.JOURNAL)
     async with asyncio.timeout(10):

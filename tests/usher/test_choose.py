@@ -70,6 +70,7 @@ def test_the_console_of_a_named_broker_is_guessed_from_its_address(url: str, con
     assert console_of(url) == console
 
 
+@pytest.mark.slow
 def test_a_private_node_keeps_to_itself_and_keeps_its_messages(tmp_path: Path) -> None:
     """Its whole life, in one test, for a start takes seconds: taken ports, the loopback, a stop, another start."""
     folder, said = tmp_path / "broker", list[str]()

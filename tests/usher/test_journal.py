@@ -85,7 +85,10 @@ async def test_a_reader_whose_last_entry_is_another_one_now_reads_everything_ane
         assert waiting(journal.board) == [1]
 
 
-async def test_a_reader_that_is_ahead_of_the_journal_reads_everything_anew(reading: Reading) -> None:
+async def test_a_reader_that_is_ahead_of_the_journal_reads_everything_anew(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("usher.broker.journal.RESUME_SECONDS", 0.2)
     memory = Memory()
     async with reading(memory) as journal:
         await journal.append(message(1))
