@@ -25,6 +25,7 @@ class MemoryConnection:
         self._blocked = asyncio.Event()
 
     async def channel(self, *, confirms: bool) -> MemoryChannel:
+        await self.unblocked()
         channel = MemoryChannel(self, confirms=confirms)
         self._channels.append(channel)
         await channel.open()
@@ -54,6 +55,7 @@ class MemoryConnection:
         self.wire.to_broker.seal()
         for channel in tuple(self._channels):
             channel.lost(Gone(why="the connection is gone"))
+        self.unblock()
         self.closed.set()
 
     def block(self) -> None:
