@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs neither a broker nor programs is the quick part: `pytest -m quick`."""
     for item in items:
         alone = "broker" not in getattr(item, "fixturenames", ()) and "system" not in item.path.parts
-        if alone and not any(item.iter_markers("slow")) and not any(item.iter_markers("programs")):
+        if alone and not any(mark.name in ("slow", "programs", "real") for mark in item.iter_markers()):
             item.add_marker("quick")
 
 

@@ -26,6 +26,8 @@ class MemoryConnection:
 
     async def channel(self, *, confirms: bool) -> MemoryChannel:
         await self.unblocked()
+        if self.closed.is_set():
+            raise Gone(why="the connection is closed")
         channel = MemoryChannel(self, confirms=confirms)
         self._channels.append(channel)
         await channel.open()

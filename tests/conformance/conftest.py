@@ -1,0 +1,196 @@
+"""The same tests on a broker in memory and on the broker of the test run: a world has one of them, and its operator."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from simulator.memory import MemoryBroker
+from usher.broker import amqp
+from usher.broker.choose import Broker
+from usher.broker.port import Argument, Channel, Connection, Delivered, Dial, Envelope
+
+HEARTBEAT = 10
+SECONDS = 10.0
+"""How long something that must come is waited for."""
+NOTHING = 0.15
+"""How long nothing has to come, to be taken for nothing."""
+QUORUM: dict[str, Argument] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+SINGLE: dict[str, Argument] = {**QUORUM, "x-single-active-consumer": True}
+STREAM: dict[str, Argument] = {"x-queue-type": "stream"}
+
+
+class Operator(Protocol):
+    """A person with the management console."""
+
+    async def delete_queue(self, name: str) -> None: ...
+
+    async def purge(self, name: str) -> None: ...
+
+    async def close_connection(self, name: str) -> None: ...
+
+
+class MemoryOperator:
+    """The hand on the broker in memory."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def delete_queue(self, name: str) -> None:
+        self._broker.delete_queue(name)
+
+    async def purge(self, name: str) -> None:
+        self._broker.purge(name)
+
+    async def close_connection(self, name: str) -> None:
+        next(wire for wire in self._broker.wires if wire.name == name).cut()
+
+
+class RealOperator:
+    """The hand on RabbitMQ: its management console."""
+
+    def __init__(self, broker: Broker, vhost: str) -> None:
+        self._console, self._credentials, self._vhost = broker.console, broker.credentials, vhost
+
+    async def delete_queue(self, name: str) -> None:
+        await self._request("DELETE", f"/api/queues/{self._vhost}/{name}")
+
+    async def purge(self, name: str) -> None:
+        await self._request("DELETE", f"/api/queues/{self._vhost}/{name}/contents")
+
+    async def close_connection(self, name: str) -> None:
+        async with asyncio.timeout(SECONDS * 2):  # the console hears of a connection seconds after it is there
+            while not (found := [c["name"] for c in await self._connections() if _called(c) == name]):
+                await asyncio.sleep(0.2)
+        await self._request("DELETE", f"/api/connections/{found[0]}")
+
+    async def _connections(self) -> list[dict[str, dict[str, str]]]:
+        return list((await self._request("GET", f"/api/vhosts/{self._vhost}/connections")).json())
+
+    async def _request(self, method: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self._console, auth=self._credentials, timeout=30) as console:
+            answer = await console.request(method, path)
+        return answer.raise_for_status()
+
+
+def _called(connection: dict[str, dict[str, str]]) -> str | None:
+    return connection.get("client_properties", {}).get("connection_name")
+
+
+class Inbox:
+    """What a consumer got, in order."""
+
+    def __init__(self) -> None:
+        self.got: list[Delivered] = []
+        self.cancelled = asyncio.Event()
+        self._news = asyncio.Event()
+
+    def deliver(self, delivered: Delivered) -> None:
+        self.got.append(delivered)
+        self._news.set()
+
+    async def first(self, count: int = 1) -> list[Delivered]:
+        """So many, once they are there."""
+        async with asyncio.timeout(SECONDS):
+            while len(self.got) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.got[:count]
+
+    async def only(self, count: int) -> list[Delivered]:
+        """So many, and no more."""
+        await self.first(count)
+        await asyncio.sleep(NOTHING)
+        assert bodies(self.got) == bodies(self.got[:count])
+        return self.got
+
+
+def bodies(delivered: list[Delivered]) -> list[str]:
+    return [one.envelope.body.decode() for one in delivered]
+
+
+class World:
+    """A broker, and clients of it."""
+
+    def __init__(self, dial: Dial, url: str, operator: Operator) -> None:
+        self.operator = operator
+        self._dial, self._url = dial, url
+        self._connections: list[Connection] = []
+
+    async def connect(self, name: str = "") -> Connection:
+        """One more connection."""
+        name = name or secrets.token_hex(4)
+        self._connections.append(await self._dial(SecretStr(self._url), heartbeat=HEARTBEAT, name=name))
+        return self._connections[-1]
+
+    async def channel(self, connection: Connection | None = None, *, confirms: bool = True) -> Channel:
+        """One more channel, on a connection of its own if none is given."""
+        return await (connection or await self.connect()).channel(confirms=confirms)
+
+    async def consume(
+        self,
+        queue: str,
+        prefetch: int = 1,
+        *,
+        channel: Channel | None = None,
+        tag: str = "reader",
+        **arguments: Argument,
+    ) -> tuple[Channel, Inbox]:
+        """A consumer on a channel of its own if none is given."""
+        inbox = Inbox()
+        channel = channel or await self.channel(confirms=False)
+        said = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
+        await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, said)
+        return channel, inbox
+
+    async def queue(self, name: str, arguments: dict[str, Argument], *messages: str) -> Channel:
+        """A queue with these messages, and the channel on which more can be put into it."""
+        channel = await self.channel()
+        await channel.declare_queue(name, arguments)
+        await put(channel, name, *messages)
+        return channel
+
+    async def until_count(self, queue: str, count: int) -> None:
+        """Until the queue has so many ready."""
+        channel = await self.channel()
+        async with asyncio.timeout(SECONDS):
+            while await channel.count(queue) != count:
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        for connection in self._connections:
+            await connection.close()
+
+
+async def put(channel: Channel, queue: str, *messages: str) -> None:
+    """Publish these to that queue, one after the other."""
+    for message in messages:
+        await channel.publish("", queue, Envelope(message.encode(), message_id=message))
+
+
+async def closed(channel: Channel | Connection) -> None:
+    """Until it is gone."""
+    async with asyncio.timeout(SECONDS):
+        await channel.closed.wait()
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.real)])
+def fresh(request: pytest.FixtureRequest) -> World:
+    """A broker in memory, and RabbitMQ; only the latter needs the broker of the test run."""
+    if request.param == "memory":
+        memory = MemoryBroker(now=time.time)
+        return World(memory.dial, "amqp://memory/", MemoryOperator(memory))
+    url = request.getfixturevalue("vhost_url")
+    return World(amqp.dial, url, RealOperator(request.getfixturevalue("broker"), url.rpartition("/")[2]))
+
+
+@pytest.fixture
+async def world(fresh: World) -> AsyncIterator[World]:
+    """A broker with nothing on it."""
+    yield fresh
+    await fresh.close()

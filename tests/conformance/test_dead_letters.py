@@ -1,0 +1,105 @@
+"""What expires, and where it goes then."""
+
+from conformance.conftest import QUORUM, World, bodies
+from usher.broker.port import Argument, Channel, Envelope, Kind
+
+DYING: dict[str, Argument] = {
+    **QUORUM,
+    "x-overflow": "reject-publish",
+    "x-dead-letter-exchange": "returns",
+    "x-dead-letter-strategy": "at-least-once",
+}
+
+
+async def retry(world: World, **arguments: Argument) -> Channel:
+    """A queue `retry` from which what dies gets into the queue `returns`."""
+    channel = await world.queue("retry", {**DYING, **{f"x-{k.replace('_', '-')}": v for k, v in arguments.items()}})
+    for exchange in ("retry", "returns"):
+        await channel.declare_exchange(exchange, Kind.FANOUT)
+        await channel.declare_queue(exchange, QUORUM) if exchange == "returns" else None
+        await channel.bind_queue(exchange, exchange, "")
+    return channel
+
+
+async def test_what_expires_in_a_queue_gets_to_its_dead_letter_exchange(world: World) -> None:
+    channel = await retry(world, message_ttl=50)
+    await channel.publish("retry", "", Envelope(b"1", message_id="m1", type="move/1", headers={"own": "header"}))
+    _, inbox = await world.consume("returns")
+    (got,) = await inbox.only(1)
+    assert (got.envelope.message_id, got.envelope.type, got.redelivered) == ("m1", "move/1", False)
+    assert got.envelope.headers["own"] == "header"
+
+
+async def test_it_says_where_it_died_of_what_and_how_often(world: World) -> None:
+    channel = await retry(world, message_ttl=50)
+    await channel.publish("retry", "", Envelope(b"1", expires=20))
+    _, inbox = await world.consume("returns")
+    (got,) = await inbox.only(1)
+    (death,) = got.envelope.headers["x-death"]
+    del death["time"]
+    assert death == {
+        "count": 1,
+        "reason": "expired",
+        "queue": "retry",
+        "exchange": "retry",
+        "routing-keys": [""],
+        "original-expiration": "20",
+    }
+    first = {name: got.envelope.headers[f"x-first-death-{name}"] for name in ("reason", "queue", "exchange")}
+    assert first == {"reason": "expired", "queue": "retry", "exchange": "retry"}
+
+
+async def test_a_message_expires_by_its_own_span_if_that_is_shorter(world: World) -> None:
+    channel = await retry(world, message_ttl=600_000)
+    await channel.publish("retry", "", Envelope(b"1", expires=50))
+    assert bodies(await (await world.consume("returns"))[1].only(1)) == ["1"]
+
+
+async def test_what_expires_behind_what_does_not_stays(world: World) -> None:
+    channel = await retry(world, message_ttl=600_000)
+    await channel.publish("retry", "", Envelope(b"long", expires=400))
+    await channel.publish("retry", "", Envelope(b"short", expires=50))
+    _, inbox = await world.consume("returns", 10)
+    assert await channel.count("retry") == 2
+    assert bodies(await inbox.only(2)) == ["long", "short"]
+
+
+async def test_what_comes_back_too_often_gets_there_too(world: World) -> None:
+    channel = await retry(world, delivery_limit=1)
+    await channel.publish("retry", "", Envelope(b"1"))
+    for _ in range(2):
+        consuming, inbox = await world.consume("retry")
+        await inbox.first()
+        await consuming.close()
+    (got,) = await (await world.consume("returns"))[1].only(1)
+    (death,) = got.envelope.headers["x-death"]
+    assert (death["reason"], death["count"]) == ("delivery_limit", 1)
+
+
+async def test_what_is_held_does_not_expire(world: World) -> None:
+    channel = await retry(world, message_ttl=100)
+    await channel.publish("retry", "", Envelope(b"1"))
+    consuming, held = await world.consume("retry")
+    await held.first()
+    _, inbox = await world.consume("returns")
+    await inbox.only(0)
+    await consuming.close()
+    assert bodies(await inbox.only(1)) == ["1"]
+
+
+async def test_what_expires_with_no_dead_letter_exchange_is_gone(world: World) -> None:
+    await world.queue("q", {**QUORUM, "x-message-ttl": 50}, "1", "2")
+    await world.until_count("q", 0)
+
+
+async def test_published_again_with_its_deaths_it_is_dropped_where_it_died_before(world: World) -> None:
+    channel = await retry(world, message_ttl=50)
+    await channel.publish("retry", "", Envelope(b"1"))
+    consuming, inbox = await world.consume("returns")
+    (got,) = await inbox.first()
+    await consuming.ack(got.tag)
+    again = Envelope(b"again", headers=dict(got.envelope.headers))
+    await channel.publish("retry", "", again)
+    assert bodies(await inbox.only(2)) == ["1", "again"]
+    (death,) = inbox.got[1].envelope.headers["x-death"]
+    assert death["count"] == 2
