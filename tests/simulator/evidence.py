@@ -1,0 +1,186 @@
+"""What a run left: its history put in order, the journal folded again, the queues, the ledger."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from simulator.clocks import BEGAN
+from simulator.history import Entry, History
+from simulator.plan import Plan
+from usher.board import Board
+from usher.checkpoints import is_checkpoint
+from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome, decode
+from usher.messages import BackMessage
+from usher.states import State
+
+
+@dataclass(slots=True)
+class Ran:
+    """A command that ran."""
+
+    server: str
+    deploy: str
+    by: str
+    issues: list[str]
+    started_at: float
+    ended_at: float | None = None
+    code: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended by itself, without a fault."""
+        return self.code == 0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that the checker looks at. `left` are the messages' ids by queue, `ledger` their states, `lost` the bodies
+    that the journal lost; `operator` is what a person did to queues."""
+
+    plan: Plan
+    history: History
+    ended_at: float
+    settled: bool
+    unrest: str
+    faults: list[str]
+    left: dict[str, list[str]]
+    ledger: dict[str, str]
+    unended: list[str]
+    journal: list[tuple[str, bytes]]
+    lost: list[tuple[float, bytes]]
+    taken_out: set[str]
+    operator: set[str]
+    kept: dict[str, float]
+    commands: list[Ran] = field(default_factory=list)
+    board: Board = field(default_factory=Board)
+    granted: dict[str, list[str]] = field(default_factory=dict)
+    finished: dict[str, float] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    nexts: dict[str, set[str]] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    parked: list[str] = field(default_factory=list)
+    passed_messages: set[str] = field(default_factory=set)
+    lost_messages: set[str] = field(default_factory=set)
+    lost_deploys: set[str] = field(default_factory=set)
+    asked_at: dict[str, float] = field(default_factory=dict)
+    jira_moves: set[object] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.known = set(self.ledger)
+        self.jira_moves = {number for number, move in enumerate(self.plan.moves) if move.form == "jira"}
+        self._read_history()
+        written: dict[str, float] = {}
+        for entry in self.history.of("asked deploy.interrupted", "asked deploy.ended"):
+            if entry["to"] == "usher.events":
+                written.setdefault(str(entry["id"]), entry.at)
+        for message_id, body in self.journal:
+            if not is_checkpoint(body):
+                self._fold(decode(body), written.get(message_id))
+        for name in self.board:
+            self.parked += [failed.message.id for failed in self.board.server(name).parked]
+        for _, body in self.lost:
+            if not is_checkpoint(body):
+                self._note_lost(decode(body))
+
+    def of(self, server: str) -> Iterator[Ran]:
+        """The commands of that server."""
+        return (ran for ran in self.commands if ran.server == server)
+
+    def accepted(self) -> Iterator[Entry]:
+        """Each accepted message, once."""
+        seen: set[object] = set()
+        for entry in self.history.of("accepted"):
+            if entry["message"] not in seen:
+                seen.add(entry["message"])
+                yield entry
+
+    def ends_of(self, message: str) -> set[State | None]:
+        """The states in which that message, or what it was retried as, ends."""
+        ends: set[State | None] = set()
+        todo, seen = [message], set()
+        while todo:
+            one = todo.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            state = self.board.state(one)
+            following = self.nexts.get(one, set()) & self.known
+            if state is State.RETRIED and following:
+                todo += following
+            else:
+                ends.add(state)
+        return ends
+
+    def given_up(self, message: str, server: str, issue: str) -> bool:
+        """Whether it was superseded by another of its issue that ends as parked or withdrawn."""
+        if self.board.state(message) is State.DEPLOYED:
+            return False
+        others = (e for e in self.accepted() if e["server"] == server and e["issue"] == issue)
+        return any(self.ends_of(str(other["message"])) & {State.PARKED, State.WITHDRAWN} for other in others)
+
+    def words(self, states: Iterable[State | None]) -> str:
+        """States, as a person says them."""
+        return " and ".join(sorted(str(state) if state else "unknown" for state in states))
+
+    def kept_by(self, message: str, entry: Entry) -> bool:
+        """Whether the broker had it in a queue by then."""
+        return self.kept.get(message, float("inf")) <= entry.at
+
+    def lost_after(self, at: float) -> bool:
+        """Whether the journal lost anything after that time."""
+        return any(lost_at >= at for lost_at, _ in self.lost)
+
+    def ordered(self, server: str, issue: str) -> bool:
+        """Whether somebody ordered it to be withdrawn or dropped."""
+        orders = self.history.of("order asked")
+        return any(o["what"] in ("withdraw", "drop") and o["server"] == server and o["issue"] == issue for o in orders)
+
+    def _read_history(self) -> None:
+        running: dict[str, Ran] = {}
+        for entry in self.history.entries:
+            if entry.what == "command.started":
+                ran = Ran(
+                    str(entry["server"]), str(entry["deploy"]), str(entry["by"]), str(entry["issues"]).split(), entry.at
+                )
+                running[ran.deploy] = ran
+                self.commands.append(ran)
+            elif entry.what == "command.ended":
+                ran = running[str(entry["deploy"])]
+                ran.ended_at, ran.code = entry.at, int(str(entry["code"]))
+            elif entry.what == "asked deploy.ended":
+                self.passed_messages.update(str(entry["passed"]).split())
+            elif entry.what == "asked message":
+                self.asked_at.setdefault(str(entry["id"]), entry.at)
+
+    def _fold(self, event: Event, written_at: float | None) -> None:
+        running = {name: self.board.server(name).running for name in self.board}
+        changes = self.board.apply(event, now=BEGAN, read_at=0)
+        self.known.update(change.message for change in changes)
+        match event:
+            case BackMessage():
+                self.known.add(event.id)
+            case DeployTaken() if changes:
+                self.granted[event.deploy] = [change.message for change in changes]
+            case MessagesRetried():
+                for retry in event.retries:
+                    self.nexts.setdefault(retry.failed, set()).add(retry.next.id)
+            case DeployEnded() | DeployInterrupted():
+                taking = running.get(event.server)
+                if taking and taking.event.deploy == event.deploy and written_at is not None:
+                    self.finished[event.deploy] = written_at
+                if isinstance(event, DeployEnded):
+                    self.outcomes[event.deploy] = event.outcome
+                    if event.outcome is Outcome.PASSED:
+                        self.passed_messages.update(m.id for m in event.standing)
+            case _:
+                pass
+
+    def _note_lost(self, event: Event) -> None:
+        match event:
+            case BackMessage():
+                self.lost_messages.add(event.id)
+            case DeployTaken() | DeployEnded() | DeployInterrupted():
+                self.lost_deploys.add(event.deploy)
+                if isinstance(event, DeployEnded) and event.outcome is Outcome.PASSED:
+                    self.passed_messages.update(m.id for m in event.standing)
+            case _:
+                pass
