@@ -1,10 +1,7 @@
 """What tests share: a real broker, a fresh vhost of it per test, and settings that use it."""
 
-import contextlib
 import os
 import secrets
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +9,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from yarl import URL
 
+from lines import Proxy, make_proxy, proxy
+from programs import Programs, make_programs
 from usher.broker.choose import Broker, running_broker
 from usher.broker.container import IMAGE
 from usher.errors import BrokerError
 from usher.settings import Settings, load
 from usher.settings.load import example
+
+__all__ = ["Programs", "Proxy", "make_programs", "make_proxy", "proxy"]
+
+PROGRAMS = {"system", "faults"}
+"""Folders of tests that start brokers or programs."""
 
 MakeSettings = Callable[..., Settings]
 
@@ -30,12 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="the broker to test on: as Usher chooses it ([broker] url first), a private node, or a container",
     )
+    parser.addoption(
+        "--storm", type=float, default=2, help="how many minutes the parts of a whole Usher are killed for (2)"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs neither a broker nor programs is the quick part: `pytest -m quick`."""
     for item in items:
-        alone = "broker" not in getattr(item, "fixturenames", ()) and "system" not in item.path.parts
+        alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & set(item.path.parts)
         if alone and not any(mark.name in ("slow", "programs", "real") for mark in item.iter_markers()):
             item.add_marker("quick")
 
@@ -107,87 +113,6 @@ def vhost_url(broker: Broker) -> Iterator[str]:
         console.put(f"/api/vhosts/{name}").raise_for_status()
         yield broker.url_of(name)
         console.delete(f"/api/vhosts/{name}").raise_for_status()
-
-
-class Proxy:
-    """A line to the broker that can go silent: nothing comes through, and nobody hangs up."""
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
-        self._open = threading.Event()
-        self._open.set()
-        self._lines: list[socket.socket] = []
-        self._refusing = False
-        self.refused = 0
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def silence(self) -> None:
-        """From now on nothing comes through."""
-        self._open.clear()
-
-    def cut(self) -> None:
-        """Hang up, and from now on hang up on whoever calls."""
-        self._refusing = True
-        for line in self._lines:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-    def mend(self) -> None:
-        """What was held back comes through, and so does what follows."""
-        self._refusing = False
-        self._open.set()
-
-    def close(self) -> None:
-        self.mend()
-        self._listening.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                try:
-                    if self._refusing:
-                        raise ConnectionRefusedError
-                    far = socket.create_connection(self._target)
-                except OSError:
-                    self.refused += 1
-                    near.close()
-                    continue
-                self._lines += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                self._open.wait()
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
-        source.close()
-
-
-@pytest.fixture
-def make_proxy() -> Iterator[Callable[[str], Proxy]]:
-    """Lines to a broker, given its address."""
-    made: list[Proxy] = []
-
-    def make(address: str) -> Proxy:
-        url = URL(address)
-        made.append(Proxy((str(url.host), int(url.port or 5672))))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def proxy(broker: Broker, make_proxy: Callable[[str], Proxy]) -> Proxy:
-    """A line to this run's broker."""
-    return make_proxy(broker.url)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_a_server_queue_that_was_deleted_keeps_its_messages_as_unrouted(
     assert '"ABC-1"' in str(shown["payload"])
     usher.tell("ABC-2", "test")
     usher.wait(lambda: any(run.ended for run in usher.runs()), "other servers go on")
-    usher.kill("deploys", 15)
+    usher.kill("deploys", number=15)
     usher.start("deploys")
     usher.tell("ABC-3", "beta")
     usher.wait(lambda: len([run for run in usher.runs() if run.ended]) == 2, "the queue is back")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from faults.notes import Told
 from usher.broker.choose import Broker
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ async def test_every_issue_is_in_a_deploy_that_began_after_its_last_message(
     projects = {f"PROJECTS__{project.upper()}__STATUSES": json.dumps(STATUSES) for project in PROJECTS}
     usher = make_programs(seconds=1, DEPLOYS__PARALLEL="40", WINDOW__QUIET="2s", WINDOW__CAP="10s", **projects)
     usher.start("trackers", "deploys", "successes")
-    told = await tell_all(usher.url("trackers"))
-    await asyncio.to_thread(usher.wait, lambda: not usher.missed(told), "everything told is deployed", 120)
+    usher.told += await tell_all(usher.url("trackers"))
+    await asyncio.to_thread(usher.wait, lambda: not usher.missed(), "everything told is deployed", 120)
     assert usher.overlaps() == []
     assert len(usher.runs()) < MESSAGES / 10
     await asyncio.to_thread(usher.wait, lambda: left(broker, vhost_url) == {}, "no queue holds anything", 60)
@@ -41,9 +42,9 @@ async def test_every_issue_is_in_a_deploy_that_began_after_its_last_message(
     print(f"{MESSAGES} messages → {len(usher.runs())} deploys")
 
 
-async def tell_all(url: str) -> dict[tuple[str, str], float]:
-    """Tell all messages from fifty clients; gives when each server's issue was taken last."""
-    told: dict[tuple[str, str], float] = {}
+async def tell_all(url: str) -> list[Told]:
+    """Tell all messages from fifty clients; gives what was answered."""
+    told: list[Told] = []
     numbers = iter(range(MESSAGES))
 
     async def client() -> None:
@@ -53,8 +54,7 @@ async def tell_all(url: str) -> dict[tuple[str, str], float]:
                 issue = f"{project.upper()}-{number * 7919 % 100 + 1}"
                 answer = await http.post("/messages", json={"issue_id": issue, "status": status})
                 assert answer.status_code == 201, answer.text
-                move = f"{status}.{project}.wwts.com", issue
-                told[move] = max(told.get(move, 0), answer.json()["queued_at"] / 1000)
+                told.append(Told.of(answer))
 
     await asyncio.gather(*(client() for _ in range(50)))
     return told

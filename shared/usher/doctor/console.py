@@ -1,4 +1,4 @@
-"""What only the broker's management API tells: policies that could lose messages, and arguments as they are kept."""
+"""What only the broker's management API tells: policies that could lose messages or turns, and queues left behind."""
 
 import re
 from typing import Any
@@ -14,8 +14,11 @@ from usher.settings import Settings
 from usher.words import count
 
 SECONDS = 5.0
-LOSING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")
+DROPPING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")
 """Keys of a policy that can drop a queue or its messages."""
+
+TAKING = ("consumer-timeout",)
+"""Keys of a policy that can take a turn away in mid-deploy, shorter than any argument of the queue allows."""
 
 
 def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
@@ -67,7 +70,7 @@ def _former(queues: list[dict[str, Any]], names: list[str]) -> list[Finding]:
 
 
 def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:
-    """The keys by which that policy could lose messages of these queues."""
+    """The keys by which that policy could lose messages or turns of these queues."""
     if policy.get("apply-to") in ("exchanges", "classic_queues"):
         return []
     try:
@@ -75,13 +78,16 @@ def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:
     except re.error:
         # a pattern that only the broker understands: better asked about than overlooked
         matches = True
-    return [key for key in policy["definition"] if key in LOSING] if matches else []
+    return [key for key in policy["definition"] if key in DROPPING + TAKING] if matches else []
 
 
 def _losing(policy: dict[str, Any], keys: list[str]) -> Finding:
+    what = " and ".join(
+        what for what, losing in (("messages", DROPPING), ("turns", TAKING)) if not set(keys).isdisjoint(losing)
+    )
     return fault(
         "policies",
-        f"policy {policy['name']} on {policy['pattern']} sets {', '.join(keys)}, which can lose messages of Usher's",
+        f"policy {policy['name']} on {policy['pattern']} sets {', '.join(keys)}, which can lose {what} of Usher's",
         "delete it in the management console (Admin, Policies), or let its pattern leave usher.* out",
     )
 

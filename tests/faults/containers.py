@@ -1,0 +1,114 @@
+"""A RabbitMQ in a container of the test's own, which keeps its disk when it is killed."""
+
+import json
+import random
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from usher.broker.choose import Broker
+from usher.broker.container import IMAGE
+
+START_SECONDS = 120.0
+HASTY = "+sbwt none -rabbit channel_tick_interval 1000"
+"""Idle, it leaves the processor alone; and it looks every second which consumer is late, not every minute."""
+
+
+CONSOLE = 10_000
+"""How far the console's port is from the broker's: where the doctor looks for it."""
+
+
+def docker(*arguments: str) -> str:
+    """Run docker; gives its output. Raises AssertionError with all that it said if it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def until(true: Callable[[], object], what: str, seconds: float = START_SECONDS) -> float:
+    """Wait for that, looking five times a second; gives how long it took (s)."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, f"not in {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Container:
+    """A broker that can be told what to do, and what becomes of it."""
+
+    name: str
+    broker: Broker
+
+    def ctl(self, *arguments: str) -> None:
+        """Run rabbitmqctl in it."""
+        docker("exec", self.name, "rabbitmqctl", *arguments)
+
+    def kill(self) -> None:
+        """As if its power was cut; its disk is kept."""
+        docker("kill", "--signal", "KILL", self.name)
+
+    def start(self) -> None:
+        """Start it again, on its disk, at the same address; gives it time to answer."""
+        docker("start", self.name)
+        until(self.answers, f"{self.name} answers")
+
+    def freeze(self) -> None:
+        """Nothing in it goes on: it sends no heartbeat, and hangs up on nobody."""
+        docker("pause", self.name)
+
+    def thaw(self) -> None:
+        docker("unpause", self.name)
+
+    def answers(self) -> bool:
+        """Whether its console does, which comes last."""
+        try:
+            return httpx.get(f"{self.broker.console}/api/overview", auth=self.broker.credentials).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def vhost(self) -> str:
+        return self.broker.url.rpartition("/")[2]
+
+    def console(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What the management API answers."""
+        address = f"{self.broker.console}/api/{path}"
+        answer = httpx.request(method, address, json=body, auth=self.broker.credentials, timeout=30)
+        return json.loads(answer.raise_for_status().text or "null")
+
+
+def pair() -> int:
+    """A port that is free, as is the one for its console."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        ends = (("127.0.0.1", port), ("127.0.0.1", port + CONSOLE))
+        with suppress(OSError), socket.create_server(ends[0]), socket.create_server(ends[1]):
+            return port
+
+
+@contextmanager
+def own_container() -> Iterator[Container]:
+    """A throw-away RabbitMQ, ready for work."""
+    port, name, password = pair(), f"usher-faults-{secrets.token_hex(4)}", secrets.token_hex(8)
+    docker(
+        *("run", "--detach", "--name", name, "--hostname", name),
+        *("--publish", f"127.0.0.1:{port}:5672", "--publish", f"127.0.0.1:{port + CONSOLE}:15672"),
+        *("--env", "RABBITMQ_DEFAULT_USER=tests", "--env", f"RABBITMQ_DEFAULT_PASS={password}"),
+        *("--env", f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS={HASTY}", IMAGE),
+    )
+    try:
+        url, console = f"amqp://tests:{password}@127.0.0.1:{port}/", f"http://127.0.0.1:{port + CONSOLE}"
+        container = Container(name, Broker(url, console, "a container of the test's own"))
+        until(container.answers, f"{name} answers")
+        yield container
+    finally:
+        docker("rm", "--force", "--volumes", name)

@@ -1,0 +1,161 @@
+"""A project of docker compose whose parts are killed, cut off and started again."""
+
+import json
+import os
+import random
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from faults.checker import History, Places, Redeliveries, Row
+from faults.containers import docker, until
+from faults.notes import COMMAND, Notes, Told
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = secrets.token_hex(16)
+
+
+def settings(plan: Mapping[str, object], more: str) -> str:
+    """A `usher.toml` with two projects of two servers each, and a command that takes notes and behaves as planned."""
+    argv = ["python", "-c", COMMAND, "/notes/notes", json.dumps(plan), "{server}", "{issues}"]
+    projects = "".join(f'[projects.{project}]\nstatuses = ["test", "beta"]\n' for project in ("abc", "def"))
+    return f"{projects}[deploys]\ncommand = {json.dumps(argv)}\n{more}"
+
+
+SERVERS = {f"{status}.{project}.wwts.com" for status in ("test", "beta") for project in ("abc", "def")}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The project of that compose file, with a name and an address of its own."""
+
+    file: str
+    project: str
+    host: str
+    folder: Path
+    environment: dict[str, str]
+    ports: Mapping[str, int]
+    notes: Notes
+    redeliveries: Redeliveries = field(default_factory=Redeliveries)
+
+    def run(self, *arguments: str) -> str:
+        """Run docker compose; gives its output. Raises AssertionError with all that it said if it fails."""
+        files = [option for path in (self.file, self.folder / "more.yml") for option in ("--file", str(path))]
+        command = ["docker", "compose", "--project-name", self.project, *files, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def up(self, *names: str) -> None:
+        """Start these, all by default, and wait until they are healthy."""
+        self.run("up", "--detach", "--no-recreate", "--wait", "--wait-timeout", "180", *names)
+
+    def kill(self, *names: str) -> None:
+        """kill -9. What is on their disks is kept."""
+        docker("kill", *(f"{self.project}-{name}-1" for name in names))
+
+    def start(self, *names: str) -> None:
+        """Start these again; does not wait."""
+        docker("start", *(f"{self.project}-{name}-1" for name in names))
+
+    def cut_off(self, name: str) -> None:
+        """Take it off the network: nothing comes to it or from it, and nobody hangs up."""
+        docker("network", "disconnect", f"{self.project}_default", f"{self.project}-{name}-1")
+
+    def connect(self, name: str) -> None:
+        """Put it on the network again."""
+        docker("network", "connect", "--alias", name, f"{self.project}_default", f"{self.project}-{name}-1")
+
+    @property
+    def url(self) -> str:
+        """Where messages are told."""
+        return f"http://{self.host}:{self.ports['trackers']}"
+
+    @property
+    def places(self) -> Places:
+        """Where the checker looks."""
+        successes = f"http://{self.host}:{self.ports['successes']}"
+        return Places(lambda: successes, f"http://{self.host}:{self.ports['console']}", ("usher", PASSWORD), "%2F")
+
+    def asked(self, path: str) -> Any:
+        """What the ledger's API answers. Raises httpx.HTTPError."""
+        return httpx.get(self.places.successes() + path, timeout=20).raise_for_status().json()
+
+    def queues(self) -> dict[str, Row]:
+        """What the console says of each queue, none if it doesn't answer; what was delivered again is counted."""
+        try:
+            queues = self.places.queues(streams=True)
+        except httpx.HTTPError:
+            return {}
+        self.redeliveries.look(queues)
+        return queues
+
+    def wait(self, true: Callable[[], object], what: str, seconds: float = 90) -> float:
+        """Wait for that; gives how long it took (s). Raises AssertionError with the last of all logs."""
+        try:
+            return until(true, what, seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.run('logs', '--no-color', '--tail=40')}") from None
+
+    def proved(self, told: list[Told], seconds: float = 180) -> History:
+        """Wait until nothing has to come to an end any more, and see that every promise was kept."""
+        seen: list[History] = []
+
+        def settled() -> bool:
+            try:
+                seen[:] = [History.seen(told, self.notes, self.places)]
+            except httpx.HTTPError:
+                return False
+            self.queues()
+            return not seen[0].unsettled()
+
+        try:
+            self.wait(settled, "everything has its last state", seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{seen and seen[0].unsettled()[:20]}\n{late}") from None
+        assert seen[0].faults() == []
+        return seen[0]
+
+
+@contextmanager
+def stacked(
+    file: str, folder: Path, toml: str, ports: Mapping[str, int], more: Callable[[Stack], dict[str, Any]]
+) -> Iterator[Stack]:
+    """All parts built and healthy, on a loopback address that nobody else uses; gone with their disks at the end.
+
+    `more` gives the services that are added to the file, or what is added to them, once `config` can be asked.
+    """
+    folder.chmod(0o755)
+    (folder / "usher.toml").write_text(toml)
+    (folder / "notes").mkdir()
+    (folder / "notes").chmod(0o777)
+    (folder / "more.yml").write_text("services: {}\n")
+    host = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])
+    own = {
+        "USHER_BIND": host,
+        "USHER_TOML": str(folder / "usher.toml"),
+        "RABBITMQ_PASSWORD": PASSWORD,
+        "RABBITMQ_COOKIE": secrets.token_hex(16),
+        "POSTGRES_PASSWORD": secrets.token_hex(16),
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
+    project = f"usher-faults-{secrets.token_hex(4)}"
+    stack = Stack(file, project, host, folder, kept | own, ports, Notes(folder / "notes" / "notes"))
+    (folder / "more.yml").write_text(json.dumps({"services": more(stack)}))
+    stack.run("build", "--quiet")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.run("down", "--volumes", "--timeout", "5")
+
+
+def noting(stack: Stack) -> dict[str, Any]:
+    """What a service needs whose commands take notes."""
+    return {"volumes": [f"{stack.folder / 'notes'}:/notes"]}

@@ -1,0 +1,105 @@
+"""The line between two parts is cut, slow, silent, or closed towards one of them: nothing is lost or doubled."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from faults.storms import SERVICES, storm
+from lines import Proxy, through
+
+if TYPE_CHECKING:
+    from conftest import Programs
+
+pytestmark = pytest.mark.slow
+
+FAULTS: dict[str, Callable[[Proxy], None]] = {
+    "is cut": lambda line: line.cut(),
+    "goes silent": lambda line: line.silence(),
+    "is closed towards the service alone": lambda line: line.half_close("near"),
+    "is closed towards the broker alone": lambda line: line.half_close("far"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("victim", SERVICES)
+def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothing(
+    make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str, victim: str, fault: str
+) -> None:
+    usher = make_programs(seconds=4)
+    usher.start(*(service for service in SERVICES if service != victim))
+    usher.start(victim, BROKER__URL=through(proxy, vhost_url))
+    begun = len(usher.log(victim))
+    storm(usher, range(10))
+    usher.wait(usher.runs, "a command runs")
+    FAULTS[fault](proxy)
+    usher.wait(lambda: "connecting again" in usher.log(victim)[begun:], "it is noticed")
+    proxy.mend()
+    usher.wait(lambda: httpx.get(usher.url(victim) + "/ready", timeout=20).status_code == 200, "it is ready again")
+    storm(usher, range(10, 15))
+    usher.proved(120)
+    assert "Traceback" not in usher.log(victim)
+
+
+def test_a_line_on_which_everything_comes_late_costs_time_and_nothing_else(
+    make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str
+) -> None:
+    usher = make_programs(seconds=1, BROKER__URL=through(proxy, vhost_url), BROKER__HEARTBEAT="2s")
+    usher.start(*SERVICES)
+    proxy.delay(0.3)
+    storm(usher, range(5))
+    usher.wait(usher.runs, "a command runs")
+    storm(usher, range(5, 8))
+    usher.proved(180)
+    assert all(usher.log(service).count("connected to the broker") == 1 for service in SERVICES)
+
+
+def test_a_turn_that_is_handed_on_while_its_holder_has_not_noticed_is_not_deployed_twice_at_once(
+    make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str
+) -> None:
+    """The broker hears that the holder hangs up, the holder hears nothing: until it does, its command goes on."""
+    usher = make_programs()
+    other = make_programs(fellow=usher)
+    usher.start("trackers", "successes")
+    usher.start("deploys", BROKER__URL=through(proxy, vhost_url))
+    hold = usher.hold()
+    usher.tell("ABC-1", "beta")
+    usher.wait(usher.runs, "a command runs")
+    other.start("deploys")
+    usher.wait(lambda: usher.runs()[0].alive - usher.runs()[0].begin > 16, "it has run for longer than the wait")
+    proxy.half_close("far")
+    usher.wait(lambda: "has no end yet" in other.log("deploys"), "the other one has the turn")
+    assert usher.runs()[0].alive > time.time() - 1, "the command goes on"
+    usher.wait(lambda: time.time() - usher.runs()[0].alive > 2, "it is stopped when its holder notices")
+    hold.unlink()
+    history = usher.proved()
+    assert len(history.runs) == 2
+
+
+def test_an_answer_that_is_lost_on_its_way_to_jira_makes_no_second_message(
+    make_programs: "Callable[..., Programs]", make_proxy: Callable[[str], Proxy]
+) -> None:
+    usher = make_programs()
+    usher.start(*SERVICES)
+    line = make_proxy(usher.url("trackers"))
+    webhook: dict[str, Any] = {
+        "webhookEvent": "jira:issue_updated",
+        "issue": {"id": "1", "key": "ABC-1"},
+        "changelog": {"id": "7", "items": [{"field": "status", "fieldId": "status", "to": "9", "toString": "Beta"}]},
+    }
+    line.delay(3)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"http://127.0.0.1:{line.port}/webhooks/jira", json=webhook, timeout=4)
+    line.mend()
+    answer = httpx.post(f"http://127.0.0.1:{line.port}/webhooks/jira", json=webhook, timeout=20).raise_for_status()
+    assert answer.json()["outcome"] == "accepted"
+
+    def ended() -> bool:
+        return usher.get("successes", "/api/deploys?outcome=passed")["total"] == 1
+
+    usher.wait(ended, "it is deployed")
+    history = usher.proved()
+    assert [(message["state"], message["told"]) for message in history.messages] == [("deployed", 2)]
+    assert len(history.runs) == 1
