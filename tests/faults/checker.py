@@ -17,6 +17,7 @@ from faults.notes import Notes, Run, Told, longest, overlaps, undeployed
 Row = dict[str, Any]
 
 UNSETTLED = ("waiting", "deploying", "failed", "retrying")
+UNKNOWN = -1
 LAST = ("deployed", "superseded", "withdrawn", "parked")
 
 
@@ -67,7 +68,8 @@ class History:
     @classmethod
     def seen(cls, told: Iterable[Told], notes: Notes, places: Places) -> "History":
         """What can be seen now. Raises httpx.HTTPError."""
-        queued = {name: queue.get("messages", 0) for name, queue in places.queues().items()}
+        # of a queue that is new, or nobody leads, the console says no number: it is not known to be empty
+        queued = {name: queue.get("messages", UNKNOWN) for name, queue in places.queues().items()}
         parked = places.parked() if queued.get("usher.parked") else set()
         return cls(tuple(told), notes.runs(), places.rows("messages"), places.rows("deploys"), queued, parked)
 

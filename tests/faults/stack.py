@@ -52,9 +52,13 @@ class Stack:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def up(self, *names: str) -> None:
-        """Start these, all by default, and wait until they are healthy."""
-        self.run("up", "--detach", "--no-recreate", "--wait", "--wait-timeout", "180", *names)
+    def up(self) -> None:
+        """Start all, and wait until they are healthy."""
+        self.run("up", "--detach", "--wait", "--wait-timeout", "180")
+
+    def healthy(self, name: str) -> bool:
+        """Whether that part says that it is well."""
+        return docker("inspect", "--format", "{{.State.Health.Status}}", f"{self.project}-{name}-1") == "healthy\n"
 
     def kill(self, *names: str) -> None:
         """kill -9. What is on their disks is kept."""

@@ -71,7 +71,8 @@ def test_nodes_replicas_and_their_networks_are_lost_in_mid_deploy_and_nothing_is
                 lose(cluster, name := part(cluster))
                 lost[f"{what}"] += 1
                 took.setdefault(what, []).append(round(goes_on(cluster), 1))
-                cluster.up("--no-deps", name)
+                cluster.start(name)
+                cluster.wait(lambda name=name: cluster.healthy(name), f"{name} is well again", 120)
                 cluster.wait(lambda: all_members(cluster), f"three members of each queue are online after {what}", 120)
     history = cluster.proved(load.told)
     figures = history.figures(lost, cluster.redeliveries.count)

@@ -72,8 +72,6 @@ def test_in_a_storm_in_which_all_parts_are_killed_again_and_again_nothing_is_los
             kills[victim] += 1
             pause(stack, chance.uniform(*DOWN))
             stack.start(victim)
-        stack.up()
-        stack.wait(lambda: stack.asked("/api/servers"), "the ledger answers")
     history = stack.proved(load.told)
     figures = history.figures(kills, stack.redeliveries.count)
     say({"seed": seed, **figures, "refused and told again": dict(load.refused), "given up": load.given_up})
