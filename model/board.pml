@@ -33,12 +33,12 @@ typedef Board {
     byte st[N];      /* where each message is */
     byte by[N];      /* the deploy that failed it */
     byte running;     /* the granted taking without an end, 0 if none */
-    short over;      /* ended_turns */
+    byte over;      /* ended_turns */
     bit owed;        /* of the take-over wait, by who gave the turn back */
     bit hold;
-    short withdrawn; /* withdrawn while being deployed */
-    short retried;   /* decisions from before the result: to be tried again */
-    short parked     /* … and parked */
+    byte withdrawn; /* withdrawn while being deployed */
+    byte retried;   /* decisions from before the result: to be tried again */
+    byte parked     /* … and parked */
 }
 
 Board T;             /* the journal */
@@ -47,14 +47,18 @@ Board B[2];          /* what each holder has read of it */
 Board S;             /* the part of the journal that survives a loss */
 #endif
 
-byte nd;             /* granted takings so far: a deploy's id */
-short batch[ND];     /* what each covers */
+/* Granted takings, by their deploy's id. An id is free again when nothing names it. */
+byte batch[ND];      /* what each covers */
 bit failed[ND];      /* how its command ended */
 byte nth[ND];        /* and which failure that was */
+bit on_hold[ND];     /* taken while a hold stood */
+bit of_settled[ND];  /* … with something that was settled */
+bit recorded[ND];    /* its result has come by the reply queue */
+bit shown[ND];       /* … is in the journal */
 byte nf;
 
 hidden byte x; hidden byte y; hidden byte z;
-hidden byte b; hidden byte early;
+hidden byte b; hidden byte early; hidden byte granted;
 hidden byte settled_before;
 
 inline copy(to, from) {
@@ -121,9 +125,12 @@ inline taken(mask, expired) {
 #else
     :: z && !T.running && (!T.hold || expired)
 #endif
-       -> nd++;
-          assert(nd < ND);
-          y = nd;
+       -> y = 1;
+          do
+          :: y < ND && batch[y] -> y++
+          :: else -> break
+          od;
+          assert(y < ND);
           batch[y] = z;
           T.running = y;
           settled_before = false;
@@ -144,9 +151,17 @@ inline decided(d, again, given_up) {
     :: else ->
         for (x : 0 .. N - 1) {
             if
-            :: ((again) & BIT(x)) && T.st[NEXT(x, nth[d])] == NONE ->
+#ifdef NEXT_TOLD_LEAVES_FAILED
+            :: ((again) & BIT(x)) && T.st[x] == FAILED && T.st[NEXT(x, nth[d])] != NONE
+#endif
+            :: ((again) & BIT(x)) && T.st[x] == FAILED ->
+                become(x, RETRIED);
                 if
-                :: T.st[x] == FAILED -> become(x, RETRIED); T.st[NEXT(x, nth[d])] = RETRYING
+                :: T.st[NEXT(x, nth[d])] == NONE -> T.st[NEXT(x, nth[d])] = RETRYING
+                :: else  /* told already: its retry queue was faster than the journal */
+                fi
+            :: ((again) & BIT(x)) && T.st[x] != FAILED && T.st[NEXT(x, nth[d])] == NONE ->
+                if
                 :: T.st[x] == WITHDRAWN -> T.st[NEXT(x, nth[d])] = WITHDRAWN
                 :: T.st[x] == DEPLOYED || T.st[x] == SUPERSEDED || T.st[x] == RETRIED ->
                     T.st[NEXT(x, nth[d])] = SUPERSEDED

@@ -58,11 +58,15 @@ inline deliver(c) {
 /* What is published to the door is to land in the journal (1) and in the queue (2), in either order. */
 byte flies[N];
 
-#define GONE(c) ((consumes[c] || unacked[c]) && ((c) != SLOT((c) / 2) || pc[(c) / 2] == OFF || pc[(c) / 2] == CONNECT || frozen[(c) / 2]))
+#define GONE(c) ((consumes[c] || unacked[c]) && ((c) != SLOT((c) / 2) || pc[(c) / 2] <= CONNECT || frozen[(c) / 2]))
 #define DROPS(c) :: d_step { GONE(c) -> drop(c) }
+#if MISS || FAILS
 #define LANDS(id) \
     :: d_step { flies[id] & 1 -> flies[id] = flies[id] & 2; told(id) } \
     :: d_step { flies[id] & 2 -> flies[id] = flies[id] & 1; enqueue(id) }
+#else
+#define LANDS(id) :: d_step { flies[id] -> flies[id] = 0; told(id); enqueue(id) }
+#endif
 
 proctype Broker() {
 end:

@@ -1,8 +1,5 @@
-/* What goes wrong, each kind as often as its budget says and all together no more than FAULTS times; and what happens
+/* What goes wrong, no more than FAULTS times; and what happens
    without anybody's fault: a withdrawal, a hold, a stop. */
-
-#define BUDGET(kind) (faults && kind)
-#define SPEND(kind)  faults--; kind--
 
 /* The broker has restarted, and its journal is what it was before. */
 inline lose_tail() {
@@ -38,58 +35,58 @@ end:
     :: d_step { sent < M -> flies[sent] = 3; sent++ }
     :: d_step { orphans -> orphans-- }
 #if CRASH
-    :: d_step { BUDGET(crashes) && pc[0] > CONNECT -> die(0); SPEND(crashes) }
-    :: d_step { BUDGET(crashes) && pc[1] > CONNECT -> die(1); SPEND(crashes) }
+    :: d_step { faults && (pc[0] > CONNECT || debt[0]) -> die(0); faults-- }
+    :: d_step { faults && (pc[1] > CONNECT || debt[1]) -> die(1); faults-- }
 #endif
-#if CUT_
+#if CUTS
     /* the broker sees it first … */
-    :: d_step { BUDGET(cuts) && pc[0] > IDLE && !lost[0] && consumes[SLOT(0)] -> drop(SLOT(0)); SPEND(cuts) }
-    :: d_step { BUDGET(cuts) && pc[1] > IDLE && !lost[1] && consumes[SLOT(1)] -> drop(SLOT(1)); SPEND(cuts) }
+    :: d_step { faults && pc[0] > IDLE && !lost[0] && consumes[SLOT(0)] -> drop(SLOT(0)); faults-- }
+    :: d_step { faults && pc[1] > IDLE && !lost[1] && consumes[SLOT(1)] -> drop(SLOT(1)); faults-- }
     /* … or the client */
-    :: d_step { BUDGET(cuts) && pc[0] > IDLE && !lost[0] -> lost[0] = 1; SPEND(cuts) }
-    :: d_step { BUDGET(cuts) && pc[1] > IDLE && !lost[1] -> lost[1] = 1; SPEND(cuts) }
+    :: d_step { faults && pc[0] > IDLE && !lost[0] -> lost[0] = 1; faults-- }
+    :: d_step { faults && pc[1] > IDLE && !lost[1] -> lost[1] = 1; faults-- }
 #endif
 #if FREEZE
-    :: d_step { BUDGET(freezes) && pc[0] > IDLE && !frozen[0] -> frozen[0] = 1; SPEND(freezes) }
-    :: d_step { BUDGET(freezes) && pc[1] > IDLE && !frozen[1] -> frozen[1] = 1; SPEND(freezes) }
+    :: d_step { faults && pc[0] > IDLE && !frozen[0] -> frozen[0] = 1; faults-- }
+    :: d_step { faults && pc[1] > IDLE && !frozen[1] -> frozen[1] = 1; faults-- }
     :: d_step { frozen[0] -> frozen[0] = 0 }
     :: d_step { frozen[1] -> frozen[1] = 0 }
     :: d_step { frozen[0] && !missed[0] -> miss_beats(0) }
     :: d_step { frozen[1] && !missed[1] -> miss_beats(1) }
 #endif
 #if STOP
-    :: d_step { BUDGET(stops) && pc[0] > CONNECT && !stop[0] -> stop[0] = 1; SPEND(stops) }
-    :: d_step { BUDGET(stops) && pc[1] > CONNECT && !stop[1] -> stop[1] = 1; SPEND(stops) }
+    :: d_step { faults && pc[0] > CONNECT && !stop[0] -> stop[0] = 1; faults-- }
+    :: d_step { faults && pc[1] > CONNECT && !stop[1] -> stop[1] = 1; faults-- }
 #endif
 #if DIES
-    :: d_step { BUDGET(dies) && at > READ -> successes_dies(); SPEND(dies) }
+    :: d_step { faults && at > READ -> successes_dies(); faults-- }
 #endif
 #if UNSURE
     /* a taking that is not confirmed lands all the same: at once, or after the link is lost */
-    :: d_step { BUDGET(unsure) && HAS(0) && pc[0] == TAKE && PUBLISHES(0) -> unconfirmed(0); SPEND(unsure) }
-    :: d_step { BUDGET(unsure) && HAS(1) && pc[1] == TAKE && PUBLISHES(1) -> unconfirmed(1); SPEND(unsure) }
-    :: d_step { BUDGET(unsure) && HAS(0) && pc[0] == TAKE && !late[0] -> delayed(0); SPEND(unsure) }
-    :: d_step { BUDGET(unsure) && HAS(1) && pc[1] == TAKE && !late[1] -> delayed(1); SPEND(unsure) }
+    :: d_step { faults && HAS(0) && pc[0] == TAKE && PUBLISHES(0) -> unconfirmed(0); faults-- }
+    :: d_step { faults && HAS(1) && pc[1] == TAKE && PUBLISHES(1) -> unconfirmed(1); faults-- }
+    :: d_step { faults && HAS(0) && pc[0] == TAKE && !late[0] -> delayed(0); faults-- }
+    :: d_step { faults && HAS(1) && pc[1] == TAKE && !late[1] -> delayed(1); faults-- }
     :: d_step { late[0] -> arrives(0) }
     :: d_step { late[1] -> arrives(1) }
 #endif
 #if MISS
     /* the journal took it and the queue did not, or the other way round */
-    :: d_step { BUDGET(misses) && flies[0] -> flies[0] = flies[0] & 1; SPEND(misses) }
-    :: d_step { BUDGET(misses) && flies[0] -> flies[0] = flies[0] & 2; SPEND(misses) }
-    :: d_step { BUDGET(misses) && flies[M - 1] -> flies[M - 1] = flies[M - 1] & 1; SPEND(misses) }
-    :: d_step { BUDGET(misses) && flies[M - 1] -> flies[M - 1] = flies[M - 1] & 2; SPEND(misses) }
+    :: d_step { faults && flies[0] -> flies[0] = flies[0] & 1; faults-- }
+    :: d_step { faults && flies[0] -> flies[0] = flies[0] & 2; faults-- }
+    :: d_step { faults && flies[M - 1] -> flies[M - 1] = flies[M - 1] & 1; faults-- }
+    :: d_step { faults && flies[M - 1] -> flies[M - 1] = flies[M - 1] & 2; faults-- }
 #endif
 #if LOSS
-    :: d_step { losses && faults && !kept_tail -> copy(S, T); kept_tail = 1 }
-    :: d_step { BUDGET(losses) && kept_tail == 1 -> lose_tail(); SPEND(losses) }
+    :: d_step { faults && !kept_tail -> copy(S, T); kept_tail = 1 }
+    :: d_step { faults && kept_tail == 1 -> lose_tail(); faults-- }
 #endif
 #if WITHDRAW
-    :: d_step { BUDGET(withdrawals) && T.st[0] -> withdraw(0); SPEND(withdrawals) }
-    :: d_step { BUDGET(withdrawals) && T.st[M - 1] -> withdraw(M - 1); SPEND(withdrawals) }
+    :: d_step { withdrawals && T.st[0] -> withdraw(0); withdrawals-- }
+    :: d_step { withdrawals && T.st[M - 1] -> withdraw(M - 1); withdrawals-- }
 #endif
 #if HOLD
-    :: d_step { BUDGET(holds) && !T.hold -> T.hold = 1; SPEND(holds) }
+    :: d_step { holds && !T.hold -> T.hold = 1; holds-- }
     /* a person releases it, which is an event; or it expires, which each clock says in its own time */
     :: d_step { T.hold && !hold_over -> T.hold = 0; hold_over = 1 }
     :: d_step { T.hold && !hold_over -> hold_over = 1 }

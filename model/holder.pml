@@ -8,7 +8,8 @@ inline read(i) {
     :: T.running && T.running == B[i].running
     :: else -> reading[i].after = 0; reading[i].orphaned = 0; reading[i].void_ = 0
     fi;
-    copy_read(B[i], T)
+    copy_read(B[i], T);
+    collect()
 }
 
 /* What has changed on a board that a holder goes by. */
@@ -34,7 +35,7 @@ inline barrier(i) {
 }
 
 inline forget(i) {
-    held[i] = 0; again[i] = 0; kept[i] = 0; taking[i] = 0; mask[i] = 0; guard[i] = NO;
+    held[i] = 0; again[i] = 0; kept[i] = 0; taking[i] = 0; mask[i] = 0; guard[i] = NO; missed[i] = 0;
     turn[i].after = 0; turn[i].orphaned = 0; turn[i].void_ = 0
 }
 
@@ -110,14 +111,14 @@ inline take(i) {
     :: y -> on_hold[y] = early; of_settled[y] = settled_before
     :: else
     fi;
-    z = y;
+    granted = y;
 #ifdef NO_READ_BACK
     taking[i] = (y -> y : ND - 1);
     pc[i] = START
 #else
     read(i);
     if
-    :: z -> taking[i] = z; mask[i] = batch[z]; pc[i] = START
+    :: granted -> taking[i] = granted; mask[i] = batch[granted]; pc[i] = START
     :: else -> mask[i] = 0; guard[i] = NO; pc[i] = LOOK
     fi
 #endif
@@ -156,7 +157,7 @@ inline pay(i) {
 #else
         put_result(owed_for[i]);
 #endif
-        pc[i] = PAY
+        pc[i] = (pc[i] == CONNECT -> REPAY : PAY)
     :: else ->
         interrupted(owed_for[i]); debt[i] = 0; owed_for[i] = 0; read(i)
     fi
@@ -169,7 +170,7 @@ inline paid(i) {
     result(owed_for[i]); shown[owed_for[i]] = 1;
 #endif
     debt[i] = 0; owed_for[i] = 0; read(i);
-    pc[i] = (lost[i] -> CONNECT : LOOK)
+    pc[i] = (pc[i] == REPAY -> CONNECT : LOOK)
 }
 
 /* Its session, or its turn, has ended; the next begins with what is owed. */
@@ -221,13 +222,24 @@ inline give(i) {
 
 inline die(i) {
     if
-    :: COMMAND(i) -> orphans++
+    :: COMMAND(i) ->
+        orphans++;
+        /* who waits for its end waits for that of its command */
+        if
+        :: turn[1 - i].after -> turn[1 - i].orphaned = 1
+        :: else
+        fi;
+        if
+        :: reading[1 - i].after -> reading[1 - i].orphaned = 1
+        :: else
+        fi
     :: else
     fi;
     forget(i); clear(B[i]);
     debt[i] = 0; owed_for[i] = 0; lost[i] = 0; frozen[i] = 0; missed[i] = 0; stop[i] = 0; broken[i] = 0;
     reading[i].after = 0; reading[i].orphaned = 0; reading[i].void_ = 0;
-    pc[i] = OFF
+    collect();
+    pc[i] = CONNECT
 }
 
 /* Frozen for longer than the guard's silence. */
@@ -274,9 +286,9 @@ inline arrives(i) {
 proctype Holder(byte i) {
 end:
     do
-    :: d_step { pc[i] == OFF -> pc[i] = CONNECT }
     /* the head of the worker's loop: what is owed, then the consumer */
-    :: d_step { MAY(i) && pc[i] == CONNECT && debt[i] -> pay(i) }
+    :: d_step { MAY(i) && pc[i] == CONNECT && debt[i] -> lost[i] = 0; broken[i] = 0; pay(i) }
+    :: d_step { MAY(i) && pc[i] == REPAY -> paid(i) }
     :: d_step { MAY(i) && pc[i] == CONNECT && !debt[i] && !(T.hold && !clock[i]) &&
                 !(consumes[2 * i] && consumes[2 * i + 1]) ->
                 connect(i); consumes[SLOT(i)] = 1; next_active(); pc[i] = IDLE }
@@ -293,7 +305,7 @@ end:
                 fi }
     /* a round */
     :: d_step { HAS(i) && pc[i] == LOOK && debt[i] && PUBLISHES(i) -> pay(i) }
-    :: d_step { HAS(i) && pc[i] == LOOK && !debt[i] && !stop[i] && PUBLISHES(i) -> look(i) }
+    :: d_step { HAS(i) && pc[i] == LOOK && !debt[i] && !stop[i] && !HELD_BACK(i) && PUBLISHES(i) -> look(i) }
     :: d_step { HAS(i) && (pc[i] == LOOK || (pc[i] >= WAIT && pc[i] <= TAKE && pc[i] != TELL)) && !debt[i] &&
                 (stop[i] || HELD_BACK(i)) -> guard[i] = NO; pc[i] = GIVE }
     :: d_step { HAS(i) && pc[i] == WAIT && OVER(turn[i], i) -> kept[i] = 1; pc[i] = LOOK }
@@ -301,8 +313,8 @@ end:
     :: d_step { HAS(i) && pc[i] == END && T.running != B[i].running -> read(i); pc[i] = LOOK }
     :: d_step { HAS(i) && pc[i] == END && WAITED(i) && PUBLISHES(i) ->
                 kept[i] = 1; interrupted(B[i].running); read(i); pc[i] = LOOK }
-    :: d_step { HAS(i) && pc[i] == WINDOW -> choose(i); guard[i] = READY; missed[i] = 0; pc[i] = TAKE }
-    :: d_step { HAS(i) && pc[i] == TAKE && PUBLISHES(i) -> take(i) }
+    :: d_step { HAS(i) && pc[i] == WINDOW && !HELD_BACK(i) -> choose(i); guard[i] = READY; missed[i] = 0; pc[i] = TAKE }
+    :: d_step { HAS(i) && pc[i] == TAKE && !HELD_BACK(i) && PUBLISHES(i) -> take(i) }
     :: d_step { MAY(i) && pc[i] == START -> start(i) }
     /* the command, and what its guard tells */
     :: d_step { guard[i] == RUNS -> end_by_itself(i, true) }
@@ -325,6 +337,7 @@ end:
                 :: else -> left(i)
                 fi }
     /* reading on without need */
-    :: d_step { MAY(i) && pc[i] >= IDLE && PUBLISHES(i) && BEHIND(i) -> read(i) }
+    :: d_step { MAY(i) && (pc[i] == IDLE || pc[i] == WAIT || pc[i] == END || pc[i] == WINDOW || pc[i] == RUN) &&
+                PUBLISHES(i) && BEHIND(i) -> read(i) }
     od
 }

@@ -1,7 +1,7 @@
 /* What a holder is doing, its guard, and what time means to it. */
 
-#define OFF     0   /* the process is gone */
-#define CONNECT 1   /* no consumer */
+#define REPAY   0   /* no consumer; the second half of a result: the journal */
+#define CONNECT 1   /* no consumer; also a process that has ended, and will be started again */
 #define IDLE    2   /* consumes, has no turn that it knows of */
 #define LOOK    3   /* the head of a round */
 #define WAIT    4   /* keeps the take-over wait of a redelivered message */
@@ -37,14 +37,12 @@ byte held[2];       /* the message of its turn */
 bit again[2];       /* redelivered */
 bit kept[2];        /* the take-over wait since the delivery is over */
 byte taking[2];     /* the deploy that it was granted */
-short mask[2];      /* what it runs the command for */
+byte mask[2];      /* what it runs the command for */
 byte debt[2]; byte owed_for[2];
 byte guard[2];
 byte orphans;       /* commands whose owner is gone */
 bit broken[2];      /* both its connections are gone: it can publish nothing */
-short late[2];      /* a taking on its way to the journal, nobody awaits it any more */
-bit on_hold[ND];    /* taken while a hold stood */
-bit of_settled[ND]; /* … with something that was settled */
+byte late[2];      /* a taking on its way to the journal, nobody awaits it any more */
 
 /* Time. A wait is as long as whoever has lost the turn before it began, and is not yet aware, needs to become aware and
    to have its command dead, or its guard to miss its beats. So its end is possible once that is so. `after` says that
@@ -57,7 +55,7 @@ Since reading[2];   /* from reading a taking */
 #define SLOT(i)      (2 * (i) + parity[i])
 #define COMMAND(i)   (guard[i] == RUNS || guard[i] == STOPS)
 #define COMMANDS     (COMMAND(0) + COMMAND(1) + orphans)
-#define AWAY(i)      (pc[i] == OFF || pc[i] == CONNECT)
+#define AWAY(i)      (pc[i] <= CONNECT)
 #define DOOMED(i)    (!AWAY(i) && (lost[i] || !consumes[SLOT(i)]))
 #ifdef NO_GUARD
 #define DEAD(i)      (AWAY(i) || pc[i] == IDLE || missed[i] || (lost[i] && !COMMAND(i)))
@@ -72,7 +70,7 @@ Since reading[2];   /* from reading a taking */
 #define LOSES(i)     DOOMED(i)
 #endif
 #define FROM_NOW(w, i) w.after = DOOMED(1 - i); w.orphaned = (orphans > 0); w.void_ = LOSES(i)
-#define MAY(i)       (!frozen[i] && pc[i] > OFF)
+#define MAY(i)       (!frozen[i])
 #define HAS(i)       (MAY(i) && !lost[i])
 #define HELD_BACK(i) (B[i].hold && !clock[i])
 

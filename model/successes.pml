@@ -9,17 +9,15 @@
 #define ACK      6
 
 byte results[ND];    /* 1: in the reply queue, 2: back in it */
-bit recorded[ND];    /* it has come by the reply queue */
-bit shown[ND];       /* it is in the journal */
-short waits;         /* in a retry queue, or back from it */
-short given_up;      /* in the parked queue */
+byte waits;         /* in a retry queue, or back from it */
+byte given_up;      /* in the parked queue */
 
 byte at;
 byte about;          /* the deploy */
 bit before;          /* its result had been delivered before */
-short again_;        /* what of it is to be tried again */
-short put_off;       /* their next attempts */
-short over_;         /* what is given up */
+byte again_;        /* what of it is to be tried again */
+byte put_off;       /* their next attempts */
+byte over_;         /* what is given up */
 bit swept;
 
 inline put_result(d) { results[d] = (results[d] == 2 -> 2 : 1); recorded[d] = 1 }
@@ -59,8 +57,40 @@ inline lowest(set) {
     od
 }
 
+#if LOSS
+#define SAVED(d) (S.running == (d))
+#else
+#define SAVED(d) false
+#endif
+
+/* Nothing names that deploy any more. */
+inline collect() {
+    for (x : 1 .. ND - 1) {
+        b = (!batch[x] || T.running == x || B[0].running == x || B[1].running == x || taking[0] == x || taking[1] == x ||
+             owed_for[0] == x || owed_for[1] == x || results[x] || about == x || SAVED(x));
+        for (z : 0 .. N - 1) {
+            if
+            :: T.by[z] == x && T.st[z] != FAILED -> T.by[z] = 0
+            :: T.by[z] == x && T.st[z] == FAILED -> b = true
+#if LOSS
+            :: S.by[z] == x -> b = true
+#endif
+            :: else
+            fi
+        }
+        if
+        :: b
+        :: else ->
+            assert(!shown[x] || recorded[x]);             /* no result is in the journal alone */
+            batch[x] = 0; failed[x] = 0; nth[x] = 0; on_hold[x] = 0; of_settled[x] = 0; recorded[x] = 0; shown[x] = 0
+        fi
+    }
+    b = false
+}
+
 inline forget_result() {
-    at = READ; about = 0; before = 0; again_ = 0; put_off = 0; over_ = 0; swept = 0
+    at = READ; about = 0; before = 0; again_ = 0; put_off = 0; over_ = 0; swept = 0;
+    collect()
 }
 
 /* From the start: it has died, or its connection. */
@@ -73,11 +103,9 @@ inline successes_dies() {
 }
 
 inline begin(d) {
-    about = d;
-    before = (results[d] == 2);
     if
-    :: !failed[d] -> at = ACK
-    :: else -> undecided(d); at = RETRY
+    :: !failed[d] -> results[d] = 0; collect()
+    :: else -> about = d; before = (results[d] == 2); undecided(d); at = RETRY
     fi
 }
 

@@ -4,7 +4,7 @@
 #define M 2          /* messages told */
 #endif
 #ifndef FAULTS
-#define FAULTS 2     /* faults, all together; below: of each kind */
+#define FAULTS 2     /* faults, all together; below: of which kinds */
 #endif
 #ifndef CRASH
 #define CRASH 0      /* deploys dies */
@@ -12,8 +12,8 @@
 #ifndef FREEZE
 #define FREEZE 0     /* deploys stands still for a while */
 #endif
-#ifndef CUT_
-#define CUT_ 0       /* a consumer is lost, and one side sees it first */
+#ifndef CUTS
+#define CUTS 0       /* a consumer is lost, and one side sees it first */
 #endif
 #ifndef STOP
 #define STOP 0       /* deploys is stopped in order, and started again */
@@ -40,7 +40,7 @@
 #define HOLD 0
 #endif
 #ifndef ND
-#define ND 7         /* granted takings + 1; an assertion says when they are not enough */
+#define ND 7         /* deploys that are remembered at a time, and 1; an assertion says when they are not enough */
 #endif
 
 #define N (M * (1 + FAILS))
@@ -50,12 +50,11 @@
 
 byte faults = FAULTS;
 byte fails = FAILS;
-byte crashes = CRASH; byte freezes = FREEZE; byte cuts = CUT_; byte stops = STOP; byte dies = DIES; byte unsure = UNSURE;
-byte misses = MISS; byte withdrawals = WITHDRAW; byte holds = HOLD; byte losses = LOSS;
+byte withdrawals = WITHDRAW; byte holds = HOLD;
 bit hold_over;       /* by the clock, or by an order */
 byte kept_tail;
-byte sent;           /* messages told at the door */
-short gone_before;   /* what was settled when the journal lost it */
+byte sent = 1;           /* messages told at the door */
+byte gone_before;   /* what was settled when the journal lost it */
 
 #include "board.pml"
 #include "state.pml"
@@ -87,7 +86,16 @@ inline sweep() {
             find(FAILED);
             if
             :: y < N -> about = T.by[y]; undecided(about); swept = 1; at = RETRY
-            :: else -> sweeps = 0
+            :: else ->
+#ifdef SWEEP_LEAVES_RUNNING
+                sweeps = 0
+#else
+                find(DEPLOYING);
+                if
+                :: y < N -> flies[y] = 3
+                :: else -> sweeps = 0
+                fi
+#endif
             fi
         fi
     fi
@@ -112,7 +120,7 @@ end:
                 assert(x >= M || T.st[x] != NONE || (gone_before & BIT(x)));
                 assert(!(waits & BIT(x)))
             }
-            for (x : 1 .. ND - 1) { assert(!results[x]); assert(!shown[x] || recorded[x]) }
+            for (x : 1 .. ND - 1) { assert(!results[x]) }
             assert(!T.running && !length && !debt[0] && !debt[1]);
             done = 1
         fi
@@ -126,7 +134,9 @@ end:
 
 
 
+/* The first message waits, and both consume. */
 init {
-    atomic { pc[0] = CONNECT; pc[1] = CONNECT;
+    atomic { T.st[0] = WAITING; enqueue(0); consumes[0] = 1; consumes[2] = 1; next_active();
+             copy_read(B[0], T); copy_read(B[1], T); pc[0] = IDLE; pc[1] = IDLE;
              run Holder(0); run Holder(1); run Broker(); run Successes(); run Faults(); run Judge() }
 }
