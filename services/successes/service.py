@@ -123,7 +123,8 @@ class Service:
         settings, clock = self._settings, self._clock
         decisions = Decisions(settings, journal, publisher, clock)
         results = Results(self._ledger, self._follower, journal, publisher, decisions)
-        servers, span = [server.name for server in settings.catalogue], settings.successes.sweep
+        servers, window = [server.name for server in settings.catalogue], settings.window.window()
+        span, longest = (s // timedelta(milliseconds=1) for s in (settings.successes.sweep, settings.deploys.timeout))
         async with (
             consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as resulting,
             consume(link, topology.RETURNS, "returns", prefetch=returns.PREFETCH) as returning,
@@ -132,9 +133,7 @@ class Service:
                 results.run(resulting),
                 Returns(journal, publisher, clock).run(returning),
                 self._cleaning.run(link, journal),
-                Sweep(publisher, decisions, self._heard, clock).run(
-                    journal, servers, settings.window.window(), span // timedelta(milliseconds=1)
-                ),
+                Sweep(publisher, decisions, self._heard, clock).run(journal, servers, window, span, longest),
                 write_checkpoints(journal, clock),
             )
 

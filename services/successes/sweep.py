@@ -1,7 +1,7 @@
 """The sweep: what the journal has and no queue brings is published again, with the same id.
 
-That happens when the broker took a message for the journal but not for its queue, when somebody has purged a queue, and
-when a decision was never made. To publish a message twice does no harm: its copy is acked as known.
+That happens when the broker took a message for the journal but not for its queue, when somebody has purged a queue,
+when a decision was never made, and when the journal has lost how a deploy ended: who gets what it covered ends it. To publish a message twice does no harm: its copy is acked as known.
 """
 
 import logging
@@ -54,7 +54,7 @@ class Heard:
 
     def forget(self, board: Board) -> None:
         """What is not waited for any more need not be remembered."""
-        passing = (State.WAITING, State.RETRYING)
+        passing = (State.WAITING, State.DEPLOYING, State.RETRYING)
         self.swept = {m: times for m, times in self.swept.items() if board.state(m) in passing}
 
 
@@ -67,8 +67,9 @@ class Due:
     undecided: tuple[tuple[str, Failed], ...] = ()
 
 
-def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span: int, now: int) -> Due:
-    """What of these servers is to be swept at `now`, because nothing was heard of it for `span` (ms).
+def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span: int, longest: int, now: int) -> Due:
+    """What of these servers is to be swept at `now`, because nothing was heard of it for `span` (ms); of what is being
+    deployed, for as long as a deploy may take (`longest`, ms) besides.
 
     Of what waits, a server's oldest message is enough: who gets it takes all. For the same message that time doubles
     each time.
@@ -79,7 +80,8 @@ def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span
     for name in servers:
         server = board.server(name)
         heard_at = max(heard.since, heard.servers.get(name, 0))
-        waiting += (m for m in _oldest(server, window, now) if now - heard_at >= heard.patience(m, span))
+        quiet = now - heard_at - (longest if server.running else 0)
+        waiting += (m for m in _oldest(server, window, now) if quiet >= heard.patience(m, span))
         overdue = ((m, now - max(heard.since, m.queued_at)) for m in server.retrying.values())
         returning += (m for m, since in overdue if since >= heard.patience(m, span))
         failed = ((f, now - max(heard.since, heard.failed.get(f.message.id, 0))) for f in server.undecided)
@@ -88,7 +90,9 @@ def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span
 
 
 def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessage]:
-    if server.waiting and not server.running and window.closes_at(server.arrivals) <= now:
+    if server.running:
+        yield server.running.batch[0]
+    elif server.waiting and window.closes_at(server.arrivals) <= now:
         yield server.waiting[0]
 
 
@@ -101,14 +105,15 @@ class Sweep:
         self._heard = heard
         self._clock = clock
 
-    async def run(self, journal: Journal, servers: Iterable[str], window: Window, span: int) -> None:
+    async def run(self, journal: Journal, servers: Iterable[str], window: Window, span: int, longest: int) -> None:
         """Sweep until cancelled. Raises LinkLost."""
         servers = tuple(servers)
         while True:
             await self._clock.sleep(span / LOOKS / 1000)
             self._heard.forget(journal.board)
             try:
-                await self._sweep(due(journal.board, servers, self._heard, window, span, self._clock.now()))
+                now = self._clock.now()
+                await self._sweep(due(journal.board, servers, self._heard, window, span, longest, now))
             except NotConfirmed as fault:
                 log.warning("%s; it is swept again later", fault)
 

@@ -112,6 +112,8 @@ class Board:
         for retry in decision.retries:
             if self.state(retry.next.id) is None:
                 changes += self._noted(server.retry(retry, decision.deploy) or self._unwanted(retry))
+            else:
+                changes += self._noted(server.retried(retry, decision.deploy))
         return changes
 
     def _unwanted(self, retry: Retry) -> list[Change]:

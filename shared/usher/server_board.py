@@ -177,6 +177,10 @@ class ServerBoard:
         self.retrying[retry.next.id] = retry.next
         return [Change(retry.failed, State.RETRIED, deploy), Change(retry.next.id, State.RETRYING, deploy)]
 
+    def retried(self, retry: Retry, deploy: str | None) -> list[Change]:
+        """What failed has been tried again, and its next attempt told, before this was decided or read."""
+        return [Change(retry.failed, State.RETRIED, deploy)] if self.failed.pop(retry.failed, None) else []
+
     def withdraw(self, withdrawn: MessagesWithdrawn) -> list[Change]:
         """Out of what waits, is to be retried, or is parked; never out of what runs."""
         changes = []

@@ -11,6 +11,8 @@ from usher.events import Outcome
 from usher.states import LAST, State
 
 FINAL = LAST - {State.RETRIED} | {State.PARKED}
+GIVEN_UP = {State.PARKED, State.WITHDRAWN}
+
 AT_STOP = 0.5
 """Seconds after a signal within which a start that was on its way may still arrive."""
 
@@ -49,10 +51,10 @@ def overlaps(seen: Evidence) -> Iterator[Violation]:
     running: dict[str, Ran] = {}
     for ran in seen.commands:
         before = running.get(ran.server)
-        if before and (before.ended_at is None or before.ended_at > ran.started_at):
+        if before and before.until > ran.started_at:
             why = f"{ran.server}: deploy {ran.deploy} of {ran.by} started while {before.deploy} of {before.by} ran"
             yield Violation("3", why, ran.started_at)
-        if before is None or before.ended_at is not None and (ran.ended_at is None or ran.ended_at >= before.ended_at):
+        if before is None or before.until <= ran.until:
             running[ran.server] = ran
 
 
@@ -95,7 +97,7 @@ def last_states(seen: Evidence) -> Iterator[Violation]:
                 )
         elif not states <= FINAL:
             yield Violation("2", f"{issue} ({message}) ends as {seen.words(states)}", entry.at)
-        elif states & {State.DEPLOYED, State.SUPERSEDED} and not passed and not seen.given_up(message, server, issue):
+        elif not (passed or states & GIVEN_UP or seen.given_up(message, server, issue)):
             why = f"{issue} ({message}) is {seen.words(states)}, and no command that started after it was told passed"
             yield Violation("5", why, entry.at)
         elif State.WITHDRAWN in states and not seen.ordered(server, issue):
@@ -109,6 +111,8 @@ def agreement(seen: Evidence) -> Iterator[Violation]:
     deploy in the journal: that is its rule. After the journal's loss the ledger may know more, never less."""
     for message in sorted(seen.known):
         board, ledger = seen.board.state(message), seen.ledger.get(message)
+        if ledger is None and board in LAST and message not in seen.told:
+            continue  # a next attempt that was unwanted before anybody told it
         if board == ledger or (seen.lost and (board is None or ledger == State.DEPLOYED)):
             continue
         if ledger == State.DEPLOYED and message in seen.passed_messages:
@@ -132,7 +136,7 @@ def leftovers(seen: Evidence) -> Iterator[Violation]:
     if not seen.lost:
         if settled := {m for m in parked - known if seen.board.state(m) is not None}:
             yield Violation("2", f"{sorted(settled)} are in usher.parked and settled", seen.ended_at)
-        if unknown := {m for m in parked - known - settled}:
+        if unknown := parked - known - settled:
             yield Violation("2", f"{sorted(unknown)} are in usher.parked, and the journal has not heard", seen.ended_at)
     if "purge usher.parked" not in seen.operator and (missing := known - parked) and not seen.lost:
         yield Violation("2", f"{sorted(missing)} are parked, and not in usher.parked", seen.ended_at)

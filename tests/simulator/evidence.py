@@ -26,6 +26,11 @@ class Ran:
     code: int | None = None
 
     @property
+    def until(self) -> float:
+        """When it was dead."""
+        return float("inf") if self.ended_at is None else self.ended_at
+
+    @property
     def passed(self) -> bool:
         """Whether it ended by itself, without a fault."""
         return self.code == 0
@@ -57,6 +62,8 @@ class Evidence:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     nexts: dict[str, set[str]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    of_issue: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     passed_messages: set[str] = field(default_factory=set)
     lost_messages: set[str] = field(default_factory=set)
@@ -111,11 +118,11 @@ class Evidence:
         return ends
 
     def given_up(self, message: str, server: str, issue: str) -> bool:
-        """Whether it was superseded by another of its issue that ends as parked or withdrawn."""
+        """Whether it was superseded by another of its issue, or by its own next attempt, that is parked or withdrawn."""
         if self.board.state(message) is State.DEPLOYED:
             return False
-        others = (e for e in self.accepted() if e["server"] == server and e["issue"] == issue)
-        return any(self.ends_of(str(other["message"])) & {State.PARKED, State.WITHDRAWN} for other in others)
+        states = {self.board.state(other) for other in self.of_issue.get((server, issue), ())}
+        return bool(states & {State.PARKED, State.WITHDRAWN})
 
     def words(self, states: Iterable[State | None]) -> str:
         """States, as a person says them."""
@@ -158,6 +165,8 @@ class Evidence:
         match event:
             case BackMessage():
                 self.known.add(event.id)
+                self.told.add(event.id)
+                self.of_issue.setdefault((event.server, str(event.issue)), set()).add(event.id)
             case DeployTaken() if changes:
                 self.granted[event.deploy] = [change.message for change in changes]
             case MessagesRetried():

@@ -91,7 +91,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         def work() -> None:
             try:
                 result = func(*args)
-            except BaseException as error:  # noqa: BLE001 - it is the waiting coroutine's
+            except BaseException as error:
                 if not future.cancelled():
                     future.set_exception(error)
             else:

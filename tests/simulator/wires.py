@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
+
 from simulator.history import History
 from simulator.loop import SimulatedLoop
 from simulator.memory.network import Disks, Kept, Network
 from simulator.process import Process
-
 from usher.broker.port import Argument, Connection, Delivered, Dial, Envelope
 from usher.events import DeployEnded, Outcome, decode
 

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 from simulator.clocks import BEGAN
 from simulator.evidence import Evidence
 from simulator.faults import Faults
@@ -19,13 +21,11 @@ from simulator.memory import MemoryBroker
 from simulator.patches import patched
 from simulator.plan import Plan
 from simulator.process import Process
-from simulator.rest import Rest
 from simulator.replicas import Replica
+from simulator.rest import Rest
 from simulator.sender import Outside
 from simulator.settings import settings_of
 from simulator.wires import EVERYBODY, SimulatedDisks, SimulatedNetwork, heard
-from sqlalchemy import select
-
 from successes.schema import deploys, messages
 from usher.broker.port import Dial
 from usher.broker.topology import JOURNAL

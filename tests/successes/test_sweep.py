@@ -13,6 +13,7 @@ from usher.settings import load
 from usher.windows import Window
 
 SPAN = 600_000
+LONGEST = 2_400_000
 WINDOW = Window(quiet=10_000, cap=60_000)
 
 
@@ -36,7 +37,7 @@ class Reading:
             self.heard.observe(event, changes, self._make.clock)
 
     def due(self, later: int) -> Due:
-        return due(self.board, list(self.board), self.heard, WINDOW, SPAN, self._make.clock + later)
+        return due(self.board, list(self.board), self.heard, WINDOW, SPAN, LONGEST, self._make.clock + later)
 
 
 @pytest.fixture
@@ -66,9 +67,17 @@ def test_what_is_being_deployed_or_whose_window_is_open_is_not_due(reading, make
     reading.read(message)
     short = 5_000
     at = make.clock + short
-    assert due(reading.board, list(reading.board), reading.heard, WINDOW, 1, at) == Due()
+    assert due(reading.board, list(reading.board), reading.heard, WINDOW, 1, LONGEST, at) == Due()
     reading.read(make.taken(message))
     assert reading.due(SPAN) == Due()
+
+
+def test_a_deploy_that_nobody_ends_is_due_when_its_command_must_be_dead(reading, make):
+    """The journal has lost its end, and no queue has a message left whose holder would write it."""
+    message = make.message("ABC-1")
+    reading.read(message, make.taken(message))
+    assert reading.due(LONGEST + SPAN - 1).waiting == ()
+    assert reading.due(LONGEST + SPAN).waiting == (message,)
 
 
 def test_a_retry_is_due_when_it_is_late_by_that_time_whatever_else_was_heard(reading, make):

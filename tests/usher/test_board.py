@@ -163,6 +163,22 @@ def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() 
     assert board.state(message(1).again(at=500).id) is State.SUPERSEDED
 
 
+def test_a_retry_decided_again_settles_what_failed_though_the_next_attempt_is_known_already() -> None:
+    """The journal has lost the first decision, and not what came of it."""
+    board, failed = Board(), message(1)
+    again = failed.again(5, deploy="1")
+    decided = MessagesRetried(
+        deploy=f"{1:012x}", server=SERVER.name, retries=(Retry(failed=failed.id, next=again),), reason="", at=0
+    )
+    for event in (failed, taken(1, 1), again, ended(1, Outcome.FAILED, 1)):
+        board.apply(event, now=0, read_at=0)
+    assert board.state(failed.id) is State.FAILED
+    changes = board.apply(decided, now=0, read_at=0)
+    assert [(change.message, change.state) for change in changes] == [(failed.id, State.RETRIED)]
+    assert board.state(again.id) is State.WAITING
+    assert not board.server(SERVER.name).undecided
+
+
 def test_a_retry_decided_early_of_what_was_withdrawn_meanwhile_is_withdrawn_with_it() -> None:
     first = message(1)
     board = board_of(first, taken(1, 1), retried(1, first), withdrawn(first), ended(1, Outcome.FAILED, 1))
