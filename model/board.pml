@@ -33,7 +33,8 @@ typedef Board {
     byte st[N];      /* where each message is */
     byte by[N];      /* the deploy that failed it */
     byte running;     /* the granted taking without an end, 0 if none */
-    byte over;      /* ended_turns */
+    byte over;       /* the message that the last turn which ended in order was held with, + 1 */
+    byte times;      /* … and how often it had been returned */
     bit owed;        /* of the take-over wait, by who gave the turn back */
     bit hold;
     byte withdrawn; /* withdrawn while being deployed */
@@ -55,6 +56,8 @@ bit on_hold[ND];     /* taken while a hold stood */
 bit of_settled[ND];  /* … with something that was settled */
 bit recorded[ND];    /* its result has come by the reply queue */
 bit shown[ND];       /* … is in the journal */
+byte held_with[ND];  /* the message that its turn was held with, + 1 */
+byte times[ND];      /* … and how often it had been returned */
 byte nf;
 
 hidden byte x; hidden byte y; hidden byte z;
@@ -63,19 +66,19 @@ hidden byte settled_before;
 
 inline copy(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x]; to.by[x] = from.by[x] }
-    to.running = from.running; to.over = from.over; to.owed = from.owed; to.hold = from.hold;
+    to.running = from.running; to.over = from.over; to.times = from.times; to.owed = from.owed; to.hold = from.hold;
     to.withdrawn = from.withdrawn; to.retried = from.retried; to.parked = from.parked
 }
 
 /* what a holder goes by */
 inline copy_read(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x] }
-    to.running = from.running; to.over = from.over; to.owed = from.owed; to.hold = from.hold
+    to.running = from.running; to.over = from.over; to.times = from.times; to.owed = from.owed; to.hold = from.hold
 }
 
 inline clear(from) {
     for (x : 0 .. N - 1) { from.st[x] = NONE; from.by[x] = 0 }
-    from.running = 0; from.over = 0; from.owed = 0; from.hold = 0;
+    from.running = 0; from.over = 0; from.times = 0; from.owed = 0; from.hold = 0;
     from.withdrawn = 0; from.retried = 0; from.parked = 0
 }
 
@@ -185,6 +188,15 @@ inline clean(id) {
     }
 }
 
+/* A turn has ended in order. */
+inline ends_with(covered, id, returns) {
+#ifdef ANY_LATER_RETURN
+    T.over = covered
+#else
+    T.over = id; T.times = returns
+#endif
+}
+
 /* A result. Only the first end of the granted taking counts. */
 inline result(d) {
     if
@@ -209,7 +221,7 @@ inline result(d) {
             :: else
             fi
         }
-        T.running = 0; T.over = batch[d]; T.owed = 0; T.withdrawn = 0;
+        T.running = 0; ends_with(batch[d], held_with[d], times[d]); T.owed = 0; T.withdrawn = 0;
         decided(d, T.retried, T.parked);
         T.retried = 0; T.parked = 0
     :: else
@@ -233,13 +245,19 @@ inline interrupted(d) {
             :: else
             fi
         }
-        T.running = 0; T.over = batch[d]; T.owed = 0; T.withdrawn = 0; T.retried = 0; T.parked = 0
+        T.running = 0;
+#if defined(INTERRUPTED_ENDS_TURN) || defined(ANY_LATER_RETURN)
+        ends_with(batch[d], held_with[d], times[d]);
+#else
+        T.over = 0; T.times = 0;
+#endif
+        T.owed = 0; T.withdrawn = 0; T.retried = 0; T.parked = 0
     :: else
     fi
 }
 
-inline given_back(id, owes) {
-    T.over = BIT(id); T.owed = owes
+inline given_back(id, returns, what) {
+    ends_with(BIT(id), (id) + 1, returns); T.owed = what
 }
 
 inline withdraw(id) {

@@ -4,12 +4,12 @@
 #define Q 6
 
 byte queue[Q];    /* id + 1 */
-bit returned[Q];  /* its next delivery says "redelivered" */
+byte returned[Q]; /* how often: its deliveries say so */
 byte length;
 
 bit consumes[4];  /* slot 2 * holder + its parity */
 byte unacked[4];  /* id + 1 */
-bit redelivered[4];
+byte redelivered[4];
 byte first_in_line;      /* slot + 1 */
 
 inline enqueue(id) {
@@ -42,7 +42,7 @@ inline drop(c) {
         :: x > 0 -> queue[x] = queue[x - 1]; returned[x] = returned[x - 1]; x--
         :: else -> break
         od;
-        queue[0] = unacked[c]; returned[0] = 1; length++;
+        queue[0] = unacked[c]; returned[0] = redelivered[c] + 1; length++;
         unacked[c] = 0; redelivered[c] = 0
     :: else
     fi;

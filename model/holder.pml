@@ -13,7 +13,7 @@ inline read(i) {
 }
 
 /* What has changed on a board that a holder goes by. */
-#define BEHIND(i) (T.running != B[i].running || T.over != B[i].over || T.owed != B[i].owed || T.hold != B[i].hold || \
+#define BEHIND(i) (T.running != B[i].running || T.over != B[i].over || T.times != B[i].times || T.owed != B[i].owed || T.hold != B[i].hold || \
                    T.st[0] != B[i].st[0] || MORE(i))
 #if N == 1
 #define MORE(i) false
@@ -57,15 +57,25 @@ inline owe(i, what) {
     pc[i] = LOOK
 }
 
+#ifdef ANY_LATER_RETURN
+#define IN_ORDER(i) (B[i].over & BIT(held[i]))
+#else
+#define IN_ORDER(i) (B[i].over == held[i] + 1 && B[i].times + 1 == again[i])
+#endif
+
 /* What of the take-over wait is left, in b. */
 inline owes(i) {
-    b = again[i] && !kept[i] && !B[i].running && (!(B[i].over & BIT(held[i])) || B[i].owed)
+    b = again[i] && !kept[i] && !B[i].running && (!IN_ORDER(i) || B[i].owed)
 }
 
 inline look(i) {
     b = false;
     if
+#ifdef SETTLED_FIRST
     :: SETTLED(B[i].st[held[i]]) -> b = true
+#else
+    :: SETTLED(B[i].st[held[i]]) && !again[i] -> b = true
+#endif
     :: else -> barrier(i)
     fi;
     if
@@ -108,7 +118,7 @@ inline take(i) {
     early = T.hold && !clock[i];
     taken(mask[i], clock[i]);
     if
-    :: y -> on_hold[y] = early; of_settled[y] = settled_before
+    :: y -> on_hold[y] = early; of_settled[y] = settled_before; held_with[y] = held[i] + 1; times[y] = again[i]
     :: else
     fi;
     granted = y;
@@ -216,7 +226,7 @@ inline give(i) {
 #ifdef NO_OWES
     b = false;
 #endif
-    given_back(held[i], b);
+    given_back(held[i], again[i], b);
     pc[i] = CLOSE
 }
 
@@ -264,6 +274,7 @@ inline unconfirmed(i) {
     early = T.hold && !clock[i];
     taken(mask[i], clock[i]);
     taking[i] = y;
+    held_with[y] = (y -> held[i] + 1 : 0); times[y] = (y -> again[i] : 0);
     owe(i, INTERRUPTION)
 }
 

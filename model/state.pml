@@ -34,7 +34,7 @@ bit missed[2];      /* stood still for longer than the guard's silence since it 
 bit stop[2];        /* it was told to end */
 bit clock[2];       /* its clock says that the hold has expired */
 byte held[2];       /* the message of its turn */
-bit again[2];       /* redelivered */
+byte again[2];      /* how often it had been returned */
 bit kept[2];        /* the take-over wait since the delivery is over */
 byte taking[2];     /* the deploy that it was granted */
 byte mask[2];      /* what it runs the command for */

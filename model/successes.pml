@@ -82,7 +82,7 @@ inline collect() {
         :: b
         :: else ->
             assert(!shown[x] || recorded[x]);             /* no result is in the journal alone */
-            batch[x] = 0; failed[x] = 0; nth[x] = 0; on_hold[x] = 0; of_settled[x] = 0; recorded[x] = 0; shown[x] = 0
+            batch[x] = 0; failed[x] = 0; nth[x] = 0; on_hold[x] = 0; held_with[x] = 0; times[x] = 0; of_settled[x] = 0; recorded[x] = 0; shown[x] = 0
         fi
     }
     b = false
