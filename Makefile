@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more lint bench lock env clean
+.PHONY: help up demo test test-all test-more lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -26,6 +26,7 @@ test-all: test test-more ## run all tests, on an installed RabbitMQ and on one i
 test-more: ## run what `make test` leaves out: the slow tests, and all on the other RabbitMQ
 	@sh make/environment develop
 	@sh make/broker node container
+	@sh make/spin
 	.venv/bin/pytest --broker=node -m slow
 	.venv/bin/pytest --broker=container -m 'not quick and not programs'
 
@@ -35,6 +36,11 @@ lint: ## check style, format, types and imports
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+model: ## check the model of the turn protocol, as it is and without each of its rules
+	@sh make/environment develop
+	@sh make/spin
+	.venv/bin/python model/check.py
 
 bench: ## measure how fast it is, as ratios within one run
 	@sh make/environment develop

@@ -1,4 +1,4 @@
-"""Check the model of the turn protocol with spin: as it is it must hold, and without each of its rules a fault must be found.
+"""Check the model of the turn protocol with spin: as it is it holds; without each of its rules a fault is found.
 
 Each check is one exhaustive search: spin writes a program, gcc compiles it, it visits every state there is. Checks run
 two at a time, in a temporary folder. Ends with 0 if every one came out as expected, else with 1.
@@ -158,11 +158,15 @@ def missing() -> list[str]:
 def main() -> int:
     """Run the checks that the command line names, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only checks whose name or parameters have one of these")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only checks whose name or parameters have one of these"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="searches at a time (2)")
     parser.add_argument("--list", action="store_true", help="say what would be checked, and end")
     arguments = parser.parse_args()
-    meant = [one for one in CHECKS if not arguments.words or any(w in f"{one.name} {one.defines}" for w in arguments.words)]
+    meant = [
+        one for one in CHECKS if not arguments.words or any(w in f"{one.name} {one.defines}" for w in arguments.words)
+    ]
     if arguments.list:
         for one in meant:
             print(f"{one.expected:8} {one.name}  [{' '.join(one.defines)}]")
