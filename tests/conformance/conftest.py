@@ -34,6 +34,8 @@ class Operator(Protocol):
 
     async def close_connection(self, name: str) -> None: ...
 
+    async def trim(self, stream: str) -> None: ...
+
 
 class MemoryOperator:
     """The hand on the broker in memory."""
@@ -49,6 +51,9 @@ class MemoryOperator:
 
     async def close_connection(self, name: str) -> None:
         next(wire for wire in self._broker.wires if wire.name == name).cut()
+
+    async def trim(self, stream: str) -> None:
+        self._broker.trim(stream, 20)
 
 
 class RealOperator:
@@ -68,6 +73,9 @@ class RealOperator:
             while not (found := [c["name"] for c in await self._connections() if _called(c) == name]):
                 await asyncio.sleep(0.2)
         await self._request("DELETE", f"/api/connections/{found[0]}")
+
+    async def trim(self, stream: str) -> None:
+        """It does so by itself."""
 
     async def _connections(self) -> list[dict[str, dict[str, str]]]:
         return list((await self._request("GET", f"/api/vhosts/{self._vhost}/connections")).json())

@@ -92,14 +92,28 @@ async def test_what_expires_with_no_dead_letter_exchange_is_gone(world: World) -
     await world.until_count("q", 0)
 
 
-async def test_published_again_with_its_deaths_it_is_dropped_where_it_died_before(world: World) -> None:
+async def test_published_again_without_its_deaths_it_dies_like_a_new_one(world: World) -> None:
     channel = await retry(world, message_ttl=50)
     await channel.publish("retry", "", Envelope(b"1"))
     consuming, inbox = await world.consume("returns")
     (got,) = await inbox.first()
+    await channel.publish("retry", "", Envelope(got.envelope.body))
     await consuming.ack(got.tag)
-    again = Envelope(b"again", headers=dict(got.envelope.headers))
-    await channel.publish("retry", "", again)
-    assert bodies(await inbox.only(2)) == ["1", "again"]
-    (death,) = inbox.got[1].envelope.headers["x-death"]
-    assert death["count"] == 2
+    (death,) = (await inbox.only(2))[1].envelope.headers["x-death"]
+    assert death["count"] == 1
+
+
+async def test_what_comes_to_a_queue_where_it_has_died_is_dropped(world: World) -> None:
+    channel = await world.channel()
+    for queue, to in (("there", "back"), ("back", "there")):
+        await channel.declare_exchange(queue, Kind.FANOUT)
+        await channel.declare_queue(queue, {**DYING, "x-dead-letter-exchange": to, "x-message-ttl": 30})
+        await channel.bind_queue(queue, queue, "")
+    await channel.declare_queue("seen", QUORUM)
+    await channel.bind_queue("seen", "there", "")
+    await channel.publish("there", "", Envelope(b"1"))
+    _, seen = await world.consume("seen", 10)
+    await seen.first(2)
+    await seen.only(2)
+    await world.until_count("there", 0)
+    await world.until_count("back", 0)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from conformance.conftest import QUORUM, SECONDS, SINGLE, World, bodies, closed, put
-from usher.broker.port import Channel, Envelope, Gone, Kind, Refused
+from usher.broker.port import Argument, Channel, ChannelClosed, Envelope, Gone, Kind, Mismatch, Refused
 
 
 async def test_a_message_travels_as_it_is(world: World) -> None:
@@ -216,3 +216,118 @@ async def test_the_count_is_of_what_is_ready(world: World) -> None:
     await world.until_count("q", 3)
     await world.consume("q", 2)
     await world.until_count("q", 1)
+
+
+async def test_a_prefetch_of_zero_means_two_thousand(world: World) -> None:
+    channel = await world.queue("q", QUORUM)
+    await asyncio.gather(*(put(channel, "q", str(n)) for n in range(2100)))
+    reading, inbox = await world.consume("q", 0)
+    await inbox.only(2000)
+    await reading.ack(inbox.got[-1].tag, multiple=True)
+    await inbox.only(2100)
+
+
+async def test_what_is_published_at_once_keeps_its_order(world: World) -> None:
+    channel = await world.queue("q", QUORUM)
+    await asyncio.gather(*(put(channel, "q", str(n)) for n in range(100)))
+    _, inbox = await world.consume("q", 200)
+    assert bodies(await inbox.only(100)) == [str(n) for n in range(100)]
+
+
+async def test_consumers_of_one_channel_have_each_their_own_prefetch(world: World) -> None:
+    await world.queue("one", QUORUM, "1", "2", "3", "4")
+    await world.queue("two", QUORUM, "1", "2", "3", "4")
+    channel, one = await world.consume("one", 1, tag="one")
+    _, two = await world.consume("two", 2, channel=channel, tag="two")
+    await two.only(2)
+    await one.only(1)
+    assert len({got.tag for got in one.got + two.got}) == 3
+    await channel.ack(two.got[1].tag)
+    await two.only(3)
+    await one.only(1)
+
+
+async def test_a_channel_that_breaks_gives_back_what_was_delivered_on_it(world: World) -> None:
+    await world.queue("q", QUORUM, "1")
+    channel, inbox = await world.consume("q")
+    await inbox.first()
+    with pytest.raises(ChannelClosed):
+        await channel.count("none")
+    _, inbox = await world.consume("q")
+    assert bodies(await inbox.only(1)) == ["1"]
+    assert inbox.got[0].redelivered
+
+
+async def test_what_two_had_comes_back_in_the_order_of_their_leaving(world: World) -> None:
+    await world.queue("q", QUORUM, "1", "2", "3", "4", "5")
+    one_channel, one = await world.consume("q", 1)
+    await one.only(1)
+    two_channel, two = await world.consume("q", 3)
+    assert bodies(await two.only(3)) == ["2", "3", "4"]
+    await two_channel.close()
+    await world.until_count("q", 4)
+    await one_channel.close()
+    await world.until_count("q", 5)
+    _, inbox = await world.consume("q", 10)
+    assert bodies(await inbox.only(5)) == ["2", "3", "4", "1", "5"]
+
+
+async def test_a_message_with_a_span_of_its_own_expires(world: World) -> None:
+    channel = await world.queue("q", QUORUM)
+    await channel.publish("", "q", Envelope(b"1", expires=30))
+    await world.until_count("q", 1)
+    await world.until_count("q", 0)
+
+
+async def test_how_often_it_came_back_counts_connections_too(world: World) -> None:
+    await world.queue("q", QUORUM, "1")
+    for count in (None, 1, 2):
+        connection = await world.connect()
+        _, inbox = await world.consume("q", channel=await world.channel(connection, confirms=False))
+        (got,) = await inbox.first()
+        assert got.envelope.headers.get("x-delivery-count") == count
+        await connection.close()
+
+
+async def test_its_own_headers_stay_when_it_comes_back(world: World) -> None:
+    channel = await world.queue("q", QUORUM)
+    await channel.publish("", "q", Envelope(b"1", headers={"own": "one"}))
+    reading, inbox = await world.consume("q")
+    await inbox.first()
+    await reading.close()
+    _, inbox = await world.consume("q")
+    (got,) = await inbox.first()
+    assert dict(got.envelope.headers) == {"own": "one", "x-delivery-count": 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x-delivery-limit": 5},
+        {"x-overflow": "drop-head"},
+        {"x-max-length": 3},
+        {"x-dead-letter-exchange": "other"},
+        {"x-message-ttl": 3},
+        {"x-single-active-consumer": True},
+        {"x-queue-type": "stream"},
+        {"x-dead-letter-strategy": "at-most-once"},
+    ],
+    ids=str,
+)
+async def test_an_argument_counts_when_it_is_declared_again(world: World, change: dict[str, Argument]) -> None:
+    same: dict[str, Argument] = {
+        **QUORUM,
+        "x-consumer-timeout": 604_800_000,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "returns",
+        "x-dead-letter-strategy": "at-least-once",
+    }
+    channel = await world.queue("q", same)
+    await channel.declare_queue("q", same)
+    with pytest.raises(Mismatch):
+        await channel.declare_queue("q", {**same, **change})
+
+
+async def test_its_consumer_timeout_does_not_count_when_a_queue_is_declared_again(world: World) -> None:
+    channel = await world.queue("q", {**QUORUM, "x-consumer-timeout": 604_800_000})
+    await channel.declare_queue("q", {**QUORUM, "x-consumer-timeout": 1_000_000})

@@ -1,15 +1,16 @@
 """Streams: offsets, where a reader begins, and what acks are for."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from conformance.conftest import STREAM, World, bodies, put
-from usher.broker.port import Argument, ChannelClosed, Envelope
+from conformance.conftest import QUORUM, SECONDS, STREAM, World, bodies, put
+from usher.broker.port import Argument, ChannelClosed, Delivered, Envelope, Kind, Mismatch
 
 
-def offsets(inbox_got: list) -> list[int]:
-    return [got.envelope.headers["x-stream-offset"] for got in inbox_got]
+def offsets(delivered: list[Delivered]) -> list[int]:
+    return [int(str(got.envelope.headers["x-stream-offset"])) for got in delivered]
 
 
 async def test_entries_are_numbered_from_zero_and_stay(world: World) -> None:
@@ -101,3 +102,63 @@ async def test_a_deleted_stream_takes_its_readers_away(world: World) -> None:
     await inbox.first()
     await world.operator.delete_queue("s")
     await inbox.cancelled.wait()
+
+
+async def test_a_stream_counts_its_entries(world: World) -> None:
+    await world.queue("s", STREAM, "1", "2")
+    await world.until_count("s", 2)
+
+
+async def test_who_leaves_a_stream_takes_nothing_from_the_next(world: World) -> None:
+    await world.queue("s", STREAM, "1", "2")
+    reading, inbox = await world.consume("s", 1, stream_offset="first")
+    await inbox.only(1)
+    await reading.close()
+    _, inbox = await world.consume("s", 10, stream_offset="first")
+    assert bodies(await inbox.only(2)) == ["1", "2"]
+
+
+async def test_a_reader_of_what_was_trimmed_begins_with_the_first_entry_left(world: World) -> None:
+    stream: dict[str, Argument] = {**STREAM, "x-stream-max-segment-size-bytes": 2000, "x-max-length-bytes": 4000}
+    channel = await world.queue("s", stream, *(f"{n:200}" for n in range(100)))
+    await world.operator.trim("s")
+    async with asyncio.timeout(SECONDS):
+        while (first := await oldest(world)) == 0:
+            await put(channel, "s", "x" * 200)
+    _, inbox = await world.consume("s", 1, stream_offset=0)
+    assert offsets(await inbox.first())[0] >= first  # it may have been trimmed further meanwhile
+
+
+async def oldest(world: World) -> int:
+    """The offset of the first entry that the stream has."""
+    channel, inbox = await world.consume("s", 1, stream_offset="first")
+    (offset,) = offsets(await inbox.first())
+    await channel.close()
+    return offset
+
+
+async def test_a_queue_and_a_stream_filled_by_one_exchange_are_both_confirmed(world: World) -> None:
+    channel = await world.queue("s", STREAM)
+    await channel.declare_queue("q", QUORUM)
+    await channel.declare_exchange("door", Kind.TOPIC)
+    for queue in ("q", "s"):
+        await channel.bind_queue(queue, "door", "#")
+    await channel.publish("door", "beta.abc", Envelope(b"1"))
+    assert bodies(await (await world.consume("q"))[1].only(1)) == ["1"]
+    assert bodies(await (await world.consume("s", stream_offset="first"))[1].only(1)) == ["1"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"x-stream-max-segment-size-bytes": 1000}, {"x-max-length-bytes": 1}, {"x-max-age": "1D"}], ids=str
+)
+async def test_an_argument_counts_when_a_stream_is_declared_again(world: World, change: dict[str, Argument]) -> None:
+    same: dict[str, Argument] = {
+        **STREAM,
+        "x-stream-max-segment-size-bytes": 50_000_000,
+        "x-max-length-bytes": 10_000_000_000,
+        "x-max-age": "90D",
+    }
+    channel = await world.queue("s", same)
+    await channel.declare_queue("s", same)
+    with pytest.raises(Mismatch):
+        await channel.declare_queue("s", {**same, **change})

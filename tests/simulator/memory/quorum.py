@@ -12,7 +12,7 @@ from usher.broker.port import Argument, Envelope
 UNLIMITED = 2000
 """What the broker makes of a prefetch of 0."""
 
-LATER = 60.0
+LATER = 180.0
 """Seconds until what no other queue took is dead-lettered again."""
 
 DeadLetter = Callable[["QuorumQueue", Message, str], bool]

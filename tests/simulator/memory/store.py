@@ -37,7 +37,7 @@ class Store:
     def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
         """See that it is there. Raises Mismatch."""
         found = self.queues.get(name)
-        if found is not None and found.arguments != dict(arguments):
+        if found is not None and _compared(found.arguments) != _compared(arguments):
             raise Mismatch(why=f"PRECONDITION_FAILED - inequivalent arg for queue '{name}'")
         if found is None:
             stream = arguments.get("x-queue-type") == "stream"
@@ -87,3 +87,8 @@ class Store:
         fresh = tuple(name for name in queues if name not in before)
         taken = self._put(Message(envelope, exchange, key), fresh)
         return bool(queues and taken and (not fresh or self._disks.confirm_after(fresh) is not None))
+
+
+def _compared(arguments: Mapping[str, Argument]) -> dict[str, Argument]:
+    """What counts when a queue is declared again."""
+    return {name: argument for name, argument in arguments.items() if name != "x-consumer-timeout"}
