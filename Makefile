@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more lint model bench lock env clean
+.PHONY: help up demo test test-all test-more storm guards lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -29,6 +29,15 @@ test-more: ## run what `make test` leaves out: the slow tests, and all on the ot
 	@sh make/spin
 	.venv/bin/pytest --broker=node -m slow
 	.venv/bin/pytest --broker=container -m 'not quick and not programs'
+
+storm: ## kill every part of a whole Usher for ten minutes, then of a cluster; prints figures
+	@sh make/environment develop
+	.venv/bin/pytest --storm=10 tests/faults/test_storm.py tests/faults/test_cluster.py
+
+guards: ## take away, one by one, what each test of a fault stands for, and see it fail; an hour
+	@sh make/environment develop
+	@sh make/broker node
+	.venv/bin/python tests/faults/unguarded.py -- --broker=node --storm=1
 
 lint: ## check style, format, types and imports
 	@sh make/environment develop

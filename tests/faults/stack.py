@@ -52,6 +52,10 @@ class Stack:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def config(self) -> dict[str, Any]:
+        """The project as docker compose reads it."""
+        return dict(json.loads(self.run("config", "--format", "json")))
+
     def up(self) -> None:
         """Start all, and wait until they are healthy."""
         self.run("up", "--detach", "--wait", "--wait-timeout", "180")
@@ -151,13 +155,19 @@ def stacked(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
     project = f"usher-faults-{secrets.token_hex(4)}"
     stack = Stack(file, project, host, folder, kept | own, ports, Notes(folder / "notes" / "notes"))
-    (folder / "more.yml").write_text(json.dumps({"services": more(stack)}))
+    services = more(stack)
+    # images of its own: what is built here must not be taken for what is shipped
+    built = [name for name, service in stack.config()["services"].items() if "build" in service]
+    for name in [*built, *(set(services) - set(built))]:
+        services.setdefault(name, {})["image"] = f"{project}-{name}"
+    (folder / "more.yml").write_text(json.dumps({"services": services}))
     stack.run("build", "--quiet")
     try:
         stack.up()
         yield stack
     finally:
         stack.run("down", "--volumes", "--timeout", "5")
+        docker("image", "rm", *(f"{project}-{name}" for name in services))
 
 
 def noting(stack: Stack) -> dict[str, Any]:

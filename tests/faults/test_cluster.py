@@ -15,11 +15,14 @@ from faults.storms import Load
 pytestmark = [pytest.mark.slow, pytest.mark.programs]
 
 RATE = 5.0
-AWAY = (3.0, 25.0)
+AWAY = (8.0, 25.0)
 """Seconds that a part is off the network: the brokers' own patience, net_ticktime, is 15 s."""
 
+SLOW_OF = 8
+"""One deploy in so many lasts longer than the take-over wait: should two overlap, that is seen."""
+
 TOML = settings(
-    {"seconds": 2, "slow": 25, "slow_of": 8, "fails_of": 6, "forbidden": "DEF-13"},
+    {"seconds": 2, "slow": 25, "slow_of": SLOW_OF, "fails_of": 6, "forbidden": "DEF-13"},
     """
 silence = "3s"
 grace = "2s"
@@ -132,7 +135,7 @@ def leading_node(cluster: Stack) -> str:
 
 
 def replica_in_mid_deploy(cluster: Stack) -> str:
-    """A `deploys` whose command runs at this moment."""
+    """A `deploys` whose command runs at this moment, and for some time."""
     holders: list[str] = []
 
     def runs() -> bool:
@@ -140,8 +143,9 @@ def replica_in_mid_deploy(cluster: Stack) -> str:
             servers = cluster.asked("/api/servers")["items"]
         except httpx.HTTPError:
             return False
-        holders[:] = [server["running"]["holder"] for server in servers if server["running"]]
+        running = [server["running"] for server in servers if server["running"]]
+        holders[:] = [taken["holder"] for taken in running if int(taken["deploy"], 16) % SLOW_OF == 1]
         return bool(holders)
 
-    cluster.wait(runs, "a command runs")
+    cluster.wait(runs, "a long command runs")
     return holders[0].partition("@")[2].partition(":")[0]

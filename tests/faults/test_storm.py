@@ -1,6 +1,5 @@
 """An hour's storm in ten minutes, on the containers as they are shipped, while one part after the other is killed."""
 
-import json
 import random
 import time
 from collections import Counter
@@ -48,7 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The project of docker-compose.yml, with a second `deploys`."""
 
     def more(stack: Stack) -> dict[str, Any]:
-        second = json.loads(stack.run("config", "--format", "json"))["services"]["deploys"]
+        second = stack.config()["services"]["deploys"]
         del second["ports"]
         second["volumes"] += noting(stack)["volumes"]
         return {"deploys": noting(stack), "deploys-2": second}
