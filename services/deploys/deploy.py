@@ -20,6 +20,11 @@ RETRY_PAUSE = 1.0
 """Seconds before something that did not come off is tried again."""
 
 
+MANY_RETURNS = 10
+"""A message that came back more often than that, because its holders died or gave it back, is deployed by itself:
+should it be what kills them, it takes no other down."""
+
+
 class Deploy:
     """The deploys of one turn."""
 
@@ -33,13 +38,15 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage, *, alone: bool = False) -> None:
-        """Take what waits, or of it only what is of the held message's issue; if that is granted, run the command.
+    async def run(self, held: BackMessage, returns: int) -> None:
+        """Take what waits, or of it only what is of the held message's issue if that came back many times; if that is
+        granted, run the command.
 
         What came of it is owed, and paid in the next round.
         """
         async with self._parts.runner.prepare() as prepared:
-            now, most = self._parts.clock.now(), 1 if alone else self._parts.settings.deploys.most
+            now, most = self._parts.clock.now(), self._parts.settings.deploys.most
+            most = 1 if returns > MANY_RETURNS else most
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
                 server=self._server.name,
@@ -52,6 +59,9 @@ class Deploy:
             if batch is None:
                 return
             end = await self._command(prepared, taken, batch)
+            if isinstance(end, DeployInterrupted) and self._waits.lost.is_set():
+                # with the turn lost and the command dead, the next holder need not wait
+                self._parts.debts.owe(end.model_copy(update={"held": held.id, "returns": returns}))
         if isinstance(end, DeployInterrupted):
             await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
             await self._waits.sleep(RETRY_PAUSE)

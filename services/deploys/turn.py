@@ -7,7 +7,7 @@ board has settled. Each step is there because without it two commands could run 
 import asyncio
 import logging
 
-from deploys.deploy import RETRY_PAUSE, Deploy
+from deploys.deploy import MANY_RETURNS, RETRY_PAUSE, Deploy
 from deploys.parts import Parts, takeover_wait
 from deploys.runner import GuardDied
 from deploys.waits import Waits
@@ -22,10 +22,6 @@ from usher.states import OPEN, SETTLED
 from usher.words import process
 
 log = logging.getLogger(__name__)
-
-MANY_RETURNS = 10
-"""A message that came back more often than that, because its holders died or gave it back, is deployed by itself:
-should it be what kills them, it takes no other down."""
 
 
 class Turn:
@@ -58,8 +54,15 @@ class Turn:
         try:
             held = self._message()
             owes = round(self._owed(held) * 1000)
-            given_back = TurnGivenBack(server=self._server.name, message=held.id, holder=self._parts.holder, owes=owes)
-            await self._journal.append(given_back)
+            await self._journal.append(
+                TurnGivenBack(
+                    server=self._server.name,
+                    message=held.id,
+                    holder=self._parts.holder,
+                    owes=owes,
+                    returns=self._returns,
+                )
+            )
         except (BrokerError, Unreadable) as fault:
             log.warning("! %s: the turn could not be given back: %s", self._server, fault)
         else:
@@ -70,7 +73,8 @@ class Turn:
         try:
             await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
             held = self._message()
-            if not self._settled(held):
+            if not self._settled(held) or self._owed(held):
+                # also what is settled, if its former holder took more than that: its command may run
                 self._waits.check()
                 await self._journal.barrier()
                 if await self._kept_takeover_wait(held):
@@ -146,7 +150,7 @@ class Turn:
             if parts.slots.locked():
                 log.info("%s: waiting for one of the %d commands", self._server, parts.settings.deploys.parallel)
             async with self._waits.one_of(parts.slots):
-                await self._deploy.run(held, alone=self._returns > MANY_RETURNS)
+                await self._deploy.run(held, self._returns)
 
     async def _kept_takeover_wait(self, held: BackMessage) -> bool:
         """Whether there was something to wait for."""
@@ -162,7 +166,8 @@ class Turn:
         who gave it back may have left some of it to us."""
         if not self._delivery.redelivered or self._board.running:
             return 0
-        wait = self._board.owed / 1000 if held.id in self._board.ended_turns else takeover_wait(self._parts.settings)
+        is_over = self._board.is_over(held.id, self._returns)
+        wait = self._board.owed / 1000 if is_over else takeover_wait(self._parts.settings)
         return max(0, self._since + wait - self._parts.clock.monotonic())
 
     async def _end(self, taken: DeployTaken, dead_at: float) -> None:

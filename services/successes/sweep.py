@@ -1,7 +1,8 @@
 """The sweep: what the journal has and no queue brings is published again, with the same id.
 
 That happens when the broker took a message for the journal but not for its queue, when somebody has purged a queue,
-when a decision was never made, and when the journal has lost how a deploy ended: who gets what it covered ends it. To publish a message twice does no harm: its copy is acked as known.
+when a decision was never made, and when the journal has lost how a deploy ended: who gets what it covered ends it. To
+publish a message twice does no harm: its copy is acked as known.
 """
 
 import logging

@@ -70,7 +70,11 @@ class DeployEnded(_Event):
 
 
 class DeployInterrupted(_Event):
-    """A granted taking ended without a result: cut on a stop, or its holder lost the turn."""
+    """A granted taking ended without a result: cut on a stop, or its holder lost the turn.
+
+    If its holder's turn is over with it, `held` is the message that it had the turn with, and `returns` how often that
+    had come back to its queue by then.
+    """
 
     kind: Literal["deploy.interrupted"] = "deploy.interrupted"
     deploy: DeployId
@@ -78,17 +82,21 @@ class DeployInterrupted(_Event):
     by: str
     reason: str
     at: Millis
+    held: MessageId | None = None
+    returns: Annotated[int, Field(ge=0)] | None = None
 
 
 class TurnGivenBack(_Event):
     """A holder gave its turn back in order, without a deploy. The next holder need not wait, but for the `owes` ms of
-    the take-over wait that this one had still to keep because of the holder before."""
+    the take-over wait that this one had still to keep because of the holder before. `returns` is how often the message
+    had come back to its queue by then: for any later holder than the next, this says nothing."""
 
     kind: Literal["turn.given_back"] = "turn.given_back"
     server: str
     message: MessageId
     holder: str
     owes: Annotated[int, Field(ge=0)] = 0
+    returns: Annotated[int, Field(ge=0)] | None = None
 
 
 class MessagesParked(_Event):

@@ -77,8 +77,9 @@ class ServerBoard:
     running: Taking | None = None
     last: Ended | None = None
     fence: int = 0
-    ended_turns: frozenset[str] = frozenset()
-    """Ids of the messages with which the last turn that ended in order had begun, or which it covered."""
+    ended_turns: dict[str, int | None] = field(default_factory=dict)
+    """With which message the last turn was had that ended in order, and how often it had come back by then: who gets it
+    next need not wait. With None, whoever gets it: a result has covered it."""
     owed: int = 0
     """Of the take-over wait, what that turn had still to keep (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
@@ -156,7 +157,11 @@ class ServerBoard:
 
     def give_back(self, given_back: TurnGivenBack) -> None:
         """A turn has ended in order."""
-        self.ended_turns, self.owed = frozenset({given_back.message}), given_back.owes
+        self.ended_turns, self.owed = _over(given_back.message, given_back.returns), given_back.owes
+
+    def is_over(self, message: str, returns: int) -> bool:
+        """Whether the turn had with that message, before it came back for the so manieth time, has ended in order."""
+        return message in self.ended_turns and self.ended_turns[message] in (None, returns - 1)
 
     def park(self, parked: MessagesParked) -> list[Change]:
         """What failed is given up."""
@@ -242,5 +247,14 @@ class ServerBoard:
         if taking is None or taking.event.deploy != end.deploy:
             return False
         self.running, self.last, self.early = None, Ended.of(end), []
-        self.ended_turns, self.owed = frozenset(message.id for message in taking.batch), 0
+        if isinstance(end, DeployEnded):
+            self.ended_turns = dict.fromkeys(message.id for message in taking.batch)
+        else:
+            # within a turn it says nothing of its end: the next taking may be lost, and its command run
+            self.ended_turns = _over(end.held, end.returns)
+        self.owed = 0
         return True
+
+
+def _over(held: str | None, returns: int | None) -> dict[str, int | None]:
+    return {} if held is None or returns is None else {held: returns}

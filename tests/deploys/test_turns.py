@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aio_pika import Message
 
-from deploys.turn import MANY_RETURNS
+from deploys.deploy import MANY_RETURNS
 from usher.broker import topology
 from usher.broker.choose import Broker
 from usher.broker.consumer import consume
@@ -292,12 +292,51 @@ async def test_a_message_that_came_back_again_and_again_is_deployed_by_itself(
         async with consume(world.link, topology.server_queue(BETA), "dies", prefetch=1) as dies:
             assert (await dies.get()).message_id == first.id
     # given back in order, so that nobody waits
-    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies"))
+    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MANY_RETURNS))
     async with world.deploys():
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     assert [set(event.messages) >= {first.id, again.id} for event in world.of("deploy.taken")] == [True, False]
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-2"]]
     assert caplog.text.count(f"message {first.id} came back") == 1
+
+
+async def test_an_orderly_end_says_nothing_of_the_holders_after_the_next(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one after it may run a command: its taking may have been lost with the journal's tail."""
+    caplog.set_level("INFO")
+    world = await make_world(BROKER__HEARTBEAT="10s")
+    (message,) = await world.tell("ABC-1 beta")
+    await held_and_left(world)
+    await world.journal.append(TurnGivenBack(server=BETA, message=message.id, holder="in order", returns=0))
+    await held_and_left(world)
+    async with world.deploys(), asyncio.timeout(10):
+        while "may still run a command" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert world.of("deploy.taken") == []
+
+
+async def test_what_comes_back_settled_is_acked_only_when_its_former_holder_is_surely_done(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have taken more than that message, and the journal may have lost its taking: what is acked at once would
+    bring the next message as if nobody had had the turn."""
+    caplog.set_level("INFO")
+    world = await make_world(BROKER__HEARTBEAT="10s")
+    (message,) = await world.tell("ABC-1 beta")
+    await held_and_left(world)
+    await world.journal.append(MessagesWithdrawn(server=BETA, messages=(message.id,), by="me", at=0))
+    await world.tell("ABC-2 beta")
+    async with world.deploys(), asyncio.timeout(10):
+        while "may still run a command" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert world.of("deploy.taken") == []
+
+
+async def held_and_left(world: "World") -> None:
+    """Somebody has the turn, and goes without a word."""
+    async with consume(world.link, topology.server_queue(BETA), "gone", prefetch=1) as gone:
+        await gone.get()
 
 
 async def test_a_message_for_another_server_is_parked(make_world: MakeWorld) -> None:

@@ -241,13 +241,28 @@ def test_what_came_during_a_deploy_keeps_its_own_clock() -> None:
     assert board.server(SERVER.name).arrivals == (7,)
 
 
-def test_the_board_knows_how_the_last_turn_ended() -> None:
-    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me")
-    assert board_of(message(1)).server(SERVER.name).ended_turns == frozenset()
-    assert board_of(message(1), given).server(SERVER.name).ended_turns == {message(1).id}
-    assert board_of(message(1), message(2), taken(1, 1, 2), interrupted(1)).server(SERVER.name).ended_turns == {
-        message(1).id, message(2).id,
-    }  # fmt: skip
+def over(*events: Event) -> list[list[int]]:
+    """Which returns of the messages 1 and 2, the first to the third, come after a turn that has ended in order."""
+    server = board_of(message(1), message(2), *events).server(SERVER.name)
+    return [[returns for returns in (1, 2, 3) if server.is_over(message(n).id, returns)] for n in (1, 2)]
+
+
+def test_who_gives_a_turn_back_says_so_to_the_next_holder_alone() -> None:
+    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", returns=1)
+    assert over() == [[], []]
+    assert over(given) == [[2], []]
+    assert over(given, taken(1, 1, 2)) == [[2], []]
+    assert over(given.model_copy(update={"returns": None})) == [[], []]
+
+
+def test_a_result_ends_the_turn_with_whatever_it_covers() -> None:
+    assert over(taken(1, 1, 2), ended(1, Outcome.PASSED, 1, 2)) == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_an_interruption_ends_the_turn_only_if_it_says_so() -> None:
+    within = interrupted(1)
+    assert over(taken(1, 1, 2), within) == [[], []]
+    assert over(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "returns": 0})) == [[1], []]
 
 
 numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
