@@ -13,6 +13,12 @@ from usher.states import LAST, State
 FINAL = LAST - {State.RETRIED} | {State.PARKED}
 GIVEN_UP = {State.PARKED, State.WITHDRAWN}
 
+TIMEOUT = 60.0
+"""[deploys] timeout (s)."""
+
+AT_CALM = 2.0
+"""Seconds that a window may close late when nothing goes wrong."""
+
 AT_STOP = 0.5
 """Seconds after a signal within which a start that was on its way may still arrive."""
 
@@ -31,11 +37,7 @@ class Violation:
 
 def check(seen: Evidence) -> list[Violation]:
     """Everything that must not be in that run."""
-    return [
-        violation
-        for rule in (own_faults, overlaps, rights, acceptance, last_states, agreement, leftovers, stops, sameness)
-        for violation in rule(seen)
-    ]
+    return [violation for rule in RULES for violation in rule(seen)]
 
 
 def own_faults(seen: Evidence) -> Iterator[Violation]:
@@ -168,7 +170,67 @@ def sameness(seen: Evidence) -> Iterator[Violation]:
     for ran in seen.commands:
         if len(set(ran.issues)) < len(ran.issues):
             yield Violation("6", f"deploy {ran.deploy} got an issue twice: {ran.issues}", ran.started_at)
-    if not seen.plan.faults and all(not command.owner for command in seen.plan.commands):
+    if seen.plan.calm:
         covered = [m for d, batch in seen.granted.items() if seen.outcomes.get(d) is Outcome.PASSED for m in batch]
         for message in {m for m in covered if covered.count(m) > 1}:
             yield Violation("6", f"{message} was deployed twice, and nothing had gone wrong", seen.ended_at)
+
+
+def acks(seen: Evidence) -> Iterator[Violation]:
+    """2. A server's queue forgets a message only when the journal has it settled, and a result is on the reply queue
+    before the journal's copy: so that no death in between loses anything."""
+    for ack in seen.unsettled_acks:
+        yield Violation("2", f"{ack['by']} acked {ack['id']}, which the journal did not have settled", ack.at)
+    for deploy, (replied_at, written_at) in seen.results.items():
+        if replied_at > written_at:
+            yield Violation("2", f"the journal had the result of {deploy} before the reply queue", written_at)
+
+
+def truth(seen: Evidence) -> Iterator[Violation]:
+    """7. What a deploy's result says is what its command did: what was cut has not failed."""
+    for ran in seen.commands:
+        outcome = seen.outcomes.get(ran.deploy)
+        lasted = ran.until - ran.started_at
+        fits = {
+            None: True,
+            Outcome.PASSED: ran.code == 0,
+            Outcome.FAILED: ran.code is not None and ran.code > 0,
+            Outcome.TIMED_OUT: lasted >= TIMEOUT,
+            Outcome.INTERRUPTED: True,
+        }
+        if not fits[outcome]:
+            why = f"deploy {ran.deploy} is {outcome}, and its command ended with {ran.code} after {lasted:.1f} s"
+            yield Violation("7", why, ran.started_at)
+
+
+def calm(seen: Evidence) -> Iterator[Violation]:
+    """4 and 6. While nothing goes wrong, a window closes in time whatever other servers do, and each telling of a move
+    is counted once."""
+    if not seen.plan.calm:
+        return
+    for taking in seen.takings:
+        if taking.at > taking.due_at + AT_CALM:
+            late = taking.at - taking.due_at
+            yield Violation("4", f"deploy {taking.deploy} was taken {late:.1f} s after its window closed", taking.at)
+    tellings: dict[str, int] = {}
+    for entry in seen.history.of("accepted"):
+        tellings[str(entry["message"])] = tellings.get(str(entry["message"]), 0) + 1
+    for message, times in tellings.items():
+        if (told := seen.board.told.get(message, 1)) != times:
+            yield Violation("6", f"{message} was told {times} times, and counts {told}", seen.ended_at)
+
+
+RULES = (
+    own_faults,
+    overlaps,
+    rights,
+    acceptance,
+    last_states,
+    agreement,
+    leftovers,
+    stops,
+    sameness,
+    acks,
+    truth,
+    calm,
+)

@@ -1,16 +1,23 @@
 """What a run left: its history put in order, the journal folded again, the queues, the ledger."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simulator.clocks import BEGAN
 from simulator.history import Entry, History
 from simulator.plan import Plan
+from simulator.settings import settings_of
 from usher.board import Board
+from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.checkpoints import is_checkpoint
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome, decode
 from usher.messages import BackMessage
-from usher.states import State
+from usher.states import SETTLED, State
+
+
+NEVER = 2**53
+"""A time (ms) that no clock shows."""
 
 
 @dataclass(slots=True)
@@ -36,6 +43,15 @@ class Ran:
         return self.code == 0
 
 
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A granted taking: when it was written, and when the window of what waited had closed and the server was free."""
+
+    deploy: str
+    at: float
+    due_at: float
+
+
 @dataclass(slots=True)
 class Evidence:
     """All that the checker looks at. `left` are the messages' ids by queue, `ledger` their states, `lost` the bodies
@@ -55,6 +71,7 @@ class Evidence:
     taken_out: set[str]
     operator: set[str]
     kept: dict[str, float]
+    arrivals: list[tuple[float, str, str]]
     commands: list[Ran] = field(default_factory=list)
     board: Board = field(default_factory=Board)
     granted: dict[str, list[str]] = field(default_factory=dict)
@@ -70,6 +87,10 @@ class Evidence:
     lost_deploys: set[str] = field(default_factory=set)
     asked_at: dict[str, float] = field(default_factory=dict)
     jira_moves: set[object] = field(default_factory=set)
+    takings: list[Granted] = field(default_factory=list)
+    unsettled_acks: list[Entry] = field(default_factory=list)
+    results: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _acked: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = set(self.ledger)
@@ -79,9 +100,21 @@ class Evidence:
         for entry in self.history.of("asked deploy.interrupted", "asked deploy.ended"):
             if entry["to"] == "usher.events":
                 written.setdefault(str(entry["id"]), entry.at)
+        arrived = {message: at for at, queue, message in reversed(self.arrivals) if queue == JOURNAL}
+        acks = deque(self.history.of("acked"))
         for message_id, body in self.journal:
+            while acks and acks[0].at < arrived[message_id]:
+                self._check_ack(acks.popleft())
             if not is_checkpoint(body):
-                self._fold(decode(body), written.get(message_id))
+                event = decode(body)
+                due_at = self._due_at(event)
+                self._fold(event, written.get(message_id))
+                if isinstance(event, DeployTaken) and event.deploy in self.granted:
+                    self.takings.append(Granted(event.deploy, arrived[message_id], due_at))
+                if isinstance(event, DeployEnded):
+                    self.results.setdefault(event.deploy, (self._result_at(event.deploy), arrived[message_id]))
+        for ack in acks:
+            self._check_ack(ack)
         for name in self.board:
             self.parked += [failed.message.id for failed in self.board.server(name).parked]
         for _, body in self.lost:
@@ -141,6 +174,29 @@ class Evidence:
         orders = self.history.of("order asked")
         return any(o["what"] in ("withdraw", "drop") and o["server"] == server and o["issue"] == issue for o in orders)
 
+    def _due_at(self, event: Event) -> float:
+        """When what waits on that event's server could be taken (s)."""
+        if not isinstance(event, DeployTaken) or not (arrivals := self.board.server(event.server).arrivals):
+            return 0.0
+        window = settings_of(self.plan).window.window()
+        closes_at = (window.closes_at(arrivals) - BEGAN) / 1000
+        ended = (ran.until for ran in self.of(event.server) if ran.deploy in self.finished)
+        return max([closes_at, *ended])
+
+    def _check_ack(self, ack: Entry) -> None:
+        """What a server's queue forgets is settled, or it has another copy of it."""
+        message = str(ack["id"])
+        self._acked[message] = self._acked.get(message, 0) + 1
+        if self.lost or self.board.state(message) in SETTLED:
+            return
+        copies = sum(m == message and at <= ack.at for at, q, m in self.arrivals if q.startswith(server_queue("")))
+        if copies - self._acked[message] < 1:
+            self.unsettled_acks.append(ack)
+
+    def _result_at(self, deploy: str) -> float:
+        """When the reply queue had that deploy's result."""
+        return min((at for at, queue, m in self.arrivals if queue == RESULTS and m == deploy), default=float("inf"))
+
     def _read_history(self) -> None:
         running: dict[str, Ran] = {}
         for entry in self.history.entries:
@@ -160,7 +216,7 @@ class Evidence:
 
     def _fold(self, event: Event, written_at: float | None) -> None:
         running = {name: self.board.server(name).running for name in self.board}
-        changes = self.board.apply(event, now=BEGAN, read_at=0)
+        changes = self.board.apply(event, now=NEVER, read_at=0)
         self.known.update(change.message for change in changes)
         match event:
             case BackMessage():

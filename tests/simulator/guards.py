@@ -1,7 +1,7 @@
 """Guards and commands: what `services/deploys/guard.py` and a command do, without a process.
 
-The real runner talks to a guard by the real lines of JSON. A guard is nobody's: it outlives its `deploys`, and stops the
-command when its pipe closes or no beat comes for the silence: TERM, then KILL after the grace.
+The real runner talks to a guard by the real lines of JSON. A guard is nobody's: it outlives its `deploys`, and stops
+the command when its pipe closes or no beat comes for the silence: TERM, then KILL after the grace.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A seeded event loop in virtual time: nothing waits, the clock goes to the next timer.
 
-What is ready runs in the order in which it became so, as asyncio promises; chance enters by the order of timers that are
-due at the same time, and by the latencies of whatever is simulated. Each callback is a step, and each step belongs to
+What is ready runs in the order in which it became so, as asyncio promises; chance enters by the order of timers that
+are due at the same time, and by the latencies of whatever is simulated. Each callback is a step, and each step belongs to
 the simulated process that asked for it.
 """
 
@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, Protocol
+
+from usher.broker.port import Gone
 
 
 class Owner(Protocol):
@@ -114,10 +116,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if handle._cancelled:
             return
         owner = handle._context.get(OWNER)
-        if owner is not None:
-            if not owner.runs or not owner.stepped():
-                owner.hold(handle)
-                return
+        if owner is not None and not (owner.runs and owner.stepped()):
+            owner.hold(handle)
+            return
         self.steps += 1
         if self.steps > self._budget:
             raise Spinning(f"{self.steps} steps")
@@ -145,6 +146,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, Gone) and "future" in context:
+            return  # the broker's own half of a call that nobody waits for any more
         self.faults.append(f"{context['message']}: {error!r}" if error else str(context["message"]))
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run, drawn from its seed before it begins: data alone, so that a plan that fails can be made smaller."""
+"""The plan of a run, drawn from its seed before it begins: data alone, so that one that fails can be made smaller."""
 
 import dataclasses
 import random
@@ -71,6 +71,11 @@ class Plan:
     commands: tuple[Behaviour, ...] = ()
     faults: tuple[Fault, ...] = ()
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong."""
+        return not self.faults and not any(command.owner for command in self.commands)
+
     def without(self, part: str, index: int) -> "Plan":
         """This plan, one move, order, command or fault less."""
         whole = getattr(self, part)
@@ -86,9 +91,13 @@ class Plan:
         return "\n".join([*said, *(f"  fault: {fault}" for fault in self.faults)])
 
     @classmethod
-    def of(cls, seed: int, faults: int | None = None) -> "Plan":
-        """The plan of that seed; `faults` other than as many as it says."""
-        return _Drawing(seed).plan(faults)
+    def of(cls, seed: int, *, calm: bool = False) -> "Plan":
+        """The plan of that seed; `calm`: with nothing in it that goes wrong but commands that fail."""
+        plan = _Drawing(seed).plan()
+        if not calm:
+            return plan
+        commands = tuple(dataclasses.replace(command, owner="") for command in plan.commands)
+        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers)
 
 
 class _Drawing:
@@ -96,13 +105,12 @@ class _Drawing:
         self.seed = seed
         self.chance = random.Random(f"plan {seed}")
 
-    def plan(self, faults: int | None) -> Plan:
+    def plan(self) -> Plan:
         chance = self.chance
         servers, self.span = chance.choice((1, 1, 2, 3)), chance.choice((40.0, 120.0, 300.0))
         successes, trackers = chance.choice((1, 2)), chance.choice((1, 2))
-        self.replicas = ["deploys-1", "deploys-2"] + ["successes-1", "successes-2"][:successes]
+        self.replicas = ["deploys-1", "deploys-2", *("successes-1", "successes-2")[:successes]]
         self.replicas += ["trackers-1", "trackers-2"][:trackers]
-        count = chance.randint(FAULTS, FAULTS + 6) if faults is None else faults
         return Plan(
             self.seed,
             servers,
@@ -114,7 +122,7 @@ class _Drawing:
             moves=tuple(sorted((self._move(servers) for _ in range(chance.randint(5, 30))), key=lambda m: m.at)),
             orders=tuple(self._order(servers) for _ in range(chance.choice((0, 0, 1, 3)))),
             commands=tuple(self._command() for _ in range(20)),
-            faults=tuple(self._fault(servers) for _ in range(count)),
+            faults=tuple(self._fault(servers) for _ in range(chance.randint(FAULTS, FAULTS + 6))),
         )
 
     def _move(self, servers: int) -> Move:

@@ -38,18 +38,20 @@ class SimulatedNetwork(Network):
 
 
 class SimulatedDisks(Disks):
-    """What the broker keeps, and when each message first got to a queue; `late` and `lost` are until when confirms
-    are."""
+    """What the broker keeps: `kept` is when each message first got to its server's queue, `arrivals` is what got to any
+    queue, and when. Confirms are `late`, `lost`, or one of several queues does not take it (`partial`), until a time."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
         self.kept: dict[str, float] = {}
+        self.arrivals: list[tuple[float, str, str]] = []
         self.late = self.lost = self.partial = 0.0
 
     def keeps(self, queue: str, envelope: Envelope) -> Kept:
         chance, now = self._loop.chance, self._loop.time()
         if now < self.partial and chance.random() < 0.3:
             return chance.choice((Kept.REFUSED, Kept.LOST))
+        self.arrivals.append((now, queue, envelope.message_id))
         if queue.startswith(("usher.server.", "usher.unrouted")):
             self.kept.setdefault(envelope.message_id, now)
         return Kept.KEPT

@@ -1,4 +1,4 @@
-"""The world of a run: replicas of the real services on the broker in memory, whoever tells and orders, and the faults."""
+"""The world of a run: replicas of the real services on the broker in memory, whoever tells and orders, and faults."""
 
 import asyncio
 import gc
@@ -133,6 +133,7 @@ class World:
             taken_out=self.taken_out,
             operator=self.operator,
             kept=self.disks.kept,
+            arrivals=self.disks.arrivals,
         )
 
     def bury(self) -> None:
@@ -159,7 +160,7 @@ def run(plan: Plan, disk: Disk) -> Outcome:
     disk.erase()
     loop = SimulatedLoop(plan.seed, BUDGET)
     world = World(plan, loop, disk)
-    logging.getLogger("usher").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     gc.disable()
     try:
         with patched(plan.seed, world.commands) as faults:
@@ -171,6 +172,7 @@ def run(plan: Plan, disk: Disk) -> Outcome:
             outcome = Outcome(evidence, loop.steps, loop.time())
             _bury(world, loop)
     finally:
+        logging.disable(logging.NOTSET)
         loop.close()
         gc.enable()
     return outcome

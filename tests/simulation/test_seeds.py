@@ -1,0 +1,61 @@
+"""The simulator: crash schedules on the real services, a few here and thousands in the slow part."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from simulator.checker import check
+from simulator.ledgers import Disk
+from simulator.plan import FAULTS, Plan
+from simulator.seeds import judge, run_seeds
+from simulator.shrink import shrink
+from simulator.world import run
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[Disk]:
+    one = Disk()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_what_always_holds_holds_whatever_happens(disk: Disk, seed: int) -> None:
+    plan = Plan.of(seed)
+    assert len(plan.faults) >= FAULTS
+    assert judge(plan, disk).violations == ()
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_while_nothing_goes_wrong_windows_close_in_time_and_nothing_is_deployed_twice(disk: Disk, seed: int) -> None:
+    assert judge(Plan.of(seed, calm=True), disk).violations == ()
+
+
+def test_the_same_seed_is_the_same_history(disk: Disk) -> None:
+    first, again = (judge(Plan.of(11), disk) for _ in range(2))
+    assert first.steps == again.steps
+    assert first.digest == again.digest
+    assert judge(Plan.of(12), disk).digest != first.digest
+
+
+def test_the_checker_sees_two_commands_at_once(disk: Disk) -> None:
+    evidence = run(Plan.of(1), disk).evidence
+    assert check(evidence) == []
+    evidence.commands[1].server = evidence.commands[0].server
+    evidence.commands[1].started_at = evidence.commands[0].until - 0.1
+    assert any(violation.guarantee == "3" for violation in check(evidence))
+
+
+def test_a_plan_shrinks_to_what_it_takes() -> None:
+    plan = Plan.of(3)
+    kept = plan.faults[4]
+    small = shrink(plan, lambda less: kept in less.faults and len(less.moves) > 2, 500)
+    assert small.faults == (kept,)
+    assert len(small.moves) == 3
+    assert small.orders == small.commands == ()
+
+
+@pytest.mark.slow
+def test_ten_thousand_seeds_hold() -> None:
+    failed = [verdict for verdict in run_seeds(range(1, 10_001), os.cpu_count() or 1) if verdict.violations]
+    assert failed == []
