@@ -1,5 +1,7 @@
 """What expires, and where it goes then."""
 
+import asyncio
+
 from conformance.conftest import QUORUM, World, bodies
 from usher.broker.port import Argument, Channel, Envelope, Kind
 
@@ -57,7 +59,7 @@ async def test_a_message_expires_by_its_own_span_if_that_is_shorter(world: World
 
 async def test_what_expires_behind_what_does_not_stays(world: World) -> None:
     channel = await retry(world, message_ttl=600_000)
-    await channel.publish("retry", "", Envelope(b"long", expires=400))
+    await channel.publish("retry", "", Envelope(b"long", expires=1000))
     await channel.publish("retry", "", Envelope(b"short", expires=50))
     _, inbox = await world.consume("returns", 10)
     assert await channel.count("retry") == 2
@@ -77,12 +79,13 @@ async def test_what_comes_back_too_often_gets_there_too(world: World) -> None:
 
 
 async def test_what_is_held_does_not_expire(world: World) -> None:
-    channel = await retry(world, message_ttl=100)
+    channel = await retry(world, message_ttl=1000)
     await channel.publish("retry", "", Envelope(b"1"))
     consuming, held = await world.consume("retry")
     await held.first()
     _, inbox = await world.consume("returns")
-    await inbox.only(0)
+    await asyncio.sleep(1.1)
+    assert inbox.got == []
     await consuming.close()
     assert bodies(await inbox.only(1)) == ["1"]
 

@@ -30,6 +30,8 @@ from usher.errors import BrokerError
 
 ALARM_SECONDS = 30.0
 START_SECONDS = 60.0
+YOUNG_SECONDS = 3.0
+"""A queue younger than that is not known well enough by a node that is killed: nobody can consume it afterwards."""
 
 
 class Machine(Protocol):
@@ -70,6 +72,7 @@ class ContainerMachine:
         self._container = container
 
     async def kill(self) -> None:
+        await asyncio.sleep(YOUNG_SECONDS)
         await asyncio.to_thread(self._container.kill)
 
     async def start(self) -> None:

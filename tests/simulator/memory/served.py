@@ -70,6 +70,8 @@ class ServedChannel:
 
     def consume(self, name: str, tag: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         queue = self._store.queue(name)
+        if tag in self._consumers:
+            raise ChannelClosed(why=f"NOT_ALLOWED - attempt to reuse consumer tag '{tag}'")
 
         def deliver(held: Held, envelope: Envelope, *, redelivered: bool) -> None:
             self._tag += 1
