@@ -69,12 +69,21 @@ GUARDS = (
         "taking.read_at + takeover_wait",
         "test_services.py::test_a_second_deploys_waits_until_a_long_command_of_one_that_is_killed_must_be_dead",
     ),
-    guard(
-        "the ledger hears also of what happened while nobody kept it",
-        f"{BROKER}/reading.py",
-        "self._fold(entry, board, self._observe if entry.position.offset > seen else None)",
-        "self._fold(entry, board, None)",
-        "test_services.py::test_a_service_that_is_killed_in_mid_storm_loses_nothing[successes]",
+    Guard(
+        "the ledger hears of what happened while nobody kept it, from the journal and from the results",
+        (
+            Edit(
+                f"{BROKER}/reading.py",
+                "self._fold(entry, board, self._observe if entry.position.offset > seen else None)",
+                "self._fold(entry, board, None)",
+            ),
+            Edit(
+                f"{SUCCESSES}/results.py",
+                "News(ended=[result for _, result in read if isinstance(result, DeployEnded)])",
+                "News()",
+            ),
+        ),
+        ("test_services.py::test_a_service_that_is_killed_in_mid_storm_loses_nothing[successes]",),
     ),
     guard(
         "the guard stops the command of a `deploys` that is silent",

@@ -31,6 +31,8 @@ def test_a_service_that_is_killed_in_mid_storm_loses_nothing(make_programs: Make
     usher.kill(victim)
     if victim != "trackers":
         storm(usher, range(15, 25))
+    if victim == "successes":
+        usher.wait(lambda: not usher.missed(), "deploys go on, of which it has to hear later")
     usher.start(victim)
     storm(usher, range(25, 30))
     print(usher.proved().figures({victim: 1}))
