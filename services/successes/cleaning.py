@@ -18,8 +18,9 @@ from usher.states import LAST, Change, State
 
 log = logging.getLogger(__name__)
 
-ALL = 0
-"""A prefetch without a limit: what stays in the queue must not keep what comes after it from being seen."""
+ALL = 65_535
+"""The largest prefetch: what stays in the queue must not keep what comes after it from being seen. None at all would be
+2,000 to a quorum queue."""
 
 LAST_OF_ALL = {"x-priority": -10}
 """Whoever else reads the queue comes first."""

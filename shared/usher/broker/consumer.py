@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from usher.broker.link import Link, LinkLost, first
 from usher.broker.port import Argument, Channel, Delivered, Gone, Loss
 
+START_SECONDS = 15.0
 LEAVE_SECONDS = 2.0
 
 
@@ -95,9 +96,13 @@ class Consumer:
 
     async def _start(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         try:
-            await self._channel.consume(
-                queue, self._tag, prefetch, self._on_delivery, self.lost.set, arguments=arguments
-            )
+            async with asyncio.timeout(START_SECONDS):
+                await self._channel.consume(
+                    queue, self._tag, prefetch, self._on_delivery, self.lost.set, arguments=arguments
+                )
+        except TimeoutError:
+            # as for a queue whose leader died as soon as it was declared
+            raise NoConsumer(queue=queue, why=f"no answer in {START_SECONDS:.0f} s") from None
         except Gone as error:
             raise NoConsumer(queue=queue, why=error) from None
 

@@ -125,7 +125,7 @@ class Channel(Protocol):
         on_cancel: Callable[[], None],
         arguments: Mapping[str, Argument] | None = None,
     ) -> None:
-        """Have each delivery handed on, `prefetch` of them unacked at the most (0: any number).
+        """Have each delivery handed on, `prefetch` of them unacked at the most (1 to 65,535).
 
         `on_cancel` is called when the broker takes the consumer away. Raises NotFound.
         """
