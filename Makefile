@@ -39,6 +39,10 @@ guards: ## take away, one by one, what each test of a fault stands for, and see 
 	@sh make/broker node
 	.venv/bin/python tests/faults/unguarded.py -- --broker=node --storm=1
 
+simulate: ## run crash schedules in virtual time and check what always holds; SEEDS=10000, or SEED=17 alone
+	@sh make/environment develop
+	.venv/bin/python tests/simulator/simulate.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
+
 lint: ## check style, format, types and imports
 	@sh make/environment develop
 	.venv/bin/ruff check

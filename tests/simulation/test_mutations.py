@@ -3,6 +3,7 @@
 import multiprocessing
 
 import pytest
+
 from simulator.ledgers import Disk
 from simulator.mutations import MUTATIONS
 from simulator.plan import Plan

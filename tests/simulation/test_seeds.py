@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from simulator.checker import check
 from simulator.ledgers import Disk
 from simulator.plan import FAULTS, Plan

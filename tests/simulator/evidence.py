@@ -15,7 +15,6 @@ from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, Mes
 from usher.messages import BackMessage
 from usher.states import SETTLED, State
 
-
 NEVER = 2**53
 """A time (ms) that no clock shows."""
 
@@ -96,25 +95,7 @@ class Evidence:
         self.known = set(self.ledger)
         self.jira_moves = {number for number, move in enumerate(self.plan.moves) if move.form == "jira"}
         self._read_history()
-        written: dict[str, float] = {}
-        for entry in self.history.of("asked deploy.interrupted", "asked deploy.ended"):
-            if entry["to"] == "usher.events":
-                written.setdefault(str(entry["id"]), entry.at)
-        arrived = {message: at for at, queue, message in reversed(self.arrivals) if queue == JOURNAL}
-        acks = deque(self.history.of("acked"))
-        for message_id, body in self.journal:
-            while acks and acks[0].at < arrived[message_id]:
-                self._check_ack(acks.popleft())
-            if not is_checkpoint(body):
-                event = decode(body)
-                due_at = self._due_at(event)
-                self._fold(event, written.get(message_id))
-                if isinstance(event, DeployTaken) and event.deploy in self.granted:
-                    self.takings.append(Granted(event.deploy, arrived[message_id], due_at))
-                if isinstance(event, DeployEnded):
-                    self.results.setdefault(event.deploy, (self._result_at(event.deploy), arrived[message_id]))
-        for ack in acks:
-            self._check_ack(ack)
+        self._read_journal()
         for name in self.board:
             self.parked += [failed.message.id for failed in self.board.server(name).parked]
         for _, body in self.lost:
@@ -151,7 +132,7 @@ class Evidence:
         return ends
 
     def given_up(self, message: str, server: str, issue: str) -> bool:
-        """Whether it was superseded by another of its issue, or by its own next attempt, that is parked or withdrawn."""
+        """Whether another of its issue, or its own next attempt, which superseded it, is parked or withdrawn."""
         if self.board.state(message) is State.DEPLOYED:
             return False
         states = {self.board.state(other) for other in self.of_issue.get((server, issue), ())}
@@ -173,6 +154,27 @@ class Evidence:
         """Whether somebody ordered it to be withdrawn or dropped."""
         orders = self.history.of("order asked")
         return any(o["what"] in ("withdraw", "drop") and o["server"] == server and o["issue"] == issue for o in orders)
+
+    def _read_journal(self) -> None:
+        written: dict[str, float] = {}
+        for entry in self.history.of("asked deploy.interrupted", "asked deploy.ended"):
+            if entry["to"] == "usher.events":
+                written.setdefault(str(entry["id"]), entry.at)
+        arrived = {message: at for at, queue, message in reversed(self.arrivals) if queue == JOURNAL}
+        acks = deque(self.history.of("acked"))
+        for message_id, body in self.journal:
+            while acks and acks[0].at < arrived[message_id]:
+                self._check_ack(acks.popleft())
+            if not is_checkpoint(body):
+                event = decode(body)
+                due_at = self._due_at(event)
+                self._fold(event, written.get(message_id))
+                if isinstance(event, DeployTaken) and event.deploy in self.granted:
+                    self.takings.append(Granted(event.deploy, arrived[message_id], due_at))
+                if isinstance(event, DeployEnded):
+                    self.results.setdefault(event.deploy, (self._result_at(event.deploy), arrived[message_id]))
+        for ack in acks:
+            self._check_ack(ack)
 
     def _due_at(self, event: Event) -> float:
         """When what waits on that event's server could be taken (s)."""
@@ -228,6 +230,8 @@ class Evidence:
             case MessagesRetried():
                 for retry in event.retries:
                     self.nexts.setdefault(retry.failed, set()).add(retry.next.id)
+                    of_issue = self.of_issue.setdefault((event.server, str(retry.next.issue)), set())
+                    of_issue.add(retry.next.id)
             case DeployEnded() | DeployInterrupted():
                 taking = running.get(event.server)
                 if taking and taking.event.deploy == event.deploy and written_at is not None:

@@ -42,7 +42,11 @@ class Faults:
     def hang_up(self, process: Process) -> None:
         """A process is gone: so are its connections, also one that is just being made."""
         for after in (0.0, 1.0, 12.0):
-            self._world.later(after, lambda: [wire.kill() for wire in self._wires(process)])
+            self._world.later(after, lambda: self._kill_wires(process))
+
+    def _kill_wires(self, process: Process) -> None:
+        for wire in self._wires(process):
+            wire.kill()
 
     def _notice(self, what: str, facts: dict[str, object]) -> None:
         self._counts[what] = count = self._counts.get(what, 0) + 1
@@ -118,9 +122,7 @@ class Faults:
         wires = self._wires(process)
         for wire in wires:
             wire.to_client.hold("frozen")
-            self._world.later(
-                wire.broker_notices, lambda wire=wire: process.life is Life.FROZEN and wire.session.lost()
-            )
+            self._world.later(wire.broker_notices, lambda wire=wire: wire.session.lost() if process.frozen else None)
         self._ends(fault.seconds, lambda: self._thaw(process, wires))
 
     def _thaw(self, process: Process, wires: list[Wire]) -> None:

@@ -1,8 +1,8 @@
 """A seeded event loop in virtual time: nothing waits, the clock goes to the next timer.
 
 What is ready runs in the order in which it became so, as asyncio promises; chance enters by the order of timers that
-are due at the same time, and by the latencies of whatever is simulated. Each callback is a step, and each step belongs to
-the simulated process that asked for it.
+are due at the same time, and by the latencies of whatever is simulated. Each callback is a step, and each step belongs
+to the simulated process that asked for it.
 """
 
 import asyncio
@@ -10,9 +10,11 @@ import heapq
 import random
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVarTuple
 
 from usher.broker.port import Gone
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class Owner(Protocol):
@@ -64,7 +66,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self._now
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """The same as any loop's; of what is due at the same time, any may come first."""
         timer = asyncio.TimerHandle(when, callback, args, self, _context(callback) if context is None else context)
@@ -72,14 +74,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._timers, (when, self.chance.random(), self._numbered, timer))
         return timer
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         """The same as any loop's."""
         handle = asyncio.Handle(callback, args, self, _context(callback) if context is None else context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """The same as any loop's."""
         return self.call_at(self._now + delay, callback, *args, context=context)

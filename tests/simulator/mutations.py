@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from deploys import jobs, turn
+from deploys import deploy, jobs, turn
 from deploys.debts import Debts
 from deploys.deploy import Deploy
 from deploys.jobs import Finished, How
@@ -23,6 +23,7 @@ from trackers.door import Door
 from usher import messages
 from usher.batches import Batch
 from usher.board import Board
+from usher.broker.consumer import ConsumerLost
 from usher.broker.journal import Journal
 from usher.broker.reading import Fold
 from usher.events import DeployEnded, DeployTaken
@@ -55,8 +56,12 @@ def mutation(breaks: str, *, calm: bool = False) -> Callable[[Callable[[], None]
     return register
 
 
+def _put(owner: Any, name: str, what: Any) -> None:
+    setattr(owner, name, what)
+
+
 def _instead(owner: Any, name: str, make: Callable[[Method], Method]) -> None:
-    setattr(owner, name, make(getattr(owner, name)))
+    _put(owner, name, make(getattr(owner, name)))
 
 
 @mutation("2: a crash between the ack and the result loses what the deploy covered")
@@ -93,7 +98,7 @@ def window_that_forgets_its_start() -> None:
 
 @mutation("3: the former holder's command may still run")
 def take_over_without_the_wait() -> None:
-    turn.takeover_wait = lambda settings: 0.0
+    _put(turn, "takeover_wait", lambda settings: 0.0)
 
 
 @mutation("3: two that took at the same time both run")
@@ -174,7 +179,7 @@ def taking_granted_while_another_is_unfinished() -> None:
         return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
 
     ServerBoard.take = take  # type: ignore[method-assign]
-    turn.takeover_wait = lambda settings: 0.0
+    _put(turn, "takeover_wait", lambda settings: 0.0)
 
 
 @mutation("2: what is parked for a person is gone")
@@ -276,15 +281,13 @@ def interrupted_before_it_is_dead() -> None:
 def stop_that_is_not_heeded() -> None:
     def check(self: Waits) -> None:
         if self.lost.is_set():
-            raise turn.ConsumerLost
+            raise ConsumerLost
 
     Waits.check = check  # type: ignore[method-assign]
 
 
 @mutation("7: what was cut counts as failed, and costs an attempt")
 def interrupted_counted_as_failed() -> None:
-    from deploys import deploy
-
     def make(real: Method) -> Method:
         def end_of(taken: Any, batch: Any, job: Any, finished: Finished, **more: Any) -> Any:
             if finished.how is How.CUT:
@@ -293,7 +296,7 @@ def interrupted_counted_as_failed() -> None:
 
         return end_of
 
-    deploy.end_of = make(jobs.end_of)
+    _put(deploy, "end_of", make(jobs.end_of))
 
 
 @mutation("6: the same move told again is another message")
@@ -310,7 +313,8 @@ def decision_that_is_never_made_again() -> None:
 def board_that_forgets_withdrawals() -> None:
     def make(real: Method) -> Method:
         def noted(self: Board, changes: list[Change]) -> list[Change]:
-            return real(self, [change for change in changes if change.state is not State.WITHDRAWN])
+            kept: list[Change] = real(self, [change for change in changes if change.state is not State.WITHDRAWN])
+            return kept
 
         return noted
 

@@ -38,6 +38,11 @@ class Process:
     def __str__(self) -> str:
         return f"{self.name}#{self.pid}"
 
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped for now."""
+        return self.life is Life.FROZEN
+
     def run(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Have it do that, besides whatever else it does."""
         return self._loop.create_task(main, context=self.context.copy())

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from simulator.clocks import BEGAN
@@ -10,10 +12,11 @@ from simulator.plan import SERVERS, Move, Order
 from simulator.replicas import Replica
 from successes.orders import Selection
 from trackers.bodies import Unparsable
-from trackers.door import Accepted, Ignored
+from trackers.door import AcceptedMessage, Ignored
 from trackers.withdrawals import Order as Withdrawal
 from usher.errors import BadMessage, BrokerError, UsherError
 from usher.issues import Issue
+from usher.messages import BackMessage
 
 ANSWER_SECONDS = 30.0
 RUBBISH = (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"webhookEvent": 7}', b"null", b'{"issue_id": "beta"}', b'"\\u0000"')
@@ -44,49 +47,57 @@ class Outside:
         """Until it is accepted; a sender waits a while between two attempts."""
         loop, history = self._world.loop, self._world.history
         await asyncio.sleep(move.at + late)
-        status, project = SERVERS[move.server].split(".")[:2]
-        rubbish = RUBBISH[number % len(RUBBISH)]
-        front = json.dumps({"issue_id": f"{project.upper()}-{move.issue}", "status": status}).encode()
-
-        async def say(replica: Replica) -> str:
-            door = replica.service.door
-            try:
-                if move.form == "api":
-                    message = await door.message(front)
-                    history.note("accepted", number=number, message=message.id, issue=str(message.issue),
-                                 server=message.server, by=str(replica.process))  # fmt: skip
-                    return "accepted"
-                answer = await door.webhook({}, webhook(move, number) if move.form == "jira" else rubbish)
-            except BrokerError:
-                return "later"
-            if isinstance(answer, Accepted):
-                for one in answer.messages:
-                    history.note("accepted", number=number, message=one.id, issue=str(one.issue), server=one.server,
-                                 by=str(replica.process))  # fmt: skip
-            elif move.form != "rubbish":
-                history.note("violation", why=f"a move was ignored: {answer}")
-            return "accepted"
-
-        async def say_rubbish(replica: Replica) -> str:
-            try:
-                return "accepted" if isinstance(await replica.service.door.webhook({}, rubbish), Ignored) else "taken"
-            except Unparsable:
-                pass
-            try:
-                await replica.service.door.message(rubbish)
-            except BadMessage as bad:
-                return "accepted" if str(bad) else "said nothing"
-            return "taken"
-
+        say = {"jira": self._webhook, "api": self._message, "rubbish": self._rubbish}[move.form]
         while True:
             replica = loop.chance.choice(self._world.of("trackers"))
-            answer = await self.ask(replica, say_rubbish if move.form == "rubbish" else say)
+            answer = await self.ask(replica, partial(say, number, move))
             if answer == "accepted":
                 return
-            if answer in ("taken", "said nothing"):
-                history.note("violation", why=f"rubbish was not refused in words: {rubbish!r}")
+            if answer not in (None, "later"):
+                history.note("violation", why=f"move {number} ({move.form}): {answer}")
                 return
             await asyncio.sleep(loop.chance.uniform(1, 15))
+
+    async def _webhook(self, number: int, move: Move, replica: Replica) -> str:
+        try:
+            answer = await replica.service.door.webhook({}, webhook(move, number))
+        except BrokerError:
+            return "later"
+        if isinstance(answer, Ignored):
+            return f"it was ignored: {answer.reason}"
+        for one in answer.messages:
+            self._accepted(number, one, replica)
+        return "accepted"
+
+    async def _message(self, number: int, move: Move, replica: Replica) -> str:
+        status, project = SERVERS[move.server].split(".")[:2]
+        front = json.dumps({"issue_id": f"{project.upper()}-{move.issue}", "status": status}).encode()
+        try:
+            self._accepted(number, await replica.service.door.message(front), replica)
+        except BrokerError:
+            return "later"
+        return "accepted"
+
+    async def _rubbish(self, number: int, _: Move, replica: Replica) -> str:
+        rubbish = RUBBISH[number % len(RUBBISH)]
+        with suppress(Unparsable):
+            if not isinstance(await replica.service.door.webhook({}, rubbish), Ignored):
+                return f"{rubbish!r} was taken for a move"
+        try:
+            await replica.service.door.message(rubbish)
+        except BadMessage as bad:
+            return "accepted" if str(bad) else f"{rubbish!r} was refused without a word"
+        return f"{rubbish!r} was taken for a message"
+
+    def _accepted(self, number: int, message: AcceptedMessage | BackMessage, replica: Replica) -> None:
+        self._world.history.note(
+            "accepted",
+            number=number,
+            message=message.id,
+            issue=str(message.issue),
+            server=message.server,
+            by=str(replica.process),
+        )
 
     async def order(self, order: Order) -> None:
         """Once; people see that it failed, and may leave it at that."""

@@ -1,4 +1,4 @@
-"""`python tests/simulator/simulate.py`: run Usher's real services under thousands of crash schedules, and check them."""
+"""`python tests/simulator/simulate.py`: run the real services under thousands of crash schedules, and check them."""
 
 import argparse
 import os

@@ -38,8 +38,8 @@ class SimulatedNetwork(Network):
 
 
 class SimulatedDisks(Disks):
-    """What the broker keeps: `kept` is when each message first got to its server's queue, `arrivals` is what got to any
-    queue, and when. Confirms are `late`, `lost`, or one of several queues does not take it (`partial`), until a time."""
+    """What the broker keeps: `kept` is when each message first got to its server's queue, `arrivals` what got to any
+    queue, and when. Until a time, confirms are `late` or `lost`, or one of several queues takes nothing (`partial`)."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
