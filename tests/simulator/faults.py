@@ -1,8 +1,10 @@
 """Faults: what befalls processes, connections, the broker, disks and clocks, each when the plan says so."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from simulator.loop import NOBODYS
 from simulator.memory import Wire
 from simulator.plan import Fault
 from simulator.process import Life, Process
@@ -19,6 +21,7 @@ class Faults:
         self._waiting: dict[tuple[str, int], list[Fault]] = {}
         self._freezes: dict[int, list[Wire]] = {}
         self._redeclare = False
+        self._orders: list[asyncio.Task[None]] = []
         self._over = False
         self.going_on = 0
         world.commands.befall = self._befall
@@ -142,6 +145,10 @@ class Faults:
     def _jump(self, fault: Fault, replica: Replica | None) -> None:
         if replica:
             replica.clock.skew += fault.size * 1000
+
+    def _withdraw(self, fault: Fault, _: Replica | None) -> None:
+        """No fault, but somebody's order just then."""
+        self._orders.append(self._world.loop.create_task(self._world.outside.withdraw_all(), context=NOBODYS.copy()))
 
     # connections
 

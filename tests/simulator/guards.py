@@ -210,6 +210,7 @@ class Commands:
 
     def guard(self, owner: Process, silence: float, grace: float) -> Guard:
         """A new guard of that process's."""
+        self.history.note("guard started", by=str(owner))
         self.guards = [guard for guard in self.guards if guard.busy]
         self.guards.append(Guard(self, owner, silence, grace))
         return self.guards[-1]

@@ -164,6 +164,10 @@ class _Drawing:
             on, nth = chance.choice(_MOMENTS), min(int(chance.expovariate(0.4)) + 1, 8)
         steps = chance.choice((0, chance.randint(0, 12), chance.randint(0, 60), chance.randint(0, 400)))
         seconds = round(chance.choice((chance.uniform(0.1, 3), chance.uniform(3, 12), chance.uniform(10, 60))), 3)
+        if what == "withdraw":
+            on, steps = "frozen", 0
+        if what == "freeze" and chance.random() < 0.5:
+            on, steps, who, seconds = chance.choice(("guard started", "command.started")), 0, "holder", seconds * 2
         size = {"lose tail": chance.randint(1, 6), "jump": chance.choice((-3600, -20, 5, 300, 86400))}.get(what, 0)
         return Fault(what, who, at, on, nth, steps, seconds, size)
 
@@ -185,11 +189,13 @@ _FAULTS = {
     "fill disk": 4,
     "jump": 3,
     "kill guard": 3,
+    "withdraw": 3,
 }
 """What may happen, and how often."""
 
 _MOMENTS = (
     "accepted",
+    "guard started",
     "asked deploy.taken",
     "confirmed deploy.taken",
     "command.started",

@@ -129,6 +129,22 @@ class Outside:
         service = "trackers" if order.what == "withdraw" else "successes"
         await self.ask(self._world.loop.chance.choice(self._world.of(service)), carry_out)
 
+    async def withdraw_all(self) -> None:
+        """Somebody withdraws every issue from every server."""
+        settings, history = self._world.settings, self._world.history
+        servers = tuple(settings.catalogue)
+        issues = tuple(Issue(project.upper(), n) for project in settings.projects for n in range(1, 6))
+        for server in servers:
+            for issue in issues:
+                history.note("order asked", what="withdraw", server=server.name, issue=str(issue))
+
+        async def carry_out(replica: Replica) -> str:
+            with suppress(UsherError):
+                await replica.service.withdrawals.carry_out(Withdrawal(servers, issues, "somebody"))
+            return "done"
+
+        await self.ask(self._world.of("trackers")[0], carry_out)
+
     async def ask(self, replica: Replica, request: Callable[[Replica], Awaitable[str]]) -> str | None:
         """What a replica answers; None if nothing comes back."""
         chance, process = self._world.loop.chance, replica.process

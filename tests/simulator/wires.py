@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from simulator.history import History
-from simulator.loop import SimulatedLoop
+from simulator.loop import NOBODYS, SimulatedLoop
 from simulator.memory.network import Disks, Kept, Network
 from simulator.process import Process
 from usher.broker.port import Argument, Connection, Delivered, Dial, Envelope
+from usher.broker.topology import JOURNAL
 from usher.events import DeployEnded, Outcome, decode
 
 EVERYBODY = "*"
@@ -63,29 +64,32 @@ class SimulatedDisks(Disks):
         return chance.uniform(0, 8) if now < self.late and chance.random() < 0.5 else 0.0
 
 
-def heard(dial: Dial, history: History, process: Process) -> Dial:
+def heard(dial: Dial, history: History, process: Process, loop: SimulatedLoop, latency: float) -> Dial:
     """That dial, with what is said on its connections noted."""
 
     async def dial_and_listen(url: SecretStr, *, heartbeat: int, name: str) -> Connection:
-        return _Connection(await dial(url, heartbeat=heartbeat, name=name), history, process)
+        return _Connection(await dial(url, heartbeat=heartbeat, name=name), history, process, loop, latency)
 
     return dial_and_listen
 
 
 class _Connection:
-    def __init__(self, real: Connection, history: History, process: Process) -> None:
-        self._real, self._history, self._process = real, history, process
+    def __init__(
+        self, real: Connection, history: History, process: Process, loop: SimulatedLoop, latency: float
+    ) -> None:
+        self._real, self._ears = real, (history, process, loop, latency)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     async def channel(self, *, confirms: bool) -> "_Channel":
-        return _Channel(await self._real.channel(confirms=confirms), self._history, self._process)
+        return _Channel(await self._real.channel(confirms=confirms), *self._ears)
 
 
 class _Channel:
-    def __init__(self, real: Any, history: History, process: Process) -> None:
+    def __init__(self, real: Any, history: History, process: Process, loop: SimulatedLoop, latency: float) -> None:
         self._real, self._history, self._by = real, history, str(process)
+        self._loop, self._latency = loop, latency
         self._held: dict[int, str] | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -126,7 +130,18 @@ class _Channel:
 
         if queue.startswith("usher.server."):
             self._held = {}
-        await self._real.consume(queue, tag, prefetch, deliver, on_cancel, arguments)
+        on = self._a_moment_later(on_delivery) if queue == JOURNAL else deliver
+        await self._real.consume(queue, tag, prefetch, on, on_cancel, arguments)
+
+    def _a_moment_later(self, deliver: Callable[[Delivered], None]) -> Callable[[Delivered], None]:
+        """In order, but a queue may be faster: RabbitMQ promises no order between two of them."""
+        loop, due = self._loop, [0.0]
+
+        def later(got: Delivered) -> None:
+            due[0] = max(due[0] + 1e-9, loop.time() + loop.chance.random() * 2 * self._latency)
+            loop.call_at(due[0], deliver, got, context=NOBODYS)
+
+        return later
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
         if self._held is not None:

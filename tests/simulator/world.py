@@ -55,6 +55,7 @@ class World:
         self.operator: set[str] = set()
         kinds = (("deploys", plan.deploys), ("successes", plan.successes), ("trackers", plan.trackers))
         self.replicas = [Replica(self, f"{kind}-{number}") for kind, count in kinds for number in range(1, count + 1)]
+        self.outside = Outside(self)
         self.faults = Faults(self)
         self.rest = Rest(self)
 
@@ -77,7 +78,8 @@ class World:
         """How that replica's process connects."""
         process = replica.process
         assert process is not None
-        return heard(self.broker.dialer(str(process)), self.history, process)
+        dial = self.broker.dialer(str(process))
+        return heard(dial, self.history, process, self.loop, self.plan.latency)
 
     def noted(self, task: "asyncio.Task[Any]") -> None:
         """A process's own task has ended."""
@@ -86,7 +88,7 @@ class World:
 
     async def run(self) -> None:
         """Until all has come to rest after the storm, or the time for that is over."""
-        outside = Outside(self)
+        outside = self.outside
         supervisors = [self.loop.create_task(replica.keep_up()) for replica in self.replicas]
         telling = [
             outside.tell(number, move, late) for number, move in enumerate(self.plan.moves) for late in move.late
