@@ -239,7 +239,7 @@ class Evidence:
                 if isinstance(event, DeployEnded):
                     self.outcomes[event.deploy] = event.outcome
                     if event.outcome is Outcome.PASSED:
-                        self.passed_messages.update(m.id for m in event.standing)
+                        self.passed_messages.update((*(m.id for m in event.standing), *event.superseded))
             case _:
                 pass
 
@@ -250,6 +250,6 @@ class Evidence:
             case DeployTaken() | DeployEnded() | DeployInterrupted():
                 self.lost_deploys.add(event.deploy)
                 if isinstance(event, DeployEnded) and event.outcome is Outcome.PASSED:
-                    self.passed_messages.update(m.id for m in event.standing)
+                    self.passed_messages.update((*(m.id for m in event.standing), *event.superseded))
             case _:
                 pass

@@ -152,5 +152,5 @@ class _Channel:
 def _passed(body: bytes) -> str:
     event = decode(body)
     if isinstance(event, DeployEnded) and event.outcome is Outcome.PASSED:
-        return " ".join(message.id for message in event.standing)
+        return " ".join((*(message.id for message in event.standing), *event.superseded))
     return ""
