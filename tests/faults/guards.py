@@ -204,8 +204,8 @@ GUARDS = (
     guard(
         "every queue has a member on every node",
         f"{BROKER}/topology.py",
-        '"x-queue-type": "quorum",\n    "x-delivery-limit": 1_000_000,',
-        '"x-queue-type": "classic",',
+        '"x-queue-type": "quorum",',
+        '"x-queue-type": "quorum", "x-quorum-initial-group-size": 1,',
         "test_cluster.py::test_every_queue_and_the_journal_are_on_all_three_nodes",
     ),
 )

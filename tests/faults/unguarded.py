@@ -57,7 +57,9 @@ def seen(guard: Guard, test: str, options: Sequence[str]) -> bool:
         )
     why = [line for line in done.stdout.splitlines() if line.startswith("E  ")]
     fails = done.returncode == 1 and " failed" in done.stdout
-    print(f"{'fails' if fails else 'PASSES'} without “{guard.says}”: {test}", flush=True)
+    # a test that could not be set up has seen nothing
+    verdict = "fails" if fails else "PASSES" if done.returncode == 0 else "DOES NOT RUN"
+    print(f"{verdict} without “{guard.says}”: {test}", flush=True)
     print(f"    {why[0][1:].strip()[:200] if why else done.stdout[-500:]}", flush=True)
     return fails
 
