@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from simulator.clocks import BEGAN
 from simulator.history import Entry, History
 from simulator.plan import Plan
-from simulator.settings import settings_of
+from simulator.settings import CAP, QUIET
 from usher.board import Board
 from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.checkpoints import is_checkpoint
@@ -180,8 +180,7 @@ class Evidence:
         """When what waits on that event's server could be taken (s)."""
         if not isinstance(event, DeployTaken) or not (arrivals := self.board.server(event.server).arrivals):
             return 0.0
-        window = settings_of(self.plan).window.window()
-        closes_at = (window.closes_at(arrivals) - BEGAN) / 1000
+        closes_at = (min(max(arrivals) + QUIET, min(arrivals) + CAP) - BEGAN) / 1000
         ended = (ran.until for ran in self.of(event.server) if ran.deploy in self.finished)
         return max([closes_at, *ended])
 

@@ -104,8 +104,9 @@ def take_over_without_the_wait() -> None:
 @mutation("3: two that took at the same time both run")
 def right_to_run_without_reading_back() -> None:
     async def take(self: Deploy, taken: DeployTaken) -> Batch | None:
+        batch = Batch.of([entry.message for m in taken.messages if (entry := self._board.open.get(m))])
         await self._parts.publisher.event(taken, secrets.token_hex(16))
-        return Batch.of(entry.message for m in taken.messages if (entry := self._board.open.get(m)))
+        return batch
 
     Deploy._take = take  # type: ignore[method-assign]
 

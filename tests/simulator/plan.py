@@ -165,9 +165,11 @@ class _Drawing:
         steps = chance.choice((0, chance.randint(0, 12), chance.randint(0, 60), chance.randint(0, 400)))
         seconds = round(chance.choice((chance.uniform(0.1, 3), chance.uniform(3, 12), chance.uniform(10, 60))), 3)
         if what == "withdraw":
-            on, steps = "frozen", 0
+            on, nth, steps = "frozen", chance.choice((1, 1, 2, 3)), 0
         if what == "freeze" and chance.random() < 0.5:
-            on, steps, who, seconds = chance.choice(("guard started", "command.started")), 0, "holder", seconds * 2
+            on, steps, who, seconds = "command.started", 0, "holder", seconds * 2
+            if chance.random() < 0.5:  # short enough that it keeps its turn and its guard
+                on, seconds = "guard started", round(chance.uniform(0.3, 2.5), 3)
         size = {"lose tail": chance.randint(1, 6), "jump": chance.choice((-3600, -20, 5, 300, 86400))}.get(what, 0)
         return Fault(what, who, at, on, nth, steps, seconds, size)
 
@@ -189,7 +191,7 @@ _FAULTS = {
     "fill disk": 4,
     "jump": 3,
     "kill guard": 3,
-    "withdraw": 3,
+    "withdraw": 4,
 }
 """What may happen, and how often."""
 

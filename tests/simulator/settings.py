@@ -5,6 +5,9 @@ from datetime import timedelta
 from simulator.plan import SERVERS, Plan
 from usher.settings import Settings
 
+QUIET, CAP = 3000, 12_000
+"""The window (ms)."""
+
 URL = "amqp://guest:guest@broker/"
 
 
@@ -28,7 +31,11 @@ def settings_of(plan: Plan) -> Settings:
                 "silence": 3 * seconds,
                 "logs": "/dev/shm/usher-simulated",
             },
-            "window": {"quiet": 3 * seconds, "cap": 12 * seconds, "floor": 0 * seconds},
+            "window": {
+                "quiet": timedelta(milliseconds=QUIET),
+                "cap": timedelta(milliseconds=CAP),
+                "floor": 0 * seconds,
+            },
             "retries": {"delays": [15 * seconds, 40 * seconds], "soon": 2},
             "successes": {"sweep": 60 * seconds},
         }
