@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more storm guards lint model bench lock env clean
+.PHONY: help up demo test test-all test-more test-long storm guards lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -27,8 +27,14 @@ test-more: ## run what `make test` leaves out: the slow tests, and all on the ot
 	@sh make/environment develop
 	@sh make/broker node container
 	@sh make/spin
-	.venv/bin/pytest --broker=node -m slow
-	.venv/bin/pytest --broker=container -m 'not quick and not programs'
+	.venv/bin/pytest --broker=node -m 'slow and not long'
+	.venv/bin/pytest --broker=container -m 'not quick and not programs and not long'
+
+test-long: ## run the tests that take longer still: ten thousand seeds, the largest searches of the model; an hour
+	@sh make/environment develop
+	@sh make/broker node
+	@sh make/spin
+	.venv/bin/pytest --broker=node -m long
 
 storm: ## kill every part of a whole Usher for ten minutes, then of a cluster; prints figures
 	@sh make/environment develop

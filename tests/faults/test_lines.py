@@ -24,7 +24,9 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("victim", SERVICES)
+@pytest.mark.parametrize(
+    "victim", ["deploys", *(pytest.param(other, marks=pytest.mark.long) for other in ("trackers", "successes"))]
+)
 def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothing(
     make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str, victim: str, fault: str
 ) -> None:

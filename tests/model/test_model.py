@@ -22,7 +22,7 @@ def load() -> ModuleType:
 
 
 model = load()
-HOLDS = [one for one in model.CHECKS if not one.without]
+HOLDS = [pytest.param(one, marks=pytest.mark.long if one.long else ()) for one in model.CHECKS if not one.without]
 REMOVED = [one for one in model.CHECKS if one.without]
 
 
