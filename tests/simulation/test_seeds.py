@@ -1,5 +1,6 @@
 """The simulator: crash schedules on the real services, a few here and thousands in the slow part."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -12,12 +13,19 @@ from simulator.seeds import judge, run_seeds
 from simulator.shrink import shrink
 from simulator.world import run
 
+# of what the processes of a run leave behind when they are killed
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def disk() -> Iterator[Disk]:
     one = Disk()
     yield one
     one.close()
+    gc.collect()
 
 
 @pytest.mark.parametrize("seed", range(1, 9))

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -165,7 +166,9 @@ def run(plan: Plan, disk: Disk) -> Outcome:
     logging.disable(logging.WARNING)
     gc.disable()
     try:
-        with patched(plan.seed, world.commands) as faults:
+        with warnings.catch_warnings(), patched(plan.seed, world.commands) as faults:
+            # a task that is cancelled before its first step leaves what it was to await; many are, at the end
+            warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 loop.run_until_complete(world.run())
             except (StandStill, Spinning) as end:
