@@ -140,8 +140,11 @@ class ServerBoard:
         """The result of the running deploy; of any other it changes nothing."""
         if not self._finishes(ended):
             return []
-        superseded = [Change(m, State.SUPERSEDED, ended.deploy) for m in ended.superseded if self._covers(m)]
-        stood = [message for message in ended.standing if self._covers(message.id)]
+        # what a result names twice stands, and counts once
+        standing = {message.id: message for message in ended.standing if self._covers(message.id)}
+        stood = list(standing.values())
+        older = [m for m in dict.fromkeys(ended.superseded) if self._covers(m) and m not in standing]
+        superseded = [Change(m, State.SUPERSEDED, ended.deploy) for m in older]
         if ended.outcome is Outcome.PASSED:
             changes = [Change(message.id, State.DEPLOYED, ended.deploy) for message in stood]
             self._close([*superseded, *changes])

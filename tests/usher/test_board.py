@@ -127,6 +127,14 @@ def test_the_older_messages_of_an_issue_are_superseded_by_the_newest() -> None:
     assert states(board, 1, 4) == [State.SUPERSEDED, State.DEPLOYED]
 
 
+def test_a_message_that_a_result_names_twice_is_in_one_state() -> None:
+    twice = ended(1, Outcome.FAILED, 1, 1)
+    assert twice.superseded == (message(1).id,)
+    board = board_of(message(1), taken(1, 1), twice)
+    assert states(board, 1) == [State.FAILED]
+    assert not board.closed
+
+
 def test_what_failed_is_parked_only_by_the_deploy_that_failed() -> None:
     journal = [message(1), taken(1, 1), ended(1, Outcome.FAILED, 1)]
     assert states(board_of(*journal), 1) == [State.FAILED]
