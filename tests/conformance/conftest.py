@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from simulator.memory import MemoryBroker
+from simulator.memory.broker import MemoryBroker
 from usher.broker import amqp
 from usher.broker.choose import Broker
 from usher.broker.port import Argument, Channel, Connection, Delivered, Dial, Envelope
@@ -187,7 +187,7 @@ async def closed(channel: Channel | Connection) -> None:
         await channel.closed.wait()
 
 
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.real)])
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=[pytest.mark.real, pytest.mark.slow])])
 def fresh(request: pytest.FixtureRequest) -> World:
     """A broker in memory, and RabbitMQ; only the latter needs the broker of the test run."""
     if request.param == "memory":

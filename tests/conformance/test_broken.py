@@ -9,7 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from conformance.conftest import QUORUM, SINGLE, STREAM, MemoryOperator, World, bodies, closed, put
-from simulator.memory import Disks, Kept, MemoryBroker, Network, Wire
+from simulator.memory.broker import MemoryBroker
+from simulator.memory.network import Disks, Kept, Network
+from simulator.memory.wire import Wire
 from usher.broker.port import Connection, Envelope, Gone, Kind, Refused
 from usher.errors import BrokerError
 

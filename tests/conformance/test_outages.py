@@ -23,7 +23,7 @@ from conformance.conftest import (
     put,
 )
 from faults.containers import Container, own_container
-from simulator.memory import MemoryBroker
+from simulator.memory.broker import MemoryBroker
 from usher.broker import amqp
 from usher.broker.port import Argument, Channel, Connection, Envelope, Kind
 from usher.errors import BrokerError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.loop import NOBODYS
-from simulator.memory import Wire
+from simulator.memory.wire import Wire
 from simulator.plan import Fault
 from simulator.process import Life, Process
 from simulator.replicas import Replica

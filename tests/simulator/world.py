@@ -18,7 +18,7 @@ from simulator.guards import Commands
 from simulator.history import History
 from simulator.ledgers import Disk
 from simulator.loop import NOBODYS, SimulatedLoop, Spinning, StandStill
-from simulator.memory import MemoryBroker
+from simulator.memory.broker import MemoryBroker
 from simulator.patches import patched
 from simulator.plan import Plan
 from simulator.process import Process
