@@ -19,6 +19,12 @@ async def world(make_world):
     return await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
 
 
+@pytest.fixture
+async def slow_world(make_world):
+    """Where there is time between a failure and its return."""
+    return await make_world(RETRIES__DELAYS='["3s"]', RETRIES__JITTER="0")
+
+
 async def until(world, message, state):
     """Wait until the journal has that message in that state."""
     changed = world.journal.changed(message.server)
@@ -49,7 +55,8 @@ async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attemp
     assert await world.waits_in(topology.RETURNS) == set()
 
 
-async def test_a_retry_that_a_pass_has_settled_is_not_told(world, caplog):
+async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
+    world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
         older, newer = await world.told("ABC-111"), await world.told("ABC-111")
@@ -62,7 +69,8 @@ async def test_a_retry_that_a_pass_has_settled_is_not_told(world, caplog):
     assert await world.waits_in(topology.RETURNS) == set()
 
 
-async def test_a_retry_that_was_withdrawn_is_not_told(world, caplog):
+async def test_a_retry_that_was_withdrawn_is_not_told(slow_world, caplog):
+    world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
         [message] = await world.told("ABC-111")

@@ -57,7 +57,7 @@ async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> Abstr
     """The client's own connection. Raises BrokerError, a sentence."""
     target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
     try:
-        return await aio_pika.connect(target, timeout=CONNECT_SECONDS, client_properties={"connection_name": name})
+        return await _connected(aio_pika.Connection(target, client_properties={"connection_name": name}))
     except (AuthenticationError, ProbableAuthenticationError):
         raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
     except ConnectionNotAllowed as error:
@@ -72,6 +72,16 @@ async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> Abstr
         raise BrokerError(
             why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
         ) from None
+
+
+async def _connected(connection: AbstractConnection) -> AbstractConnection:
+    try:
+        await connection.connect(timeout=CONNECT_SECONDS)
+    except BaseException:
+        # one that is only dropped closes itself when it is collected, which may be after its loop
+        await _closed(connection.close(), CONNECTION_SECONDS)
+        raise
+    return connection
 
 
 def address(url: SecretStr) -> str:
