@@ -30,7 +30,7 @@ test-more: ## run what `make test` leaves out: the slow tests, and all on the ot
 	.venv/bin/pytest --broker=node -m 'slow and not long'
 	.venv/bin/pytest --broker=container -m 'not quick and not programs and not long'
 
-test-long: ## run the tests that take longer still: ten thousand seeds, the largest searches of the model; an hour
+test-long: ## run the tests that take longer still: ten thousand seeds, storms of kills, the largest searches of the model
 	@sh make/environment develop
 	@sh make/broker node
 	@sh make/spin

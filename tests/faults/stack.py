@@ -127,7 +127,8 @@ class Stack:
             self.wait(settled, "everything has its last state", seconds)
         except AssertionError as late:
             raise AssertionError(f"{seen and seen[0].unsettled()[:20]}\n{late}") from None
-        assert seen[0].faults() == []
+        if faults := seen[0].faults():
+            raise AssertionError("\n".join(map(str, faults[:20])))
         return seen[0]
 
 

@@ -12,7 +12,7 @@ import pytest
 from faults.stack import SERVERS, Stack, noting, settings, stacked
 from faults.storms import Load
 
-pytestmark = [pytest.mark.slow, pytest.mark.programs]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.programs]
 
 RATE = 5.0
 AWAY = (8.0, 25.0)

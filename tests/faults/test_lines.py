@@ -13,7 +13,7 @@ from lines import Proxy, through
 if TYPE_CHECKING:
     from conftest import Programs
 
-pytestmark = [pytest.mark.slow, pytest.mark.programs]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.programs]
 
 FAULTS: dict[str, Callable[[Proxy], None]] = {
     "is cut": lambda line: line.cut(),
@@ -24,9 +24,7 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(
-    "victim", ["deploys", *(pytest.param(other, marks=pytest.mark.long) for other in ("trackers", "successes"))]
-)
+@pytest.mark.parametrize("victim", SERVICES)
 def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothing(
     make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str, victim: str, fault: str
 ) -> None:

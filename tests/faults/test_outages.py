@@ -34,6 +34,7 @@ ALARMS = {
 }
 
 
+@pytest.mark.long
 def test_a_broker_that_is_killed_and_started_again_on_its_disk_has_lost_nothing(
     container: Container, make_programs: MakePrograms
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_broker_that_is_killed_and_started_again_on_its_disk_has_lost_nothing(
     assert len(history.told) == 40
 
 
+@pytest.mark.long
 def test_a_broker_that_freezes_is_given_up_and_its_turns_are_deployed_again(
     container: Container, make_programs: MakePrograms
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_broker_that_freezes_is_given_up_and_its_turns_are_deployed_again(
     assert len(history.runs) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_under_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn(
     container: Container, make_programs: MakePrograms, alarm: str

@@ -12,7 +12,7 @@ from faults.storms import SERVICES
 if TYPE_CHECKING:
     from conftest import Programs
 
-pytestmark = [pytest.mark.slow, pytest.mark.programs]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.programs]
 
 FAILING = "ABC-6"
 

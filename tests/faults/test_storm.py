@@ -11,7 +11,7 @@ import pytest
 from faults.stack import SERVERS, Stack, noting, settings, stacked
 from faults.storms import Load
 
-pytestmark = [pytest.mark.slow, pytest.mark.programs]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.programs]
 
 PARTS = ("rabbitmq", "trackers", "deploys", "deploys-2", "successes")
 RATE = 3.0
