@@ -56,6 +56,19 @@ def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterato
             yield from verdicts
 
 
+def first_violation(mutation: str, seeds: int) -> str | None:
+    """With that bug planted, in a process of its own: the first of so many seeds in which it is seen, and how."""
+    disk = Disk()
+    try:
+        MUTATIONS[mutation].plant()
+        for seed in range(1, seeds + 1):
+            if violations := judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk).violations:
+                return f"seed {seed}: {violations[0][:300]}"
+        return None
+    finally:
+        disk.close()
+
+
 def _work(portion: tuple[list[int], str]) -> list[Verdict]:
     seeds, mutation = portion
     disk = Disk()
