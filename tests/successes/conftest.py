@@ -149,10 +149,15 @@ class World:
             await self.journal.append(ended)
 
     async def handled(self) -> list[Delivery]:
-        """Wait until all results so far are handled; returns what has been parked since the last time.
+        """Wait until all results so far are handled and what was decided about them is in the ledger; returns what has
+        been parked since the last time.
 
-        Results are handled in order: a marker that cannot be read is parked after all of them.
+        Results are handled in order: a marker that cannot be read is parked after all of them. Before it takes the next
+        one, successes writes down all that the journal has told.
         """
+        return [*await self._until_a_marker_is_parked(), *await self._until_a_marker_is_parked()]
+
+    async def _until_a_marker_is_parked(self) -> list[Delivery]:
         marker = secrets.token_hex(8)
         channel = await self.link.publishing.raw.channel()
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
