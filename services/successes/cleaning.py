@@ -6,6 +6,7 @@ Only what the journal says to be settled is touched; what it does not know, and 
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from usher.board import Board
 from usher.broker import topology
@@ -30,7 +31,7 @@ QUIET_SECONDS = 1.0
 
 
 class Cleaning:
-    """One pass at a time through `usher.parked`: after each start, and after what settles something parked."""
+    """One pass at a time through `usher.parked`: after each start, and after what settles something that is there."""
 
     def __init__(self) -> None:
         self._parked: set[str] = set()
@@ -55,9 +56,24 @@ class Cleaning:
             self._due.clear()
             looking = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LAST_OF_ALL)
             async with looking as consumer:
-                gone = await _clean(consumer, journal)
+                gone = await self._clean(consumer, journal.board)
             if gone:
                 log.info("removed %d from %s: settled since", gone, topology.PARKED)
+
+    async def _clean(self, consumer: Consumer, board: Board) -> int:
+        """Ack what is settled, older copies of it, too; the rest goes back when the consumer is left."""
+        gone = 0
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    delivery = await consumer.get()
+                if _is_settled(message := _message(delivery), board):
+                    await delivery.ack()
+                    gone += 1
+                elif message:
+                    # also what the board never knew to be parked: the result of its deploy may not be in the journal
+                    self._parked.add(message)
+        return gone
 
     def _settle(self, messages: Iterable[str]) -> None:
         settled = self._parked.intersection(messages)
@@ -66,22 +82,13 @@ class Cleaning:
             self._due.set()
 
 
-async def _clean(consumer: Consumer, journal: Journal) -> int:
-    """Ack what is settled, older copies of it, too; the rest goes back when the consumer is left."""
-    gone = 0
-    try:
-        while True:
-            async with asyncio.timeout(QUIET_SECONDS):
-                delivery = await consumer.get()
-            if _is_settled(delivery, journal.board):
-                await delivery.ack()
-                gone += 1
-    except TimeoutError:
-        return gone
+def _is_settled(message: str | None, board: Board) -> bool:
+    return message is not None and board.state(message) in LAST
 
 
-def _is_settled(delivery: Delivery, board: Board) -> bool:
+def _message(delivery: Delivery) -> str | None:
+    """Its id, if it is one of Usher's."""
     try:
-        return board.state(decode_message(delivery.body).id) in LAST
+        return decode_message(delivery.body).id
     except Unreadable:
-        return False
+        return None

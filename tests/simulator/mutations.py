@@ -185,7 +185,7 @@ def taking_granted_while_another_is_unfinished() -> None:
 
 @mutation("2: what is parked for a person is gone")
 def cleaning_what_is_not_settled() -> None:
-    cleaning._is_settled = lambda delivery, board: True
+    cleaning._is_settled = lambda message, board: True
 
 
 @mutation("2: a pass settles a newer move that had failed, and nobody deploys it")

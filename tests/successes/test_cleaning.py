@@ -59,3 +59,16 @@ async def test_what_was_settled_while_nobody_cleaned_leaves_after_the_next_start
     async with world.running():
         await until_removed(caplog, 1)
     assert await world.waits_in(topology.PARKED) == {stays.id}
+
+
+async def test_what_the_board_never_knew_to_be_parked_leaves_when_it_passes(world, caplog):
+    [settled], [waiting] = await world.told("ABC-1"), await world.told("ABC-2")
+    for message in (settled, waiting):
+        # as by a result that a `successes` has decided about, whose copy for the journal never came
+        await world.publisher.park(encode(message), message.id, "exit code 1")
+    await world.ended(settled)
+    async with world.running():
+        await until_removed(caplog, 1)
+        await world.ended(waiting)
+        await until_removed(caplog, 2)
+    assert await world.waits_in(topology.PARKED) == set()
