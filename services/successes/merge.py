@@ -7,12 +7,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from successes.order import BEFORE
 from successes.schema import covers, deploys, messages
-from successes.writes import Row, insert
+from successes.statements import RESULT, cover, insert
+from successes.writes import Row
 from usher.states import State
 
 AT_ONCE = 1000
 _CHANGE = ("state", "deploy", "changed_at", "by")
-_RESULT = ("outcome", "reason", "exit_code", "rehearsed", "command", "started_at", "ended_at", "output", "cut", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def merge(fresh: Connection, real: Connection, whole: Container[str]) -> Merged:
         _put_deploys(real, [row for row in rows if row["taken_at"] is not None], whole=True)
         _put_deploys(real, [row for row in rows if row["taken_at"] is None], whole=False)
     for rows in _rows(fresh, covers):
-        real.execute(insert(real, covers).on_conflict_do_nothing(), rows)
+        real.execute(cover(real.dialect.name), rows)
     told, ended = _count(fresh, messages), _count(fresh, deploys)
     return Merged(told, ended, _count(real, messages) - told, _count(real, deploys) - ended)
 
@@ -62,7 +62,7 @@ def _count(connection: Connection, table: Table) -> int:
 def _put_messages(real: Connection, rows: list[Row], *, whole: bool) -> None:
     if not rows:
         return
-    new = insert(real, messages)
+    new = insert(real.dialect.name, messages)
     there, told = messages.c.state, new.excluded.state
     if whole:
         # told again after its beginning was lost, it looks younger than it is
@@ -77,13 +77,13 @@ def _put_messages(real: Connection, rows: list[Row], *, whole: bool) -> None:
 def _put_deploys(real: Connection, rows: list[Row], *, whole: bool) -> None:
     if not rows:
         return
-    new = insert(real, deploys)
+    new = insert(real.dialect.name, deploys)
     has_result, brings_result = deploys.c.started_at.is_not(None), new.excluded.started_at.is_not(None)
     if whole:
         where = or_(~has_result, brings_result)
         names = [column.name for column in deploys.c if column.name != "id"]
     else:
-        where, names = and_(~has_result, brings_result), list(_RESULT)
+        where, names = and_(~has_result, brings_result), list(RESULT)
     changed = {name: new.excluded[name] for name in names}
     real.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed, where=where), rows)
 
