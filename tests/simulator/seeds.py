@@ -11,10 +11,10 @@ from simulator.mutations import MUTATIONS
 from simulator.plan import Plan
 from simulator.world import run
 
-AT_A_TIME = 10
+AT_A_TIME = 25
 """Seeds that a worker is given."""
 
-LIVES = 10
+LIVES = 4
 """Portions that a worker takes before another replaces it: what a run leaves behind goes with it."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from usher.broker.link import Link, LinkLost, first
+from usher.broker.link import Link, LinkLost
 from usher.broker.port import Argument, Channel, Delivered, Gone, Loss
 
 START_SECONDS = 15.0
@@ -62,12 +62,16 @@ class Consumer:
         self._tag = tag
         self._deliveries: deque[Delivery] = deque()
         self._come = asyncio.Event()
+        """That a delivery has, or that none will any more."""
+        self.lost.also(self._come)
 
     async def get(self) -> Delivery:
         """The next delivery. Raises ConsumerLost. One that is cancelled has taken nothing."""
         while not self._deliveries:
+            if self.lost.is_set():
+                raise ConsumerLost
             self._come.clear()
-            await first(self._come.wait(), self.lost, ConsumerLost)
+            await self._come.wait()
         return self._deliveries.popleft()
 
     async def drain(self) -> list[Delivery]:
