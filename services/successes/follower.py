@@ -47,6 +47,9 @@ class Follower:
         match event:
             case BackMessage():
                 self._news.told[event.id] = (event, self._board.told.get(event.id, 1))
+                if (state := self._board.state(event.id)) in LAST:
+                    # settled before it was told: the ledger had nothing to settle
+                    self._news.moved.setdefault(event.id, Moved(state, None, None))
             case DeployTaken() if changes:
                 self._news.taken.append((event, tuple(change.message for change in changes)))
             case DeployInterrupted():

@@ -156,6 +156,26 @@ async def test_what_came_while_nobody_looked_is_made_good(ledger, make, read_row
     assert [(row["state"], row["deploy"]) for row in read_rows(ledger)["messages"]] == [("waiting", None)]
 
 
+async def test_a_next_attempt_that_is_told_after_it_was_settled_is_settled_in_the_ledger(ledger, make, read_rows):
+    failed = make.message("ABC-1")
+    taken = make.taken(failed)
+    following = failed.again(make.clock + 60_000, deploy=taken.deploy)
+    retry = Retry(failed=failed.id, next=following)
+    reading = Reading(ledger)
+    await reading.read(failed, taken)
+    await reading.read(
+        MessagesRetried(deploy=taken.deploy, server=taken.server, retries=(retry,), reason="exit code 2", at=make.clock)
+    )
+    await reading.read(
+        DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="gone", at=make.clock)
+    )
+    await reading.read(following)  # it was on its way
+    assert {row["id"]: row["state"] for row in read_rows(ledger)["messages"]} == {
+        failed.id: "waiting",
+        following.id: "superseded",
+    }
+
+
 async def test_what_was_parked_is_parked_also_when_the_journal_has_it_before_the_result(ledger, make, read_rows):
     message = make.message("ABC-1")
     taken = make.taken(message)
