@@ -85,6 +85,26 @@ async def test_a_reader_whose_last_entry_is_another_one_now_reads_everything_ane
         assert waiting(journal.board) == [1]
 
 
+async def test_after_a_loss_a_message_told_again_at_its_old_place_is_not_taken_for_the_old_one(
+    reading: Reading, settings: Settings
+) -> None:
+    memory = Memory()
+    async with connect(settings.broker, "test") as link, reading(memory) as journal:
+        changed = journal.changed(message(1).server)
+        await (await Publisher.open(link, "test")).message(message(1))
+        await changed.wait()
+    assert memory.position is not None
+    before = [message(n) for n in range(2, 2 + memory.position.offset)]
+    async with connect(settings.broker, "test") as link:
+        await (await link.consuming.channel(confirms=False)).delete_queue(topology.JOURNAL)
+        await topology.declare(link, settings.catalogue)
+        publisher = await Publisher.open(link, "test")
+        for one in (*before, message(1)):
+            await publisher.message(one)
+    async with reading(memory) as journal:
+        assert sorted(waiting(journal.board)) == [1, *(m.issue.number for m in before)]
+
+
 async def test_a_reader_that_is_ahead_of_the_journal_reads_everything_anew(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:

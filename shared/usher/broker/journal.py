@@ -10,7 +10,7 @@ from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
-from usher.broker.publisher import Publisher
+from usher.broker.publisher import TELLING, Publisher
 from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, Start, starts
 from usher.checkpoints import Checkpoint, encode_checkpoint
 from usher.clock import Clock
@@ -150,7 +150,8 @@ class Journal:
 
     def _read(self, delivery: Delivery) -> None:
         self._begun.set()
-        changes = self._fold.take(Entry(Position(delivery.offset, delivery.message_id), delivery.body))
+        entry = str(delivery.headers.get(TELLING, delivery.message_id))
+        changes = self._fold.take(Entry(Position(delivery.offset, entry), delivery.body))
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 
 from usher.broker import topology
 from usher.broker.link import Link
@@ -12,6 +13,9 @@ from usher.messages import BackMessage
 
 CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0
+
+TELLING = "telling"
+"""The header that says which telling of a message this is."""
 
 
 class Publisher:
@@ -34,7 +38,8 @@ class Publisher:
     async def message(self, message: BackMessage) -> None:
         """Tell a message: to its server's queue and to the journal."""
         key = f"{message.status}.{message.issue.project.lower()}"
-        await self._event(topology.MESSAGES, key, message, message.id)
+        # its id is that of all its tellings; an entry of the journal is one of them
+        await self._event(topology.MESSAGES, key, message, message.id, headers={TELLING: secrets.token_hex(8)})
 
     async def event(self, event: Event, message_id: str) -> None:
         """Write an event into the journal."""
@@ -61,7 +66,7 @@ class Publisher:
 
     async def retry(self, message: BackMessage, delay: int, expires: int) -> None:
         """Put a message into the retry queue of that delay, to return after `expires` ms, which is no longer."""
-        await self._event(topology.retry_queue(delay), "", message, message.id, expires)
+        await self._event(topology.retry_queue(delay), "", message, message.id, expires=expires)
 
     async def park(
         self,
@@ -102,7 +107,16 @@ class Publisher:
             return False
         return True
 
-    async def _event(self, exchange: str, key: str, event: Event, message_id: str, expires: int | None = None) -> None:
+    async def _event(
+        self,
+        exchange: str,
+        key: str,
+        event: Event,
+        message_id: str,
+        *,
+        expires: int | None = None,
+        headers: Mapping[str, object] | None = None,
+    ) -> None:
         await self._publish(
             exchange,
             key,
@@ -113,6 +127,7 @@ class Publisher:
                 content_type="application/json",
                 correlation_id=getattr(event, "deploy", None),
                 expires=expires,
+                headers=headers or {},
                 reply_to=topology.RESULTS,
                 app_id=self._app,
             ),

@@ -35,7 +35,7 @@ class NoCheckpoint(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An entry of the journal: its offset, and the id of the message that it is."""
+    """An entry of the journal: its offset, and what no other entry has: the id that it was published with."""
 
     offset: int
     entry: str
