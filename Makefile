@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more test-long storm guards lint model bench lock env clean
+.PHONY: help up demo test test-all test-more test-long storm guards simulate lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -30,7 +30,7 @@ test-more: ## run what `make test` leaves out: the slow tests, and all on the ot
 	.venv/bin/pytest --broker=node -m 'slow and not long'
 	.venv/bin/pytest --broker=container -m 'not quick and not programs and not long'
 
-test-long: ## run the tests that take longer still: ten thousand seeds, storms of kills, the largest searches of the model
+test-long: ## run the tests that take longer still: storms of kills, broken lines, a cluster, the largest searches of the model
 	@sh make/environment develop
 	@sh make/broker node
 	@sh make/spin

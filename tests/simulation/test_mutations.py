@@ -11,10 +11,9 @@ SEEDS = 150
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "0")  # the order of sets is part of a run
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.apply_async(first_violation, (name, SEEDS)).get(600)
+        found = pool.apply_async(first_violation, (name, SEEDS)).get(300)
     assert found, f"{MUTATIONS[name].breaks}: not found in {SEEDS} seeds"

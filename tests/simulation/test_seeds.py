@@ -1,4 +1,4 @@
-"""The simulator: crash schedules on the real services, a few here and thousands in the slow part."""
+"""The simulator: crash schedules on the real services, a few here and ten thousand in the slow part."""
 
 import gc
 import os
@@ -35,13 +35,11 @@ def disk() -> Iterator[Disk]:
 def simulate(seeds: int) -> "subprocess.CompletedProcess[str]":
     """As a person would. The order of sets is part of a run: it is the same each time."""
     command = [sys.executable, str(Path(simulator.simulate.__file__)), "--seeds", str(seeds)]
-    return subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
 
 
-@pytest.mark.parametrize(
-    "seeds",
-    [8, pytest.param(1000, marks=pytest.mark.slow), pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.long])],
-)
+@pytest.mark.parametrize("seeds", [8, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
     done = simulate(seeds)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,7 +47,7 @@ def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
 
 
 def test_every_plan_has_ten_faults_and_more() -> None:
-    assert all(len(Plan.of(seed).faults) >= FAULTS >= 10 for seed in range(1, 1001))
+    assert all(len(Plan.of(seed).faults) >= FAULTS >= 10 for seed in range(1, 10_001))
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
