@@ -7,7 +7,8 @@ import pytest
 from simulator.mutations import MUTATIONS
 from simulator.seeds import first_violation
 
-SEEDS = 150
+SEEDS = 1000
+"""Most are found within ten; what takes three rare things at once, in one of 250."""
 
 
 @pytest.mark.slow
@@ -15,5 +16,5 @@ SEEDS = 150
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "0")  # the order of sets is part of a run
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.apply_async(first_violation, (name, SEEDS)).get(300)
+        found = pool.apply_async(first_violation, (name, SEEDS)).get(900)
     assert found, f"{MUTATIONS[name].breaks}: not found in {SEEDS} seeds"
