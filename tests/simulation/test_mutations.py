@@ -12,6 +12,7 @@ SEEDS = 1000
 
 
 @pytest.mark.slow
+@pytest.mark.programs
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "0")  # the order of sets is part of a run

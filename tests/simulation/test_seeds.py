@@ -39,7 +39,7 @@ def simulate(seeds: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
 
 
-@pytest.mark.parametrize("seeds", [8, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [8, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.programs])])
 def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
     done = simulate(seeds)
     assert done.returncode == 0, done.stdout + done.stderr
