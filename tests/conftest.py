@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from lines import Proxy, make_proxy, proxy
+from postgres import postgres, postgres_url
 from programs import Programs, make_programs
 from usher.broker.choose import Broker, running_broker
 from usher.broker.container import IMAGE
@@ -18,7 +19,7 @@ from usher.errors import BrokerError
 from usher.settings import Settings, load
 from usher.settings.load import example
 
-__all__ = ["Programs", "Proxy", "make_programs", "make_proxy", "proxy"]
+__all__ = ["Programs", "Proxy", "make_programs", "make_proxy", "postgres", "postgres_url", "proxy"]
 
 PROGRAMS = {"system", "faults"}
 """Folders of tests that start brokers or programs."""
