@@ -111,7 +111,7 @@ class Proxy:
 
 @pytest.fixture
 def make_proxy() -> Iterator[Callable[[str], Proxy]]:
-    """Lines to where an address of AMQP or HTTP leads."""
+    """Lines to where an address leads."""
     made: list[Proxy] = []
 
     def make(address: str) -> Proxy:

@@ -19,7 +19,7 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
     "is cut": lambda line: line.cut(),
     "goes silent": lambda line: line.silence(),
     "is closed towards the service alone": lambda line: line.half_close("near"),
-    "is closed towards the broker alone": lambda line: line.half_close("far"),
+    "is closed towards the other part alone": lambda line: line.half_close("far"),
 }
 
 
@@ -41,6 +41,23 @@ def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothin
     storm(usher, range(10, 15))
     usher.proved(120)
     assert "Traceback" not in usher.log(victim)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "goes silent"])
+def test_a_line_to_postgresql_that_breaks_costs_no_deploy_and_the_ledger_has_everything_afterwards(
+    make_programs: "Callable[..., Programs]", make_proxy: Callable[[str], Proxy], postgres_url: str, fault: str
+) -> None:
+    line = make_proxy(postgres_url)
+    usher = make_programs(seconds=1, SUCCESSES__LEDGER=through(line, postgres_url))
+    usher.start(*SERVICES)
+    storm(usher, range(5))
+    usher.wait(usher.runs, "a command runs")
+    FAULTS[fault](line)
+    storm(usher, range(5, 10))
+    usher.wait(lambda: not usher.missed(), "everything is deployed without a ledger")
+    line.mend()
+    usher.proved(120)
+    assert "Traceback" not in usher.log("successes")
 
 
 def test_a_line_on_which_everything_comes_late_costs_time_and_nothing_else(
