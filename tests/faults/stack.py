@@ -105,11 +105,13 @@ class Stack:
         return queues
 
     def wait(self, true: Callable[[], object], what: str, seconds: float = 90) -> float:
-        """Wait for that; gives how long it took (s). Raises AssertionError with the last of all logs."""
+        """Wait for that; gives how long it took (s). Raises AssertionError with the queues' members and the last of all
+        logs."""
         try:
             return until(true, what, seconds)
         except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.run('logs', '--no-color', '--tail=40')}") from None
+            online = {name: queue.get("online") for name, queue in self.queues().items()}
+            raise AssertionError(f"{late}\n{online}\n{self.run('logs', '--no-color', '--tail=40')}") from None
 
     def proved(self, told: list[Told], seconds: float = 180) -> History:
         """Wait until nothing has to come to an end any more, and see that every promise was kept."""
