@@ -104,6 +104,21 @@ class Stack:
         self.redeliveries.look(queues)
         return queues
 
+    def partitioned(self) -> str | None:
+        """The one broker of the three that cannot speak with the others although the network lets it, if the console
+        knows of one; it stays so until it is restarted (https://www.rabbitmq.com/docs/partitions)."""
+        try:
+            answer = httpx.get(f"{self.places.console}/api/nodes", auth=self.places.user, timeout=20).raise_for_status()
+        except httpx.HTTPError:
+            return None
+        for node in answer.json():
+            match node.get("partitions"):
+                case [other]:
+                    return str(other).removeprefix("rabbit@")
+                case [_, _]:
+                    return str(node["name"]).removeprefix("rabbit@")
+        return None
+
     def wait(self, true: Callable[[], object], what: str, seconds: float = 90) -> float:
         """Wait for that; gives how long it took (s). Raises AssertionError with the queues' members and the last of all
         logs."""
