@@ -8,7 +8,7 @@ from pathlib import Path
 from usher.batches import Batch
 from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.servers import Server
-from usher.settings.model import DeploysSettings
+from usher.settings.sections import DeploysSettings
 
 ALWAYS_PASSED = ("PATH", "HOME", "LANG")
 

@@ -15,7 +15,7 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from usher.errors import UsherError
-from usher.settings.model import DeploysSettings
+from usher.settings.sections import DeploysSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from usher.answers import Deploy, Health, IgnoredMove, MessageState, Ordered, Pa
 from usher.errors import ServiceError
 from usher.messages import BackMessage
 from usher.settings import Settings
-from usher.settings.model import WebSettings
+from usher.settings.sections import WebSettings
 
 SECONDS = 15.0
 PER_PAGE = 500

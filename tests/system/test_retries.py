@@ -12,7 +12,7 @@ import pytest
 
 from usher.broker import topology
 from usher.broker.link import connect
-from usher.settings.model import BrokerSettings
+from usher.settings.sections import BrokerSettings
 
 if TYPE_CHECKING:
     from conftest import Programs

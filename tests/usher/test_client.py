@@ -15,7 +15,7 @@ from usher.client import Client, base_url, who
 from usher.errors import ServiceError
 from usher.issues import Issue
 from usher.settings import Settings, load
-from usher.settings.model import WebSettings
+from usher.settings.sections import WebSettings
 
 Answer = Callable[[str], tuple[int, str]]
 IDLE = {

@@ -20,7 +20,7 @@ from usher.broker.link import connect
 from usher.broker.node import USER, Ports, installed, running_node, write_private
 from usher.errors import BrokerError
 from usher.settings import Settings
-from usher.settings.model import BrokerSettings
+from usher.settings.sections import BrokerSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from usher.cli.explain import explain, warning
 from usher.cli.screen import console
 from usher.errors import SettingsError
 from usher.settings.load import CONFIG, FILE
-from usher.settings.model import SAID_WHEN_REHEARSED, WELL_KNOWN_STATUSES
+from usher.settings.model import WELL_KNOWN_STATUSES
+from usher.settings.sections import SAID_WHEN_REHEARSED
 from usher.words import count
 
 T = TypeVar("T")

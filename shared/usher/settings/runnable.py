@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from usher.errors import SettingsError
-from usher.settings.model import DeploysSettings
+from usher.settings.sections import DeploysSettings
 
 
 class NotRunnable(SettingsError):

@@ -13,7 +13,7 @@ from usher.broker.node import free_port
 from usher.errors import ServiceError
 from usher.listening import listen
 from usher.settings import Settings
-from usher.settings.model import WebSettings
+from usher.settings.sections import WebSettings
 from usher.up.kept import Kept, Program, Tell
 
 READY_SECONDS = 60.0
