@@ -157,7 +157,7 @@ GUARDS = (
     ),
     guard(
         "heartbeats",
-        f"{BROKER}/amqp.py",
+        f"{BROKER}/connecting.py",
         "update_query(heartbeat=str(heartbeat))",
         'update_query(heartbeat="0")',
         "it is noticed|the command is stopped",

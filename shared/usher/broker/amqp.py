@@ -1,7 +1,7 @@
 """RabbitMQ behind the broker port, by aio-pika."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,19 +12,14 @@ from aio_pika.exceptions import DeliveryError
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.exceptions import (
     AMQPChannelError,
-    AMQPConnectionError,
     AMQPError,
-    AuthenticationError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    ConnectionNotAllowed,
-    InvalidFrameError,
-    ProbableAuthenticationError,
 )
 from pydantic import SecretStr
-from yarl import URL
 
 from usher.broker import port
+from usher.broker.connecting import CLOSE_SECONDS, closed, open_connection
 from usher.broker.port import (
     Argument,
     ChannelClosed,
@@ -37,10 +32,7 @@ from usher.broker.port import (
     NotFound,
     Refused,
 )
-from usher.errors import BrokerError
 
-CONNECT_SECONDS = 10.0
-CONNECTION_SECONDS = 2.0
 CHANNEL_SECONDS = 5.0
 """How long closing one is waited for."""
 
@@ -51,44 +43,6 @@ BLOCKED_LOOK = 0.1
 async def dial(url: SecretStr, *, heartbeat: int, name: str) -> "Connection":
     """A connection to RabbitMQ, as the port has it."""
     return Connection(await open_connection(url, heartbeat=heartbeat, name=name))
-
-
-async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> AbstractConnection:
-    """The client's own connection. Raises BrokerError, a sentence."""
-    target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
-    try:
-        return await _connected(aio_pika.Connection(target, client_properties={"connection_name": name}))
-    except (AuthenticationError, ProbableAuthenticationError):
-        raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
-    except ConnectionNotAllowed as error:
-        raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
-    except InvalidFrameError:
-        # the broker closes instead of opening the vhost, and the client does not read why
-        raise BrokerError(
-            why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
-        ) from None
-    except (AMQPConnectionError, OSError, TimeoutError) as error:
-        what = str(error) or type(error).__name__
-        raise BrokerError(
-            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
-        ) from None
-
-
-async def _connected(connection: AbstractConnection) -> AbstractConnection:
-    try:
-        await connection.connect(timeout=CONNECT_SECONDS)
-    except BaseException:
-        # one that is only dropped closes itself when it is collected, which may be after its loop
-        await _closed(connection.close(), CONNECTION_SECONDS)
-        raise
-    return connection
-
-
-def address(url: SecretStr) -> str:
-    """A broker's address without its password: `user@host:5672/vhost`."""
-    parts = URL(url.get_secret_value())
-    default = 5671 if parts.scheme == "amqps" else 5672
-    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or default}{parts.path}"
 
 
 class Connection:
@@ -120,7 +74,7 @@ class Connection:
         return ready.done() and not ready.cancelled()
 
     async def close(self) -> None:
-        await _closed(self.raw.close(), CONNECTION_SECONDS)
+        await closed(self.raw.close(), CLOSE_SECONDS)
 
 
 class Channel:
@@ -198,7 +152,7 @@ class Channel:
             await self._underlay.queue_delete(queue)
 
     async def close(self) -> None:
-        await _closed(self.raw.close(), CHANNEL_SECONDS)
+        await closed(self.raw.close(), CHANNEL_SECONDS)
 
 
 @contextmanager
@@ -214,14 +168,6 @@ def _errors() -> Iterator[None]:
         raise ChannelClosed(why=error) from None
     except (AMQPError, OSError, RuntimeError) as error:
         raise Gone(why=str(error) or type(error).__name__) from None
-
-
-async def _closed(closing: Awaitable[None], seconds: float) -> None:
-    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
-    task = asyncio.ensure_future(closing)
-    await asyncio.wait((task,), timeout=seconds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _message(envelope: Envelope) -> aio_pika.Message:

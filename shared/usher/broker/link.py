@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from usher.broker import amqp
+from usher.broker.connecting import address
 from usher.broker.port import ChannelClosed, Connection, Dial, Gone, Loss
 from usher.errors import BrokerError, NotConfirmed, UsherError
 from usher.settings.sections import BrokerSettings
@@ -96,7 +97,7 @@ async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial
             except BrokerError as fault:
                 faults.append(str(fault))
                 continue
-            link = Link(publishing, consuming, amqp.address(url), name)
+            link = Link(publishing, consuming, address(url), name)
             watching = asyncio.create_task(link.watch())
             try:
                 yield link

@@ -1,0 +1,68 @@
+"""Opening and closing a connection of aio-pika's, with what is wrong said so that a person can mend it."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import (
+    AMQPConnectionError,
+    AuthenticationError,
+    ConnectionNotAllowed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from pydantic import SecretStr
+from yarl import URL
+
+from usher.errors import BrokerError
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
+"""How long closing one is waited for."""
+
+
+async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> AbstractConnection:
+    """The client's own connection. Raises BrokerError, a sentence."""
+    target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
+    try:
+        return await _connected(aio_pika.Connection(target, client_properties={"connection_name": name}))
+    except (AuthenticationError, ProbableAuthenticationError):
+        raise BrokerError(why=f"the broker refuses {address(url)}: wrong user or password in [broker] url") from None
+    except ConnectionNotAllowed as error:
+        raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
+    except InvalidFrameError:
+        # the broker closes instead of opening the vhost, and the client does not read why
+        raise BrokerError(
+            why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
+        ) from None
+    except (AMQPConnectionError, OSError, TimeoutError) as error:
+        what = str(error) or type(error).__name__
+        raise BrokerError(
+            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
+        ) from None
+
+
+async def _connected(connection: AbstractConnection) -> AbstractConnection:
+    try:
+        await connection.connect(timeout=CONNECT_SECONDS)
+    except BaseException:
+        # one that is only dropped closes itself when it is collected, which may be after its loop
+        await closed(connection.close(), CLOSE_SECONDS)
+        raise
+    return connection
+
+
+def address(url: SecretStr) -> str:
+    """A broker's address without its password: `user@host:5672/vhost`."""
+    parts = URL(url.get_secret_value())
+    default = 5671 if parts.scheme == "amqps" else 5672
+    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or default}{parts.path}"
+
+
+async def closed(closing: Awaitable[None], seconds: float) -> None:
+    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait((task,), timeout=seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
