@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from usher.board import Board
+from usher.board_entries import Failed
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.clock import Clock
@@ -18,7 +19,7 @@ from usher.errors import UnknownServer
 from usher.events import DeployEnded, MessagesParked, MessagesRetried, Outcome, Retry, encode
 from usher.messages import BackMessage
 from usher.retries import Again, Ladder
-from usher.server_board import Failed, ServerBoard
+from usher.server_board import ServerBoard
 from usher.settings import Settings
 from usher.states import State
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from successes.decisions import Decisions, Failure
 from usher.board import Board
+from usher.board_entries import Failed
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.clock import Clock
 from usher.errors import NotConfirmed
 from usher.events import Event
 from usher.messages import BackMessage
-from usher.server_board import Failed, ServerBoard
+from usher.server_board import ServerBoard
 from usher.states import Change, State
 from usher.windows import Window
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from usher.answers import Last, MessageState, ParkedMessage, Running, ServerState
 from usher.batches import Batch, choose
+from usher.board_entries import Ended, Failed, Taking
 from usher.events import Outcome
-from usher.server_board import Ended, Failed, ServerBoard, Taking
+from usher.server_board import ServerBoard
 from usher.servers import Server
 from usher.settings import Settings
 from usher.states import State

@@ -23,11 +23,12 @@ from trackers.door import Door
 from usher import messages
 from usher.batches import Batch
 from usher.board import Board
+from usher.board_entries import Taking
 from usher.broker.consumer import ConsumerLost
 from usher.broker.journal import Journal
 from usher.broker.reading import Fold
 from usher.events import DeployEnded, DeployTaken
-from usher.server_board import ServerBoard, Taking
+from usher.server_board import ServerBoard
 from usher.states import Change, State
 from usher.windows import Window
 
