@@ -1,5 +1,6 @@
-"""Listening: a service's socket, or a sentence that says why there is none."""
+"""Listening: a service's socket, or a sentence that says why there is none; and which ports are free."""
 
+import contextlib
 import os
 import socket
 
@@ -18,3 +19,27 @@ def listen(host: str, port: int, service: str) -> socket.socket:
     # asyncio does it only for sockets that name their protocol; without it each answer on a kept connection waits 40 ms
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def free_ports(*usual: int) -> tuple[int, ...]:
+    """Ports of 127.0.0.1, one for each that is named, no two the same: that one if nothing listens on it, else, and for
+    0, any that is free. Raises ServiceError if none is."""
+    with contextlib.ExitStack() as held:
+        return tuple(held.enter_context(_free(port)).getsockname()[1] for port in usual)
+
+
+def _free(usual: int) -> socket.socket:
+    for port in (usual, 0):
+        if port and _listens(port):
+            continue
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    raise ServiceError(why="no port of 127.0.0.1 is free; stop something that listens there")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -19,12 +19,12 @@ from deploys.service import Deploys
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
-from usher.broker.node import free_port
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
 from usher.clock import SystemClock
 from usher.events import Event
 from usher.issues import Issue
+from usher.listening import free_ports
 from usher.messages import BackMessage
 from usher.service import Stop
 from usher.settings import Settings
@@ -155,7 +155,8 @@ class Program:
     """The service as a program of its own, on the settings of a world."""
 
     def __init__(self, world: World) -> None:
-        settings, self.url = world.settings, f"http://127.0.0.1:{(port := free_port())}"
+        (port,) = free_ports(0)
+        settings, self.url = world.settings, f"http://127.0.0.1:{port}"
         deploys, window = settings.deploys, settings.window.window()
         own = {
             "CONFIG": str(world.folder / "example.toml"),

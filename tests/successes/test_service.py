@@ -1,7 +1,6 @@
 """successes as it runs: on its port, from the journal's first entry, until it is told to stop."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -11,12 +10,13 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from successes.service import serve
 from usher.broker import topology
 from usher.errors import BrokerError, ServiceError
+from usher.listening import free_ports
 
 
 @pytest.fixture
 def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
+    (port,) = free_ports(0)
+    return str(port)
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:

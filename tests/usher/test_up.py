@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from usher.broker.choose import Broker
-from usher.broker.node import free_port
+from usher.listening import free_ports
 from usher.settings import load
 from usher.up.screen import Log
 from usher.up.services import programs
@@ -111,8 +111,8 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*manners: str, ports: list[int] | None = None, drain: float = 0) -> Up:
-        ports = ports or [free_port() for _ in range(3)]
+    def up(*manners: str, ports: Sequence[int] = (), drain: float = 0) -> Up:
+        ports = ports or free_ports(0, 0, 0)
         manners = manners or ("good",) * 3
         arguments = (str(stand_in), *map(str, ports), *manners, str(drain))
         started.append(Up(tmp_path, UP, *arguments, USHER_BROKER__URL=broker.url))
@@ -250,7 +250,8 @@ def test_a_service_that_cannot_run_stops_everything_with_its_own_words(start: St
 def test_a_taken_port_is_one_sentence_and_nothing_is_started(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, error = start(ports=[free_port(), port, free_port()]).end()
+        one, another = free_ports(0, 0)
+        code, error = start(ports=(one, port, another)).end()
     assert code == 1
     assert error.startswith(f"usher: deploys cannot listen on 127.0.0.1:{port}")
     assert "USHER_DEPLOYS__PORT" in error
@@ -286,7 +287,8 @@ def test_it_goes_on_when_nobody_reads_its_log_any_more(start: Start) -> None:
 
 @pytest.mark.slow
 def test_the_whole_of_usher_starts_with_a_broker_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
-    ports = {f"USHER_{name}__PORT": str(free_port()) for name in ("TRACKERS", "DEPLOYS", "SUCCESSES")}
+    names = ("TRACKERS", "DEPLOYS", "SUCCESSES")
+    ports = {f"USHER_{name}__PORT": str(port) for name, port in zip(names, free_ports(0, 0, 0), strict=True)}
     up = Up(tmp_path, UP_WHOLE, **ports)
     try:
         up.until("Ctrl-C stops everything.")

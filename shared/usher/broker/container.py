@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from usher.broker.node import USER, Ports, answer, free_ports, note
+from usher.broker.node import USER, Ports, answer, note
 from usher.children import Child
 
 IMAGE = "rabbitmq:4-management"
@@ -30,7 +30,7 @@ def running_container(folder: Path, password: str, lock: int, *, lasting: bool) 
 
     Raises BrokerError with its last lines if it does not start.
     """
-    ports = free_ports()
+    ports = Ports.free()
     name = f"usher-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
     log = folder / "log"
     _docker("rm", "--force", "--volumes", name)  # left by an Usher that was killed; a named volume stays

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from usher.children import Child
 from usher.errors import BrokerError
+from usher.listening import free_ports
 
 PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH changes user, which needs root
 HOMEBREW = ("/opt/homebrew/sbin", "/usr/local/sbin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
@@ -43,6 +44,11 @@ class Ports:
     amqp: int
     console: int
 
+    @classmethod
+    def free(cls) -> "Ports":
+        """The usual ones if they are free, else others."""
+        return cls(*free_ports(5672, 15672))
+
 
 def installed() -> Path | None:
     """The program `rabbitmq-server` that can be run without being root; None if there is none."""
@@ -57,7 +63,7 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
 
     Raises BrokerError with the node's last lines if it does not start.
     """
-    ports = free_ports()
+    ports = Ports.free()
     log = folder / "log"
     with log.open("wb") as output:
         node = Child(
@@ -78,28 +84,10 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
         node.stop()
 
 
-def free_ports() -> Ports:
-    """The usual ports if they are free, else others."""
-    return Ports(free_port(5672), free_port(15672))
-
-
-def free_port(usual: int = 0) -> int:
-    """That port of 127.0.0.1 if nothing listens on it, else a free one."""
-    for port in (usual, 0):
-        if port and _answers(port, b""):
-            continue
-        try:
-            with socket.create_server(("127.0.0.1", port)) as made:
-                return int(made.getsockname()[1])
-        except OSError:
-            continue
-    raise BrokerError(why="no port of 127.0.0.1 is free; stop something that listens there")
-
-
 def answer(port: int, process: Child, seconds: float, log: Path) -> None:
     """Wait until AMQP is spoken on that port. Raises BrokerError if the process ends before, or never answers."""
     deadline = time.monotonic() + seconds
-    while not _answers(port, b"AMQP\0\0\x09\x01"):
+    while not _speaks_amqp(port):
         code = process.ended(0.05)
         if code is None and time.monotonic() < deadline:
             continue
@@ -117,13 +105,11 @@ def note(lock: int, group: int) -> None:
     os.pwrite(lock, str(group).encode(), 0)
 
 
-def _answers(port: int, greeting: bytes) -> bool:
-    """Whether something listens there; with a greeting, whether it answers it."""
+def _speaks_amqp(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
-            peer.sendall(greeting)
-            # a broker that knows the greeting answers with a method frame (type 1), another protocol with anything
-            return not greeting or peer.recv(1) == b"\x01"
+            peer.sendall(b"AMQP\0\0\x09\x01")
+            return peer.recv(1) == b"\x01"  # a method frame; another protocol answers anything
     except OSError:
         return False
 
@@ -159,7 +145,8 @@ def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dic
 
 def _distribution() -> str:
     """Erlang's arguments: known by name on one loopback port, with no port mapper (epmd), which would outlive us."""
-    return f"-sname {NODE} -start_epmd false -erl_epmd_port {free_port()} -kernel inet_dist_use_interface {{127,0,0,1}}"
+    (port,) = free_ports(0)
+    return f"-sname {NODE} -start_epmd false -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}}"
 
 
 def write_private(path: Path, text: str) -> None:

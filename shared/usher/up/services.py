@@ -9,9 +9,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from usher.broker.node import free_port
 from usher.errors import ServiceError
-from usher.listening import listen
+from usher.listening import free_ports, listen
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
 from usher.up.kept import Kept, Program, Tell
@@ -22,8 +21,10 @@ READY_SECONDS = 60.0
 def programs(settings: Settings) -> tuple[Program, ...]:
     """The three services, in the order in which they stop; a port that is 0 in the settings becomes a free one."""
 
+    free = iter(free_ports(0, 0, 0))
+
     def program(name: str, web: WebSettings, share: float, drain: float = 0.0) -> Program:
-        return Program(name, (sys.executable, "-m", name), web.host, web.port or free_port(), share, drain)
+        return Program(name, (sys.executable, "-m", name), web.host, web.port or next(free), share, drain)
 
     # with the broker's own three seconds, all of it ends within ten, and what `drain` says
     return (
