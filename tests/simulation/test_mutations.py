@@ -4,7 +4,7 @@ import multiprocessing
 
 import pytest
 
-from simulator.mutations import MUTATIONS
+from simulator.planted import MUTATIONS
 from simulator.seeds import first_violation
 
 SEEDS = 1000

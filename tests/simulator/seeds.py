@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from simulator.checker import check
 from simulator.ledgers import Disk
-from simulator.mutations import MUTATIONS
 from simulator.plan import Plan
+from simulator.planted import MUTATIONS
 from simulator.world import run
 
 AT_A_TIME = 25

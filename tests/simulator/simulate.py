@@ -10,8 +10,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from simulator.ledgers import Disk
-from simulator.mutations import MUTATIONS
 from simulator.plan import Plan
+from simulator.planted import MUTATIONS
 from simulator.seeds import Verdict, judge, run_seeds
 from simulator.shrink import shrink
 
