@@ -171,6 +171,7 @@ async def test_what_is_under_way_when_it_is_cut_may_arrive_but_its_confirm_does_
     await world.until_count("q", int(arrives))
 
 
+@pytest.mark.slow
 async def test_a_killed_process_hears_nothing_and_the_broker_sees_it_at_once(
     world: World, broker: MemoryBroker
 ) -> None:

@@ -124,6 +124,7 @@ async def still_grows(path: Path) -> bool:
     return path.stat().st_size > size
 
 
+@pytest.mark.slow
 async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: Path) -> None:
     """Each link starts the next one and ends: a look at the process table may miss it."""
     link = f"import os, sys, time; open('{tmp_path}/alive', 'a').write('x')\nif time.time() < {time.time() + 60}:\n"
@@ -134,6 +135,7 @@ async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: 
     assert not await still_grows(tmp_path / "alive")
 
 
+@pytest.mark.slow
 async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Python, tmp_path: Path) -> None:
     """The process table shows it as a zombie, but its other threads go on."""
     child = f"""if True:

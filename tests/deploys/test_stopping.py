@@ -25,6 +25,7 @@ STAGE = "stage.abc.wwts.com"
 MakeWorld = Callable[..., Awaitable["World"]]
 
 
+@pytest.mark.slow
 async def test_a_stop_lets_commands_end_and_gives_everything_else_back_at_once(make_world: MakeWorld) -> None:
     world = await make_world(DEPLOYS__DRAIN="1h", WINDOW__QUIET="2s", WINDOW__CAP="2s")
     async with world.deploys() as service:
@@ -80,6 +81,7 @@ async def test_a_second_signal_cuts_at_once(make_world: MakeWorld) -> None:
         await world.until(lambda: bool(world.of("deploy.interrupted")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_program_is_not_ready_while_it_drains_and_says_what_finished(
     make_world: MakeWorld, start: "Callable[[World], Program]", number: int
@@ -98,6 +100,7 @@ async def test_the_program_is_not_ready_while_it_drains_and_says_what_finished(
     assert said.splitlines()[-1].endswith(f"stopped: finished deploy {ended.deploy} of {BETA}")
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_the_program_and_it_says_what_was_cut(
     make_world: MakeWorld, start: "Callable[[World], Program]"
 ) -> None:

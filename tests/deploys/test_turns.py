@@ -166,6 +166,7 @@ async def test_nothing_is_left_in_a_servers_queue(make_world: MakeWorld) -> None
         assert left.undelivered() is None
 
 
+@pytest.mark.slow
 async def test_a_stop_in_the_window_gives_the_turn_back_and_the_next_holder_need_not_wait(
     make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -236,6 +237,7 @@ async def test_what_a_later_version_adds_to_a_message_does_no_harm(make_world: M
     assert world.journal.board.state(message.id) is State.DEPLOYED
 
 
+@pytest.mark.slow
 async def test_a_window_is_told_once_however_many_messages_come(make_world: MakeWorld) -> None:
     world = await make_world(WINDOW__QUIET="2s", WINDOW__CAP="2s")
     async with world.deploys():
@@ -402,6 +404,7 @@ async def test_a_queue_deleted_under_a_command_ends_the_command(make_world: Make
         await channel.close()
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_cut_ends_the_command_and_the_batch_is_deployed_again(
     make_world: MakeWorld, broker: Broker
 ) -> None:

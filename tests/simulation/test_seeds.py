@@ -46,6 +46,7 @@ def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
     assert done.stdout.endswith("all hold\n")
 
 
+@pytest.mark.slow
 def test_every_plan_has_ten_faults_and_more() -> None:
     assert all(len(Plan.of(seed).faults) >= FAULTS >= 10 for seed in range(1, 10_001))
 

@@ -50,6 +50,7 @@ async def test_what_a_later_pass_or_an_order_has_settled_leaves_and_the_rest_sta
     assert await world.waits_in(topology.PARKED) == {stays.id, unknown.id, "unreadable"}
 
 
+@pytest.mark.slow
 async def test_what_was_settled_while_nobody_cleaned_leaves_after_the_next_start(world, caplog):
     async with world.running():
         older = await failed(world, "ABC-1")

@@ -140,6 +140,7 @@ async def test_a_fault_and_a_stop_leave_the_ledger_as_it_was(world, monkeypatch)
     assert everything(world.ledger) == before
 
 
+@pytest.mark.slow
 async def test_it_is_a_program_that_says_how_far_it_is_and_may_run_beside_successes(world):
     await history(world)
     live = everything(world.ledger)

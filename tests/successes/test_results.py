@@ -267,6 +267,7 @@ async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
     assert world.states() == {message.id: "retried", again: "retrying"}
 
 
+@pytest.mark.slow
 async def test_two_services_at_work_on_the_same_queues_and_ledger_lose_and_double_nothing(make_world):
     world = await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
     async with world.running(), world.running():

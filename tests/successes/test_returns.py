@@ -55,6 +55,7 @@ async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attemp
     assert await world.waits_in(topology.RETURNS) == set()
 
 
+@pytest.mark.slow
 async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
     world = slow_world
     caplog.set_level(logging.INFO)
@@ -69,6 +70,7 @@ async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
     assert await world.waits_in(topology.RETURNS) == set()
 
 
+@pytest.mark.slow
 async def test_a_retry_that_was_withdrawn_is_not_told(slow_world, caplog):
     world = slow_world
     caplog.set_level(logging.INFO)
@@ -97,6 +99,7 @@ async def test_what_the_journal_does_not_know_is_told_and_what_cannot_be_read_is
     assert "Invalid JSON" in parked.headers["reason"]
 
 
+@pytest.mark.slow
 async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the_results(world, monkeypatch, caplog):
     monkeypatch.setattr("successes.returns.PAUSE", 0.01)
     tells, refused = Publisher.message, asyncio.Event()

@@ -118,6 +118,7 @@ def test_what_came_of_it_is_forgotten(reading, make):
     assert reading.heard.swept == {}
 
 
+@pytest.mark.slow
 async def test_a_message_whose_queue_was_purged_and_a_failure_nobody_decided_about_come_round_again(make_world):
     world = await make_world(watching=False, SUCCESSES__SWEEP="1s", RETRIES__DELAYS="[]")
     [message], [failed] = await world.told("ABC-1"), await world.told("DEF-5")

@@ -51,6 +51,7 @@ async def test_fifty_looks_at_each_queue_lose_nothing(
     usher.wait(lambda: any(run.ended for run in usher.runs()), "what waited is deployed")
 
 
+@pytest.mark.slow
 def test_a_server_queue_that_was_deleted_keeps_its_messages_as_unrouted(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:

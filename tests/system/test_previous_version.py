@@ -45,6 +45,7 @@ def test_its_journal_becomes_the_same_board(recorded: dict[str, Any]) -> None:
     assert [str(m.issue) for m in board.server(SLOW).waiting] == ["ABC-6", "ABC-7"]
 
 
+@pytest.mark.slow
 @pytest.mark.programs
 async def test_what_waits_is_deployed_what_is_parked_is_kept_and_the_history_is_there(
     recorded: dict[str, Any], vhost_url: str, tmp_path: Path, make_programs: Callable[..., "Programs"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 if TYPE_CHECKING:
     from conftest import Programs
@@ -56,6 +57,7 @@ def test_the_briefs_storm_ends_in_one_deploy_per_server_naming_the_union(
     )
 
 
+@pytest.mark.slow
 def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
     make_programs: "Callable[..., Programs]",
 ) -> None:

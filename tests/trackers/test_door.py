@@ -256,6 +256,7 @@ class TestMessages:
 
 
 class TestBroker:
+    @pytest.mark.slow
     async def test_without_it_the_sender_is_asked_to_come_again(
         self,
         settings: Settings,
@@ -290,6 +291,7 @@ class TestBroker:
             await until(http, 200, seconds=30)
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
 
+    @pytest.mark.slow
     async def test_a_door_that_somebody_deleted_comes_back(
         self, settings: Settings, running: Running, until, cloud_move: dict[str, Any]
     ) -> None:

@@ -94,6 +94,7 @@ def all_ends(usher, ends: Path) -> Iterator[None]:
 
 
 class TestWithdraw:
+    @pytest.mark.slow
     def test_what_waits_is_withdrawn_what_runs_goes_on_and_the_rest_is_named(self, usher, ends: Path) -> None:
         deploy = deploying(usher, "ABC-1")
         usher("send", "ABC-2", "beta")
@@ -106,6 +107,7 @@ class TestWithdraw:
         idle(usher)
         until(lambda: deployed(usher, BETA, "ABC-1", "ABC-2") == [["ABC-1"]])
 
+    @pytest.mark.slow
     def test_only_from_the_server_that_is_named_and_who_asks_is_known(self, usher, ends: Path) -> None:
         deploying(usher, "ABC-11")
         deploying(usher, "ABC-11", "test")
@@ -202,6 +204,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 class TestParked:
     @pytest.fixture
     def park(self, usher, ends: Path) -> Iterator[Callable[..., str]]:

@@ -18,6 +18,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_it_makes_again_what_is_lost_while_usher_runs(running: None) -> None:
     assert run("send", "ABC-111", "beta").returncode == 0
     ledger = load().successes.ledger.get_secret_value().removeprefix("sqlite:///")
@@ -41,6 +42,7 @@ def test_where_successes_is_not_installed_it_says_where_to_run_it(usher, monkeyp
     )
 
 
+@pytest.mark.slow
 def test_a_broker_that_cannot_be_reached_is_a_sentence_and_changes_nothing(folder, monkeypatch) -> None:
     monkeypatch.setenv("USHER_BROKER__URL", "amqp://guest:guest@127.0.0.1:1/")
     said = run("rebuild")

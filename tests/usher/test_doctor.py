@@ -281,6 +281,7 @@ def test_settings_that_do_not_load_are_all_that_is_looked_at(folder: Path) -> No
     assert "did you mean USHER_WINDOW__QUIET" in found[0].says
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("running")
 def test_the_command_finds_a_running_usher_well(usher) -> None:
     said = usher("doctor")

@@ -159,6 +159,7 @@ async def test_who_writes_an_event_hears_what_that_one_changed(reading: Reading)
         assert await journal.append(gone) == ()
 
 
+@pytest.mark.slow
 async def test_a_long_journal_is_read_to_its_end_however_long_that_takes(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:

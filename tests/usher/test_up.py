@@ -171,6 +171,7 @@ def test_it_says_where_everything_is_and_stops_in_order(
     assert gone(children, 1)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_comes_back(start: Start) -> None:
     up = start()
     url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
@@ -202,6 +203,7 @@ def test_a_second_ctrl_c_kills_at_once_what_does_not_stop(start: Start) -> None:
     assert gone(children, 1)
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_stop_is_killed_when_its_share_is_over(start: Start) -> None:
     up = start("good", "stubborn", "good")
     up.until("Ctrl-C stops everything.")
@@ -212,6 +214,7 @@ def test_a_service_that_does_not_stop_is_killed_when_its_share_is_over(start: St
     assert gone(children, 1)
 
 
+@pytest.mark.slow
 def test_what_drains_gets_its_time_and_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
     up = start("good", "stubborn", "good", drain=600)
     up.until("Ctrl-C stops everything.")
@@ -229,6 +232,7 @@ def test_running_deploys_get_their_drain_time() -> None:
     assert all(program.drain == 0 for program in programs(load({})))
 
 
+@pytest.mark.slow
 def test_nothing_outlives_an_usher_that_is_killed(start: Start) -> None:
     up = start("good", "stubborn", "good")
     up.until("Ctrl-C stops everything.")
@@ -237,6 +241,7 @@ def test_nothing_outlives_an_usher_that_is_killed(start: Start) -> None:
     assert gone(children, 5)
 
 
+@pytest.mark.slow
 def test_a_service_that_cannot_run_stops_everything_with_its_own_words(start: Start) -> None:
     up = start("good", "broken", "good")
     up.until("starting successes")
@@ -273,6 +278,7 @@ def test_the_log_shows_no_control_characters() -> None:
     assert shown.getvalue() == "a\ufffd[2Jb\n"
 
 
+@pytest.mark.slow
 def test_it_goes_on_when_nobody_reads_its_log_any_more(start: Start) -> None:
     up = start()
     url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
