@@ -1,6 +1,6 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more test-long storm guards simulate lint model bench lock env clean
+.PHONY: help up demo test test-all test-more test-long storm guards crashes lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -45,9 +45,9 @@ guards: ## take away, one by one, what each test of a fault stands for, and see 
 	@sh make/broker node
 	.venv/bin/python tests/faults/unguarded.py -- --broker=node --storm=1
 
-simulate: ## run crash schedules in virtual time and check what always holds; SEEDS=10000, or SEED=17 alone
+crashes: ## run crash schedules in virtual time and check what always holds; SEEDS=10000, or SEED=17 alone
 	@sh make/environment develop
-	.venv/bin/python tests/simulator/simulate.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
+	.venv/bin/python tests/crashes/run.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
 
 lint: ## check style, format, types and imports
 	@sh make/environment develop

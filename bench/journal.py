@@ -15,18 +15,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from usher.batches import Batch
 from usher.broker import reading as usual
 from usher.broker import topology
-from usher.broker.choose import running_broker
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
-from usher.events import DeployEnded, DeployTaken, Event, Outcome
-from usher.issues import Issue
-from usher.messages import BackMessage
+from usher.core.batches import Batch
+from usher.core.events import DeployEnded, DeployTaken, Event, Outcome
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.local.choose import running_broker
+from usher.runtime.clock import SystemClock
 from usher.settings import Settings, load
 
 AT_ONCE = 500

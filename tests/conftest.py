@@ -13,9 +13,9 @@ import pytest
 from lines import Proxy, make_proxy, proxy
 from postgres import postgres, postgres_url
 from programs import Programs, make_programs
-from usher.broker.choose import Broker, running_broker
-from usher.broker.container import IMAGE
-from usher.errors import BrokerError
+from usher.core.errors import BrokerError
+from usher.local.choose import Broker, running_broker
+from usher.local.container import IMAGE
 from usher.settings import Settings, load
 from usher.settings.load import example
 

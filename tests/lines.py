@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 from yarl import URL
 
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 
 Side = Literal["near", "far"]
 """The end of a line: `near` is who called, `far` is who was called."""

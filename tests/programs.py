@@ -17,7 +17,7 @@ import pytest
 
 from faults.checker import History, Places
 from faults.notes import COMMAND, Notes, Run, Told, overlaps, undeployed
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """`python -m deploys`."""
 
 from deploys.service import serve
-from usher.service import main
+from usher.runtime.service import main
 
 if __name__ == "__main__":
     raise SystemExit(main("deploys", "Takes servers' turns and runs one command at a time for each.", serve))

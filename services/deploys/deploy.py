@@ -3,16 +3,16 @@
 import logging
 import secrets
 
+from deploys.context import Context
 from deploys.jobs import Finished, How, end_of, job_of
-from deploys.parts import Parts
 from deploys.runner import Prepared
 from deploys.waits import Waits
-from usher.batches import Batch, choose
-from usher.errors import BrokerError
-from usher.events import DeployEnded, DeployInterrupted, DeployTaken
-from usher.messages import BackMessage
-from usher.server_board import ServerBoard
-from usher.servers import Server
+from usher.core.batches import Batch, choose
+from usher.core.board.server import ServerBoard
+from usher.core.errors import BrokerError
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ should it be what kills them, it takes no other down."""
 class Deploy:
     """The deploys of one turn."""
 
-    def __init__(self, parts: Parts, server: Server, waits: Waits) -> None:
-        self._parts = parts
-        self._journal = parts.journal
+    def __init__(self, context: Context, server: Server, waits: Waits) -> None:
+        self._context = context
+        self._journal = context.journal
         self._server = server
         self._waits = waits
 
@@ -44,13 +44,13 @@ class Deploy:
 
         What came of it is owed, and paid in the next round.
         """
-        async with self._parts.runner.prepare() as prepared:
-            now, most = self._parts.clock.now(), self._parts.settings.deploys.most
+        async with self._context.runner.prepare() as prepared:
+            now, most = self._context.clock.now(), self._context.settings.deploys.most
             most = 1 if returns > MANY_RETURNS else most
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
                 server=self._server.name,
-                holder=self._parts.holder,
+                holder=self._context.holder,
                 fence=max(self._board.fence + 1, now),
                 messages=tuple(m.id for m in choose(held, self._board.waiting, most)),
                 taken_at=now,
@@ -61,9 +61,9 @@ class Deploy:
             end = await self._command(prepared, taken, batch)
             if isinstance(end, DeployInterrupted) and self._waits.lost.is_set():
                 # with the turn lost and the command dead, the next holder need not wait
-                self._parts.debts.owe(end.model_copy(update={"held": held.id, "returns": returns}))
+                self._context.unwritten.add(end.model_copy(update={"held": held.id, "returns": returns}))
         if isinstance(end, DeployInterrupted):
-            await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
+            await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             await self._waits.sleep(RETRY_PAUSE)
 
     async def _take(self, taken: DeployTaken) -> Batch | None:
@@ -76,7 +76,7 @@ class Deploy:
             interrupted = DeployInterrupted(
                 deploy=taken.deploy, server=taken.server, by=taken.holder, reason=str(fault), at=taken.taken_at
             )
-            self._parts.debts.owe(interrupted)
+            self._context.unwritten.add(interrupted)
             raise
         taking = self._board.running
         if taking is None or taking.event.deploy != taken.deploy:
@@ -87,20 +87,20 @@ class Deploy:
 
     async def _command(self, prepared: Prepared, taken: DeployTaken, batch: Batch) -> DeployEnded | DeployInterrupted:
         """Run the command of a granted taking to its end."""
-        clock, settings = self._parts.clock, self._parts.settings.deploys
-        job = job_of(taken, batch, self._server, settings, self._parts.environment)
+        clock, settings = self._context.clock, self._context.settings.deploys
+        job = job_of(taken, batch, self._server, settings, self._context.environment)
         started_at, started = clock.now(), clock.monotonic()
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
         finished = Finished(How.CUT, "nothing was started")
         try:
             if not (self._waits.lost.is_set() or self._waits.stop.is_set()):
-                finished = await prepared.run(job, self._waits.lost, self._parts.drain)
+                finished = await prepared.run(job, self._waits.lost, self._context.drain)
         finally:
             end = end_of(
                 taken, batch, job, finished, rehearsed=settings.rehearses, started_at=started_at, ended_at=clock.now()
             )
-            self._parts.debts.owe(end)
-            self._parts.drain.note(end)
+            self._context.unwritten.add(end)
+            self._context.drain.note(end)
         outcome = end.outcome if isinstance(end, DeployEnded) else "interrupted"
         why = f" ({end.reason})" if end.reason else ""
         took = clock.monotonic() - started

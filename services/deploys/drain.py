@@ -4,8 +4,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from usher.events import DeployEnded, DeployInterrupted
-from usher.service import Stop
+from usher.core.events import DeployEnded, DeployInterrupted
+from usher.runtime.service import Stop
 
 log = logging.getLogger(__name__)
 

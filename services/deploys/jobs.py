@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from usher.batches import Batch
-from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
-from usher.servers import Server
+from usher.core.batches import Batch
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
+from usher.core.servers import Server
 from usher.settings.sections import DeploysSettings
 
 ALWAYS_PASSED = ("PATH", "HOME", "LANG")

@@ -14,7 +14,7 @@ from typing import Protocol
 from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
-from usher.errors import UsherError
+from usher.core.errors import UsherError
 from usher.settings.sections import DeploysSettings
 
 log = logging.getLogger(__name__)

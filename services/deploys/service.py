@@ -4,23 +4,23 @@ import asyncio
 import logging
 import os
 
-from deploys.debts import Debts
+from deploys.context import Context
 from deploys.drain import Drain
 from deploys.jobs import base_environment
-from deploys.parts import Parts
 from deploys.runner import Runner, make_runner
+from deploys.unwritten import Unwritten
 from deploys.worker import work
 from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import Clock, SystemClock
-from usher.listening import listen
-from usher.service import Stop, together
+from usher.runtime.clock import Clock, SystemClock
+from usher.runtime.listening import listen
+from usher.runtime.service import Stop, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
-from usher.web import serve_web, web_app
+from usher.web.app import serve_web, web_app
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ async def serve(settings: Settings, stop: Stop) -> str:
             # the page is there for as long as commands run
             await together(stop, serve_web(app, listening, stopped), work_to_the_end())
         finally:
-            for deploy in service.debts.unpaid():
+            for deploy in service.unwritten.deploys():
                 log.warning("! how deploy %s ended could not be written; its batch will be deployed again", deploy)
     return service.drain.last_words()
 
 
 class Deploys:
-    """What outlives a connection: the slots, the debts, and whether we are ready."""
+    """What outlives a connection: the slots, the unwritten, and whether we are ready."""
 
     def __init__(
         self, settings: Settings, environment: dict[str, str], stop: Stop, clock: Clock, runner: Runner
@@ -65,7 +65,7 @@ class Deploys:
         self._clock = clock
         self._runner = runner
         self._slots = asyncio.Semaphore(settings.deploys.parallel)
-        self.debts = Debts()
+        self.unwritten = Unwritten()
         self._memory = Memory()
         self.drain = Drain(stop, settings.deploys.drain.total_seconds())
         self._publisher: Publisher | None = None
@@ -81,14 +81,14 @@ class Deploys:
         await topology.declare(link, self._settings.catalogue)
         publisher = await Publisher.open(link, "deploys")
         async with follow(link, publisher, self._clock, "journal:deploys", self._memory) as journal:
-            parts = Parts(
+            context = Context(
                 settings=self._settings,
                 journal=journal,
                 publisher=publisher,
                 runner=self._runner,
                 clock=self._clock,
                 slots=self._slots,
-                debts=self.debts,
+                unwritten=self.unwritten,
                 drain=self.drain,
                 holder=link.name,
                 environment=self._environment,
@@ -99,7 +99,7 @@ class Deploys:
             watching = asyncio.create_task(self.drain.watch())
             try:
                 # all of them to their end, whatever becomes of one: no command may outlive its session
-                await asyncio.gather(*(work(parts, link, server) for server in servers), return_exceptions=True)
+                await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
             finally:
                 self._publisher = None
                 watching.cancel()

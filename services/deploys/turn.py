@@ -7,19 +7,19 @@ board has settled. Each step is there because without it two commands could run 
 import asyncio
 import logging
 
+from deploys.context import Context, takeover_wait
 from deploys.deploy import MANY_RETURNS, RETRY_PAUSE, Deploy
-from deploys.parts import Parts, takeover_wait
 from deploys.runner import GuardDied
 from deploys.waits import Waits
 from deploys.window import keep_window
 from usher.broker.consumer import ConsumerLost, Delivery
-from usher.errors import BrokerError, NotConfirmed, Unreadable
-from usher.events import DeployInterrupted, DeployTaken, TurnGivenBack, decode_message
-from usher.messages import BackMessage
-from usher.server_board import ServerBoard
-from usher.servers import Server
-from usher.states import OPEN, SETTLED
-from usher.words import process
+from usher.core.board.server import ServerBoard
+from usher.core.errors import BrokerError, NotConfirmed, Unreadable
+from usher.core.events import DeployInterrupted, DeployTaken, TurnGivenBack, decode_message
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
+from usher.core.states import OPEN, SETTLED
+from usher.runtime.wording import process
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 class Turn:
     """One server's turn, had from a delivery on until its ack, or until `lost` is set."""
 
-    def __init__(self, parts: Parts, server: Server, delivery: Delivery, lost: asyncio.Event) -> None:
-        self._parts = parts
-        self._journal = parts.journal
+    def __init__(self, context: Context, server: Server, delivery: Delivery, lost: asyncio.Event) -> None:
+        self._context = context
+        self._journal = context.journal
         self._server = server
         self._delivery = delivery
         self._lost = lost
-        self._since = parts.clock.monotonic()
-        self._waits = Waits(parts.clock, lost, parts.drain.stop)
-        self._deploy = Deploy(parts, server, self._waits)
+        self._since = context.clock.monotonic()
+        self._waits = Waits(context.clock, lost, context.drain.stop)
+        self._deploy = Deploy(context, server, self._waits)
 
     async def run(self) -> None:
         """Until the delivery is acked. Raises ConsumerLost, LinkLost or Stopping; no command runs then."""
@@ -58,7 +58,7 @@ class Turn:
                 TurnGivenBack(
                     server=self._server.name,
                     message=held.id,
-                    holder=self._parts.holder,
+                    holder=self._context.holder,
                     owes=owes,
                     returns=self._returns,
                 )
@@ -71,7 +71,7 @@ class Turn:
     async def _round(self) -> bool:
         """Look, and do the next thing; True once the delivery is acked."""
         try:
-            await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
+            await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             held = self._message()
             if not self._settled(held) or self._owed(held):
                 # also what is settled, if its former holder took more than that: its command may run
@@ -103,7 +103,7 @@ class Turn:
     async def _park(self, fault: Unreadable) -> bool:
         """Give up what can never be deployed; a person decides."""
         try:
-            await self._parts.publisher.park(self._delivery.body, self._delivery.message_id, str(fault))
+            await self._context.publisher.park(self._delivery.body, self._delivery.message_id, str(fault))
         except NotConfirmed as unconfirmed:
             log.warning("! %s: %s; trying again", self._server, unconfirmed)
             await self._waits.sleep(RETRY_PAUSE)
@@ -115,7 +115,7 @@ class Turn:
     async def _tell_again(self, held: BackMessage) -> None:
         """The journal lost it, or never got it: it comes round again, known."""
         log.info("%s: the journal does not know %s; told again", self._server, held.id)
-        await self._parts.publisher.message(held)
+        await self._context.publisher.message(held)
         await self._journal.barrier()
         if not self._known(held):
             await self._waits.sleep(RETRY_PAUSE)
@@ -139,17 +139,17 @@ class Turn:
 
     async def _go_on(self, held: BackMessage) -> None:
         """One thing that has to be waited for, or the deploy; the caller looks again after each."""
-        parts = self._parts
+        context = self._context
         if taking := self._board.running:
             # from reading it or from getting the turn, whichever is later: till then its holder may have been at work
-            await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(parts.settings))
+            await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(context.settings))
         else:
-            await keep_window(parts, self._server, held, self._waits)
+            await keep_window(context, self._server, held, self._waits)
             if self._settled(held):
                 return
-            if parts.slots.locked():
-                log.info("%s: waiting for one of the %d commands", self._server, parts.settings.deploys.parallel)
-            async with self._waits.one_of(parts.slots):
+            if context.slots.locked():
+                log.info("%s: waiting for one of the %d commands", self._server, context.settings.deploys.parallel)
+            async with self._waits.one_of(context.slots):
                 await self._deploy.run(held, self._returns)
 
     async def _kept_takeover_wait(self, held: BackMessage) -> bool:
@@ -167,27 +167,27 @@ class Turn:
         if not self._delivery.redelivered or self._board.running:
             return 0
         is_over = self._board.is_over(held.id, self._returns)
-        wait = self._board.owed / 1000 if is_over else takeover_wait(self._parts.settings)
-        return max(0, self._since + wait - self._parts.clock.monotonic())
+        wait = self._board.owed / 1000 if is_over else takeover_wait(self._context.settings)
+        return max(0, self._since + wait - self._context.clock.monotonic())
 
     async def _end(self, taken: DeployTaken, dead_at: float) -> None:
         """Another's taking has no end: once its command must be dead, write that it was interrupted."""
-        left = dead_at - self._parts.clock.monotonic()
+        left = dead_at - self._context.clock.monotonic()
         if left > 0:
             log.info("%s: deploy %s has no end yet; waiting up to %.0f s", self._server, taken.deploy, left)
             changed = self._journal.changed(self._server.name)
             while (running := self._board.running) and running.event.deploy == taken.deploy and left > 0:
                 changed.clear()
                 await self._waits.sleep(left, changed)
-                left = dead_at - self._parts.clock.monotonic()
+                left = dead_at - self._context.clock.monotonic()
             return
         await self._journal.append(
             DeployInterrupted(
                 deploy=taken.deploy,
                 server=taken.server,
-                by=self._parts.holder,
+                by=self._context.holder,
                 reason=f"{process(taken.holder)}, which ran it, is gone",
-                at=self._parts.clock.now(),
+                at=self._context.clock.now(),
             )
         )
         log.warning("! deploy %s of %s interrupted: %s is gone", taken.deploy, self._server, process(taken.holder))

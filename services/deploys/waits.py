@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from usher.broker.consumer import ConsumerLost
-from usher.clock import Clock
-from usher.errors import UsherError
+from usher.core.errors import UsherError
+from usher.runtime.clock import Clock
 
 
 class Stopping(UsherError):

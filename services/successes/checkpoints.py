@@ -3,9 +3,9 @@
 import logging
 
 from usher.broker.journal import Journal
-from usher.checkpoints import TooLarge
-from usher.clock import Clock
-from usher.errors import NotConfirmed
+from usher.core.checkpoints import TooLarge
+from usher.core.errors import NotConfirmed
+from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -5,33 +5,33 @@ import logging
 from collections.abc import Coroutine
 from datetime import timedelta
 
-from successes import returns
-from successes.app import make_app
 from successes.checkpoints import write_checkpoints
-from successes.cleaning import Cleaning
-from successes.decisions import Decisions
-from successes.follower import Follower
-from successes.ledger import Ledger, LedgerFault
-from successes.orders import Orders
-from successes.results import PREFETCH, Results
-from successes.retention import keep_small
-from successes.returns import Returns
-from successes.sweep import Heard, Sweep
-from usher.board import Board
+from successes.ledger.follower import Follower
+from successes.ledger.ledger import Ledger, LedgerFault
+from successes.ledger.retention import keep_small
+from successes.orders.orders import Orders
+from successes.results import returns
+from successes.results.cleaning import Cleaning
+from successes.results.decisions import Decisions
+from successes.results.results import PREFETCH, Results
+from successes.results.returns import Returns
+from successes.results.sweep import Heard, Sweep
+from successes.web.app import make_app
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import Clock, SystemClock
-from usher.errors import BrokerError
-from usher.events import Event
-from usher.listening import listen
-from usher.service import together
+from usher.core.board.board import Board
+from usher.core.errors import BrokerError
+from usher.core.events import Event
+from usher.core.states import Change
+from usher.runtime.clock import Clock, SystemClock
+from usher.runtime.listening import listen
+from usher.runtime.service import together
 from usher.settings import Settings
-from usher.states import Change
-from usher.web import serve_web
+from usher.web.app import serve_web
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import sys
 
 from trackers.service import ABOUT, serve
-from usher.service import main
+from usher.runtime.service import main
 
 if __name__ == "__main__":
     sys.exit(main("trackers", ABOUT, serve))

@@ -8,16 +8,16 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from trackers import jira
-from trackers.bodies import Unparsable
 from trackers.front import read_front
-from trackers.signature import check_recent, check_signature
-from usher.answers import IgnoredMove
+from trackers.jira import webhook as jira
+from trackers.jira.bodies import Unparsable
+from trackers.jira.signature import check_recent, check_signature
+from usher.api.types import IgnoredMove
 from usher.broker.publisher import Publisher
-from usher.clock import Clock
-from usher.errors import BrokerError
-from usher.issues import Issue
-from usher.messages import BackMessage
+from usher.core.errors import BrokerError
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.runtime.clock import Clock
 from usher.settings import Settings
 
 log = logging.getLogger(__name__)

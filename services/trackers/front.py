@@ -3,9 +3,9 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from usher.errors import BadMessage
-from usher.messages import FrontMessage
-from usher.servers import Servers
+from usher.core.errors import BadMessage
+from usher.core.messages import FrontMessage
+from usher.core.servers import Servers
 
 _EXAMPLE = '{"issue_id": "ABC-123", "status": "test"}'
 _MOST = 3

@@ -4,20 +4,20 @@ import asyncio
 import logging
 import socket
 
-from trackers.app import create_app
 from trackers.door import Door
+from trackers.http import create_app
 from trackers.withdrawals import Withdrawals
 from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import Clock, SystemClock
-from usher.errors import BrokerError
-from usher.listening import listen
-from usher.service import together
+from usher.core.errors import BrokerError
+from usher.runtime.clock import Clock, SystemClock
+from usher.runtime.listening import listen
+from usher.runtime.service import together
 from usher.settings import Settings
-from usher.web import serve_web
+from usher.web.app import serve_web
 
 ABOUT = "The door of Usher: takes Jira's webhooks and front-end messages, and tells them to the broker."
 

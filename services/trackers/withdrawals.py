@@ -5,16 +5,16 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from usher.answers import RunningIssue, Withdrawal, WithdrawnMessage
+from usher.api.types import RunningIssue, Withdrawal, WithdrawnMessage
 from usher.broker.journal import Journal
-from usher.clock import Clock
-from usher.errors import BadMessage, BrokerError
-from usher.events import MessagesWithdrawn
-from usher.issues import Issue
-from usher.messages import BackMessage
-from usher.server_board import ServerBoard
-from usher.servers import Server, Servers
-from usher.states import State
+from usher.core.board.server import ServerBoard
+from usher.core.errors import BadMessage, BrokerError
+from usher.core.events import MessagesWithdrawn
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.servers import Server, Servers
+from usher.core.states import State
+from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

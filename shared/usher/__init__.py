@@ -20,14 +20,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 # `usher.servers` is a module too: loaded here, before the function below, so that the name is the function's
-from usher.commands import full_form, short_form
-from usher.errors import UsherError
-from usher.issues import Issue
-from usher.servers import Server
+from usher.core.commands import full_form, short_form
+from usher.core.errors import UsherError
+from usher.core.issues import Issue
+from usher.core.servers import Server
 
 if TYPE_CHECKING:
-    from usher.answers import ServerState, Withdrawal
-    from usher.messages import BackMessage
+    from usher.api.types import ServerState, Withdrawal
+    from usher.core.messages import BackMessage
     from usher.settings import Settings
 
 __all__ = [
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str]) -> tuple[Server, tuple[Issue, ...]]:
 
     `server, issues = usher.parse(sys.argv[1:])`. Raises SettingsError, BadCommand or BadMessage.
     """
-    from usher.commands import parse_form
+    from usher.core.commands import parse_form
 
     return parse_form(arguments, load().catalogue)
 
@@ -71,7 +71,7 @@ def servers() -> "list[ServerState]":
 
     Raises SettingsError, or ServiceError if successes does not answer.
     """
-    from usher.client import Client
+    from usher.api.client import Client
 
     with Client(load()) as client:
         return client.servers()
@@ -82,7 +82,7 @@ def waiting(server: str) -> tuple[Issue, ...]:
 
     Raises SettingsError, or ServiceError if there is no such server or successes does not answer.
     """
-    from usher.client import Client
+    from usher.api.client import Client
 
     with Client(load()) as client:
         return client.server(server).waiting
@@ -93,7 +93,7 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
 
     Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
     """
-    from usher.client import Client
+    from usher.api.client import Client
 
     with Client(load()) as client:
         return client.send(str(issue), status)
@@ -105,7 +105,7 @@ def withdraw(server: str | Server | None, issues: Iterable[str | Issue]) -> "Wit
     What is being deployed goes on; that it is withdrawn counts if the deploy does not pass. Returns what was done.
     Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
     """
-    from usher.client import Client
+    from usher.api.client import Client
 
     with Client(load()) as client:
         return client.withdraw(map(str, issues), None if server is None else str(server))

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from simulator.memory.broker import MemoryBroker
+from crashes.memory.broker import MemoryBroker
 from usher.broker import amqp
-from usher.broker.choose import Broker
 from usher.broker.port import Argument, Channel, Connection, Delivered, Dial, Envelope
+from usher.local.choose import Broker
 
 HEARTBEAT = 10
 SECONDS = 10.0

@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from conformance.conftest import QUORUM, SINGLE, STREAM, MemoryOperator, World, bodies, closed, put
-from simulator.memory.broker import MemoryBroker
-from simulator.memory.network import Disks, Kept, Network
-from simulator.memory.wire import Wire
+from crashes.memory.broker import MemoryBroker
+from crashes.memory.network import Disks, Kept, Network
+from crashes.memory.wire import Wire
 from usher.broker.port import Connection, Envelope, Gone, Kind, Refused
-from usher.errors import BrokerError
+from usher.core.errors import BrokerError
 
 
 class SlowNetwork(Network):
@@ -239,7 +239,7 @@ async def test_one_of_several_queues_refuses_or_keeps_silent(
 async def test_what_no_queue_took_of_the_dead_is_not_lost(
     world: World, broker: MemoryBroker, disks: FaultyDisks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulator.memory.quorum.LATER", 0.05)
+    monkeypatch.setattr("crashes.memory.quorum.LATER", 0.05)
     dying = {**QUORUM, "x-dead-letter-exchange": "returns", "x-dead-letter-strategy": "at-least-once"}
     channel = await world.queue("q", dying)
     await channel.declare_exchange("returns", Kind.FANOUT)
@@ -256,7 +256,7 @@ async def test_what_no_queue_took_of_the_dead_is_not_lost(
 async def test_who_cannot_reach_the_broker_is_told_so(
     broker: MemoryBroker, network: SlowNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulator.memory.broker.CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("crashes.memory.broker.CONNECT_SECONDS", 0.05)
     network.unreachable.append("far")
     with pytest.raises(BrokerError, match="no broker answers"):
         await broker.dialer("far")(SecretStr("amqp://memory/"), heartbeat=10, name="x")

@@ -22,11 +22,11 @@ from conformance.conftest import (
     closed,
     put,
 )
+from crashes.memory.broker import MemoryBroker
 from faults.containers import Container, own_container
-from simulator.memory.broker import MemoryBroker
 from usher.broker import amqp
 from usher.broker.port import Argument, Channel, Connection, Envelope, Kind
-from usher.errors import BrokerError
+from usher.core.errors import BrokerError
 
 ALARM_SECONDS = 30.0
 START_SECONDS = 60.0

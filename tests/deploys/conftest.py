@@ -21,14 +21,14 @@ from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
-from usher.events import Event
-from usher.issues import Issue
-from usher.listening import free_ports
-from usher.messages import BackMessage
-from usher.service import Stop
+from usher.core.events import Event
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.states import Change
+from usher.runtime.clock import SystemClock
+from usher.runtime.listening import free_ports
+from usher.runtime.service import Stop
 from usher.settings import Settings
-from usher.states import Change
 
 COMMAND = """
 import json, os, sys, time

@@ -16,7 +16,7 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from deploys.runner import OUTPUT_BYTES, GuardDied, Guarded, Rehearsal
-from usher.service import Stop
+from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
 pytestmark = pytest.mark.programs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploys.parts import takeover_wait
+from deploys.context import takeover_wait
 
 if TYPE_CHECKING:
     from conftest import Program, World

@@ -12,8 +12,8 @@ from usher.broker import topology
 from usher.broker.consumer import Consumer, consume
 from usher.broker.link import first
 from usher.broker.port import Channel, Delivered, Envelope
-from usher.clock import SystemClock
-from usher.states import State
+from usher.core.states import State
+from usher.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from conftest import Program, World

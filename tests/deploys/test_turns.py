@@ -11,11 +11,10 @@ from aio_pika import Message
 
 from deploys.deploy import MANY_RETURNS
 from usher.broker import topology
-from usher.broker.choose import Broker
 from usher.broker.consumer import consume
 from usher.broker.publisher import Publisher
-from usher.errors import NotConfirmed
-from usher.events import (
+from usher.core.errors import NotConfirmed
+from usher.core.events import (
     DeployEnded,
     Event,
     MessagesRetried,
@@ -27,10 +26,11 @@ from usher.events import (
     decode,
     encode,
 )
-from usher.issues import Issue
-from usher.messages import BackMessage
-from usher.servers import Server
-from usher.states import State
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
+from usher.core.states import State
+from usher.local.choose import Broker
 
 if TYPE_CHECKING:
     from conftest import World

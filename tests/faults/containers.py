@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from usher.broker.choose import Broker
-from usher.broker.container import IMAGE
+from usher.local.choose import Broker
+from usher.local.container import IMAGE
 
 START_SECONDS = 120.0
 HASTY = "+sbwt none -rabbit channel_tick_interval 1000"

@@ -51,7 +51,7 @@ GUARDS = (
     ),
     guard(
         "a taking whose holder is gone is ended by the next one",
-        f"{DEPLOYS}/parts.py",
+        f"{DEPLOYS}/context.py",
         TAKEOVER,
         "return 1e6",
         "is (waiting|deploying)",
@@ -61,7 +61,7 @@ GUARDS = (
     ),
     guard(
         "the take-over wait",
-        f"{DEPLOYS}/parts.py",
+        f"{DEPLOYS}/context.py",
         TAKEOVER,
         "return 0.0",
         r"began while|assert \[\(Run",
@@ -86,7 +86,7 @@ GUARDS = (
                 "self._fold(entry, board, None)",
             ),
             Edit(
-                f"{SUCCESSES}/results.py",
+                f"{SUCCESSES}/results/results.py",
                 "News(ended=[result for _, result in read if isinstance(result, DeployEnded)])",
                 "News()",
             ),
@@ -119,7 +119,7 @@ GUARDS = (
     guard(
         "what the journal does not know is told again",
         f"{DEPLOYS}/turn.py",
-        "await self._parts.publisher.message(held)",
+        "await self._context.publisher.message(held)",
         "return",
         "everything told is deployed",
         "test_services.py::test_a_journal_deleted_while_everything_is_down_loses_no_message",
@@ -127,7 +127,7 @@ GUARDS = (
     guard(
         "who cuts a deploy writes that it was interrupted",
         f"{DEPLOYS}/deploy.py",
-        """            await self._parts.debts.pay(self._server.name, self._journal, self._parts.publisher)
+        """            await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
 """,
         "",
         "has no end yet|may still run",
@@ -146,7 +146,7 @@ GUARDS = (
     Guard(
         "a ledger that cannot be written is tried again",
         (
-            Edit(f"{SUCCESSES}/ledger.py", "if tried == TRIES or not is_passing(error):", "if True:"),
+            Edit(f"{SUCCESSES}/ledger/ledger.py", "if tried == TRIES or not is_passing(error):", "if True:"),
             Edit(f"{SUCCESSES}/service.py", "except LedgerFault as fault:", "except ZeroDivisionError as fault:"),
         ),
         "has ended|Connection refused",
@@ -174,7 +174,7 @@ GUARDS = (
     ),
     guard(
         "the same move is the same message",
-        "shared/usher/messages.py",
+        "shared/usher/core/messages.py",
         "id=message_id(identity, server) if identity else secrets.token_hex(16),",
         "id=secrets.token_hex(16),",
         "'deployed', 1",
@@ -198,7 +198,7 @@ GUARDS = (
     ),
     guard(
         "a result that cannot be read is parked",
-        f"{SUCCESSES}/results.py",
+        f"{SUCCESSES}/results/results.py",
         "await self._publisher.park(delivery.body, delivery.message_id, reason)",
         "pass",
         "a person can see each of them",
@@ -206,7 +206,7 @@ GUARDS = (
     ),
     guard(
         "what no queue brings is told again from the journal",
-        f"{SUCCESSES}/sweep.py",
+        f"{SUCCESSES}/results/sweep.py",
         "for message in (*found.waiting, *returning):",
         "for message in returning:",
         "told again from the journal|the broker has dropped|all is deployed",
@@ -223,7 +223,7 @@ GUARDS = (
     ),
     guard(
         "a retry waits on the broker's disk",
-        f"{SUCCESSES}/decisions.py",
+        f"{SUCCESSES}/results/decisions.py",
         "await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - less)))",
         "pass",
         "is retrying",

@@ -11,7 +11,7 @@ import pytest
 
 from faults.storms import SERVICES, storm
 from usher.broker import topology
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 
 if TYPE_CHECKING:
     from conftest import Programs

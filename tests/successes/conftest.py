@@ -11,22 +11,22 @@ from aio_pika import Message
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from successes.ledger import Ledger
-from successes.schema import deploys, messages
+from successes.ledger.ledger import Ledger
+from successes.ledger.schema import deploys, messages
 from successes.service import Service
-from usher.batches import Batch
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
-from usher.events import DeployEnded, DeployInterrupted, DeployTaken, Event, Outcome
-from usher.issues import Issue
-from usher.messages import BackMessage
+from usher.core.batches import Batch
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, Outcome
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.states import Change
+from usher.runtime.clock import SystemClock
 from usher.settings import Settings, load
-from usher.states import Change
 
 BEGAN = 1_800_000_000_000
 """When everything in these tests happens (ms)."""

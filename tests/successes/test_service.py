@@ -9,8 +9,8 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from successes.service import serve
 from usher.broker import topology
-from usher.errors import BrokerError, ServiceError
-from usher.listening import free_ports
+from usher.core.errors import BrokerError, ServiceError
+from usher.runtime.listening import free_ports
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from aio_pika import Message, connect
 
 from usher.broker import topology
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 
 if TYPE_CHECKING:
     from conftest import Programs

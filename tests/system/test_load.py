@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from faults.notes import Told
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 
 if TYPE_CHECKING:
     from conftest import Programs

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import aio_pika
 import pytest
 
-from usher.board import Board
 from usher.broker import topology
 from usher.broker.link import connect
-from usher.events import decode
+from usher.core.board.board import Board
+from usher.core.events import decode
+from usher.core.states import State
 from usher.settings import load
-from usher.states import State
 
 if TYPE_CHECKING:
     from conftest import Programs

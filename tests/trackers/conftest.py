@@ -20,10 +20,10 @@ from usher.broker.journal import follow
 from usher.broker.link import connect
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
-from usher.events import decode_message
-from usher.listening import listen
-from usher.messages import BackMessage
+from usher.core.events import decode_message
+from usher.core.messages import BackMessage
+from usher.runtime.clock import SystemClock
+from usher.runtime.listening import listen
 from usher.settings import Settings
 
 OWN = Path(__file__).parent / "bodies"

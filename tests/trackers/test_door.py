@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from usher.broker import topology
-from usher.broker.choose import Broker
 from usher.broker.link import Link, connect
-from usher.messages import BackMessage
-from usher.servers import Server
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
+from usher.local.choose import Broker
 from usher.settings import Settings
 
 MakeSettings = Callable[..., Settings]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackers.front import read_front
-from usher.errors import BadMessage
-from usher.issues import Issue
+from usher.core.errors import BadMessage
+from usher.core.issues import Issue
 from usher.settings import Settings
 
 SERVERS = Settings.model_validate({"projects": {"pear": {"statuses": ["test", "beta"]}}}).catalogue

@@ -14,11 +14,11 @@ from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
-from usher.clock import SystemClock
-from usher.events import DeployEnded, DeployTaken, Event, MessagesRetried, MessagesWithdrawn, Outcome, Retry
-from usher.messages import BackMessage
+from usher.core.events import DeployEnded, DeployTaken, Event, MessagesRetried, MessagesWithdrawn, Outcome, Retry
+from usher.core.messages import BackMessage
+from usher.core.states import State
+from usher.runtime.clock import SystemClock
 from usher.settings import Settings
-from usher.states import State
 
 Running = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from usher.broker.choose import Broker
 from usher.cli import main
+from usher.local.choose import Broker
 from usher.settings import load
 from usher.up import programs, running_services
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import usher
-from usher.servers import Servers
+from usher.core.servers import Servers
 
 HEAVY = ("aio_pika", "fastapi", "httpx", "rich", "sqlalchemy", "typer", "uvicorn")
 
@@ -31,7 +31,7 @@ def test_everything_that_it_offers_is_documented() -> None:
 
 def test_servers_is_the_function_and_the_module_can_still_be_imported_from() -> None:
     assert usher.servers.__module__ == "usher"
-    assert Servers.__module__ == "usher.servers"
+    assert Servers.__module__ == "usher.core.servers"
 
 
 @pytest.mark.usefixtures("folder")

@@ -15,7 +15,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 from yarl import URL
 
-from usher.errors import BrokerError
+from usher.core.errors import BrokerError
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0

@@ -6,16 +6,16 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from usher.board import Board
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import TELLING, Publisher
 from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, Start, starts
-from usher.checkpoints import Checkpoint, encode_checkpoint
-from usher.clock import Clock
-from usher.events import Barrier, Event
-from usher.states import Change
+from usher.core.board.board import Board
+from usher.core.checkpoints import Checkpoint, encode_checkpoint
+from usher.core.events import Barrier, Event
+from usher.core.states import Change
+from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from usher.broker import amqp
 from usher.broker.connecting import address
 from usher.broker.port import ChannelClosed, Connection, Dial, Gone, Loss
-from usher.errors import BrokerError, NotConfirmed, UsherError
+from usher.core.errors import BrokerError, NotConfirmed, UsherError
 from usher.settings.sections import BrokerSettings
 
 T = TypeVar("T")

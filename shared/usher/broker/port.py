@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from usher.errors import BrokerError
+from usher.core.errors import BrokerError
 
 Argument = str | int | bool | datetime
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from usher.broker import topology
 from usher.broker.link import Link
 from usher.broker.port import Channel, Envelope
-from usher.errors import BrokerError, NotConfirmed
-from usher.events import Event, encode
-from usher.messages import BackMessage
+from usher.core.errors import BrokerError, NotConfirmed
+from usher.core.events import Event, encode
+from usher.core.messages import BackMessage
 
 CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0

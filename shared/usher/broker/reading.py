@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from usher.board import Board
 from usher.broker.port import Argument
-from usher.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
-from usher.clock import Clock
-from usher.errors import BrokerError, Unreadable
-from usher.events import Event, decode
-from usher.states import Change
+from usher.core.board.board import Board
+from usher.core.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
+from usher.core.errors import BrokerError, Unreadable
+from usher.core.events import Event, decode
+from usher.core.states import Change
+from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from usher.broker.link import Link
 from usher.broker.port import Argument, ChannelClosed, Kind, Mismatch
-from usher.errors import BrokerError
-from usher.servers import Server
+from usher.core.errors import BrokerError
+from usher.core.servers import Server
 
 MESSAGES = "usher.messages"
 SERVERS = "usher.servers"

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from usher.errors import UsherError
+from usher.core.errors import UsherError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from usher.cli import doctor, ignored, look, orders, past, tell
-from usher.cli import init as init_command
-from usher.cli import rebuild as rebuild_command
+from usher.cli import doctor, explain, history, ignored, init, parked, rebuild, retry, send, servers, show, withdraw
 
 RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
 
@@ -73,15 +71,15 @@ def demo() -> None:
     raise typer.Exit(run())
 
 
-app.command(name="send", rich_help_panel=ASK)(tell.send)
-app.command(name="withdraw", rich_help_panel=ASK)(orders.withdraw)
-app.command(name="servers", rich_help_panel=ASK)(look.servers)
-app.command(name="show", rich_help_panel=ASK)(look.show)
-app.command(name="history", rich_help_panel=ASK)(past.history)
-app.command(name="ignored", rich_help_panel=ASK)(ignored.ignored)
-app.add_typer(orders.parked, name="parked", rich_help_panel=ASK)
-app.command(name="retry", rich_help_panel=ASK)(orders.retry_deploy)
-app.command(name="init", rich_help_panel=SET_UP)(init_command.init)
-app.command(name="explain", rich_help_panel=SET_UP)(tell.explain)
-app.command(name="doctor", rich_help_panel=SET_UP)(doctor.doctor)
-app.command(name="rebuild", rich_help_panel=SET_UP)(rebuild_command.rebuild)
+app.command(rich_help_panel=ASK)(send.send)
+app.command(rich_help_panel=ASK)(withdraw.withdraw)
+app.command(rich_help_panel=ASK)(servers.servers)
+app.command(rich_help_panel=ASK)(show.show)
+app.command(rich_help_panel=ASK)(history.history)
+app.command(rich_help_panel=ASK)(ignored.ignored)
+app.add_typer(parked.parked, name="parked", rich_help_panel=ASK)
+app.command(rich_help_panel=ASK)(retry.retry)
+app.command(rich_help_panel=SET_UP)(init.init)
+app.command(rich_help_panel=SET_UP)(explain.explain)
+app.command(rich_help_panel=SET_UP)(doctor.doctor)
+app.command(rich_help_panel=SET_UP)(rebuild.rebuild)

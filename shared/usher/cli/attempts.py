@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from usher.answers import MessageState
+from usher.api.types import MessageState
 from usher.cli.screen import clock, issues, zoned
-from usher.errors import UnknownServer
+from usher.core.errors import UnknownServer
 from usher.settings import Settings
 
 

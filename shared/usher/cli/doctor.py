@@ -2,9 +2,9 @@
 
 import typer
 
+from usher.cli.options import Json
 from usher.cli.screen import console, print_json
-from usher.cli.tell import Json
-from usher.words import count
+from usher.runtime.wording import count
 
 MARKS = {"ok": ("ok", "green"), "fault": ("FAULT", "bold red"), "unknown": ("?", "yellow")}
 

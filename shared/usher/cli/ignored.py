@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from usher.answers import IgnoredMove
+from usher.api.client import Client
+from usher.api.types import IgnoredMove
+from usher.cli.options import Json
 from usher.cli.screen import clock, console, print_json, table, zone
-from usher.cli.tell import Json
-from usher.client import Client
 from usher.settings import load
 
 

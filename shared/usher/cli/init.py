@@ -10,14 +10,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from usher.cli.draft import Draft, check_command, check_projects, check_server, check_status, check_words
-from usher.cli.explain import explain, warning
+from usher.cli.explanation import explain, warning
+from usher.cli.new_settings import NewSettings, check_command, check_projects, check_server, check_status, check_words
 from usher.cli.screen import console
-from usher.errors import SettingsError
+from usher.core.errors import SettingsError
+from usher.runtime.wording import count
 from usher.settings.load import CONFIG, FILE
 from usher.settings.model import WELL_KNOWN_STATUSES
 from usher.settings.sections import SAID_WHEN_REHEARSED
-from usher.words import count
 
 T = TypeVar("T")
 
@@ -73,9 +73,9 @@ def init(
 
 def _draft(
     project: list[str] | None, status: list[str] | None, server: str | None, command: str | None, *, asking: bool
-) -> Draft:
+) -> NewSettings:
     """What the options say, the rest asked for, or its defaults."""
-    default = Draft()
+    default = NewSettings()
 
     def given(value: str | None, check: Callable[[str], T], otherwise: T, question: str, shown: str) -> T:
         if value is not None:
@@ -89,7 +89,7 @@ def _draft(
         "Which projects may deploy? Their keys in Jira, like: abc, def",
         "abc",
     )
-    return Draft(
+    return NewSettings(
         projects=projects,
         jira=dict(map(check_status, status)) if status else _jira() if asking else {},
         server=given(

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import typer
 
-from usher.errors import ServiceError
+from usher.core.errors import ServiceError
 
 PACKAGE = "successes"
 
@@ -23,7 +23,7 @@ def rebuild() -> None:
       usher rebuild
       docker compose exec successes usher rebuild
     """
-    from usher.broker.choose import running_broker, running_in
+    from usher.local.choose import running_broker, running_in
     from usher.settings import load
     from usher.up import FOLDER
 
@@ -39,7 +39,7 @@ def rebuild() -> None:
 
 
 def _run(environment: dict[str, str]) -> int:
-    argv = [sys.executable, "-m", f"{PACKAGE}.rebuild"]
+    argv = [sys.executable, "-m", f"{PACKAGE}.ledger.rebuild"]
     with subprocess.Popen(argv, env=environment) as program:  # noqa: S603 - a program of Usher's own
         while True:
             try:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from usher.issues import Issue
+from usher.core.issues import Issue
 
 COLOURS = {
     "idle": "dim",

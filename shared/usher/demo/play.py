@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from usher.answers import Deploy, ServerState
-from usher.client import Client, base_url
+from usher.api.client import Client, base_url
+from usher.api.types import Deploy, ServerState
+from usher.core.errors import ServiceError
 from usher.demo.story import MOVES, Move, promised
-from usher.errors import ServiceError
 from usher.settings import Settings
 
 LONGEST = 60.0

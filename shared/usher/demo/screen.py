@@ -10,11 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from usher.answers import ServerState
+from usher.api.types import ServerState
 from usher.cli.screen import COLOURS, issues, span
 from usher.demo.play import Figures, Moment
 from usher.demo.story import MOVES
-from usher.words import count
+from usher.runtime.wording import count
 
 STORM = "After a meeting, one issue is moved once to Test and four times to Beta; others around it."
 RULE = "A server's window closes 5 s after its last move, at the latest 15 s after its first; then it deploys, once."

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from usher.broker.choose import running_broker
+from usher.api.client import SERVICES
 from usher.cli import toml
-from usher.client import SERVICES
 from usher.demo.story import SETTINGS
+from usher.local.choose import running_broker
 from usher.settings import Settings, parse
 from usher.settings.load import CONFIG, PREFIX
 from usher.up import programs, running_services

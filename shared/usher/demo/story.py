@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from usher.issues import Issue
+from usher.core.issues import Issue
 
 SETTINGS = """\
 [projects.abc]

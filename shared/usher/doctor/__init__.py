@@ -4,12 +4,12 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from usher.broker.choose import Broker, console_of, running_in
+from usher.core.errors import SettingsError
 from usher.doctor.broker import look_at_broker
 from usher.doctor.console import look_at_console
 from usher.doctor.finding import Finding, Verdict, fault
 from usher.doctor.here import look_at_program, look_at_services, look_at_settings
-from usher.errors import SettingsError
+from usher.local.choose import Broker, console_of, running_in
 from usher.settings import load
 from usher.up import FOLDER
 

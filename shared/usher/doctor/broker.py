@@ -9,13 +9,13 @@ from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelNotFoundEntity
 from pydantic import SecretStr
 
 from usher.broker import amqp, topology
-from usher.broker.choose import Broker
 from usher.broker.link import Link, connect
+from usher.core.errors import BrokerError, Unreadable
+from usher.core.events import decode_message
 from usher.doctor.finding import Finding, fault, ok, unknown
-from usher.errors import BrokerError, Unreadable
-from usher.events import decode_message
+from usher.local.choose import Broker
+from usher.runtime.wording import count
 from usher.settings import Settings
-from usher.words import count
 
 PEEK = 10
 _MISSING = "the queue is missing"

@@ -8,10 +8,10 @@ import httpx
 from yarl import URL
 
 from usher.broker import topology
-from usher.broker.choose import Broker
 from usher.doctor.finding import Finding, fault, ok, unknown
+from usher.local.choose import Broker
+from usher.runtime.wording import count
 from usher.settings import Settings
-from usher.words import count
 
 SECONDS = 5.0
 DROPPING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usher.client import SERVICES, Client, base_url
+from usher.api.client import SERVICES, Client, base_url
 from usher.doctor.finding import Finding, fault, ok, unknown
+from usher.runtime.wording import count
 from usher.settings import Settings
 from usher.settings.load import EXAMPLE, PREFIX
 from usher.settings.runnable import NotRunnable, check_runnable
-from usher.words import count
 
 
 def look_at_settings(settings: Settings, environ: Mapping[str, str]) -> Finding:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from usher.errors import SettingsError
+from usher.core.errors import SettingsError
 from usher.settings.model import Settings
 
 PREFIX = "USHER_"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from usher.servers import Server, Servers, fold
+from usher.core.servers import Server, Servers, fold
 from usher.settings.kinds import ProjectKey, StatusKey
 from usher.settings.sections import (
     BrokerSettings,

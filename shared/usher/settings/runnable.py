@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from usher.errors import SettingsError
+from usher.core.errors import SettingsError
 from usher.settings.sections import DeploysSettings
 
 

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
 
-from usher.commands import Command
-from usher.errors import BadCommand
-from usher.retries import Ladder
-from usher.servers import Server
+from usher.core.commands import Command
+from usher.core.errors import BadCommand
+from usher.core.retries import Ladder
+from usher.core.servers import Server
+from usher.core.windows import Window
 from usher.settings.kinds import BrokerUrls, Delay, ExitCode, LedgerUrl, Port, StatusKey
 from usher.settings.units import Duration, Share
-from usher.windows import Window
 
 SAID_WHEN_REHEARSED = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
 

@@ -1,7 +1,7 @@
 """`usher up`: the broker and the three services as child processes, one log, one screen."""
 
-from usher.up.kept import Program
+from usher.up.run import FOLDER, run
 from usher.up.services import Services, programs, running_services
-from usher.up.whole import FOLDER, run
+from usher.up.supervisor import Program
 
 __all__ = ["FOLDER", "Program", "Services", "programs", "run", "running_services"]

@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from usher.broker.choose import Broker
+from usher.local.choose import Broker
 from usher.settings import Settings
-from usher.up.kept import Program
+from usher.up.supervisor import Program
 
 COLOURS = {"trackers": "cyan", "deploys": "yellow", "successes": "green", "usher": "bold"}
 HELD_LINES = 10_000

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import httpx
 
-from usher.errors import ServiceError
-from usher.listening import free_ports, listen
+from usher.core.errors import ServiceError
+from usher.runtime.listening import free_ports, listen
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
-from usher.up.kept import Kept, Program, Tell
+from usher.up.supervisor import Program, Supervisor, Tell
 
 READY_SECONDS = 60.0
 
@@ -49,7 +49,7 @@ class Services:
         env = {**os.environ, **environment, **ports, "PYTHONUNBUFFERED": "1"}
         self._tell = tell
         self._failed = threading.Event()
-        self._kept = [Kept(program, env, tell, self._failed) for program in wanted]
+        self._kept = [Supervisor(program, env, tell, self._failed) for program in wanted]
         self.stopped = False
 
     def wait_ready(self) -> None:

@@ -1,0 +1,1 @@
+"""The ledger: messages and deploys in a database, for questions about the past."""

@@ -1,0 +1,144 @@
+"""What is read from the ledger: pages of messages and deploys, newest first."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
+
+from successes.ledger.schema import covers, deploys, messages
+from successes.web.views import time
+from usher.api.types import Deploy, MessageState
+from usher.core.issues import Issue
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list: `total` items on `pages` pages."""
+
+    items: list[T]
+    total: Annotated[int, Field(description="items on all pages")]
+    page: Annotated[int, Field(description="this page, counted from 1")]
+    pages: Annotated[int, Field(description="how many there are")]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which page, counted from 1, and how many items it has at most."""
+
+    page: int
+    per_page: int
+
+    @property
+    def offset(self) -> int:
+        """Items before this page."""
+        return (self.page - 1) * self.per_page
+
+    def of(self, total: int, items: list[T]) -> Page[T]:
+        """That page, given its items."""
+        return Page(items=items, total=total, page=self.page, pages=max(1, ceil(total / self.per_page)))
+
+
+def find_messages(connection: Connection, matching: Mapping[str, str | None], cut: Cut) -> Page[MessageState]:
+    """The messages whose columns are as `matching` says (None: any), by when they were told."""
+    total, rows = _page(connection, messages.c, matching, (messages.c.queued_at.desc(), messages.c.id), cut)
+    rehearsed = _rehearsed(connection, {row.deploy for row in rows if row.deploy})
+    found = [_message(row) for row in rows]
+    return cut.of(total, [m.model_copy(update={"rehearsed": m.deploy in rehearsed}) for m in found])
+
+
+def find_deploys(
+    connection: Connection, matching: Mapping[str, str | None], cut: Cut, *, rehearses: bool
+) -> Page[Deploy]:
+    """The deploys whose columns are as `matching` says (None: any), by when they began.
+
+    `rehearses` says whether one that still runs is a rehearsal.
+    """
+    listed = [column for column in deploys.c if column.name != "output"]
+    total, rows = _page(connection, listed, matching, (deploys.c.began_at.desc(), deploys.c.id), cut)
+    covered = _covered(connection, [row.id for row in rows])
+    return cut.of(total, [_deploy(row, covered.get(row.id, []), rehearses) for row in rows])
+
+
+def find_deploy(connection: Connection, deploy: str, *, rehearses: bool) -> Deploy | None:
+    """That deploy, if the ledger has it."""
+    return next(iter(find_deploys(connection, {"id": deploy}, Cut(1, 1), rehearses=rehearses).items), None)
+
+
+def find_output(connection: Connection, deploy: str) -> str | None:
+    """The end of what that deploy's command printed, if the ledger has it and the deploy has a result."""
+    return connection.execute(select(deploys.c.output).where(deploys.c.id == deploy)).scalar()
+
+
+def find_covered(connection: Connection, deploy: str) -> dict[str, Issue]:
+    """The moves of the messages that a deploy covers (the ids of their first attempts), each with its issue."""
+    query = (
+        select(messages.c.origin, messages.c.issue)
+        .join(covers, covers.c.message == messages.c.id)
+        .where(covers.c.deploy == deploy)
+    )
+    return {row.origin: Issue.parse(row.issue) for row in connection.execute(query)}
+
+
+def find_known(connection: Connection, ids: Iterable[str]) -> dict[str, MessageState]:
+    """Those of these messages that the ledger has, by their ids."""
+    rows = connection.execute(select(messages).where(messages.c.id.in_(list(ids))))
+    return {row.id: _message(row) for row in rows}
+
+
+def _page(
+    connection: Connection,
+    columns: Iterable[Column[Any]],
+    matching: Mapping[str, str | None],
+    order: tuple[ColumnElement[Any], ...],
+    cut: Cut,
+) -> tuple[int, Sequence[Row[Any]]]:
+    """How many rows of these columns' table match, and those of one page."""
+    columns = list(columns)
+    table = columns[0].table
+    wanted = [table.c[name] == value for name, value in matching.items() if value is not None]
+    total = connection.execute(select(func.count()).select_from(table).where(*wanted)).scalar_one()
+    query = select(*columns).where(*wanted).order_by(*order).limit(cut.per_page).offset(cut.offset)
+    return total, connection.execute(query).all()
+
+
+def _covered(connection: Connection, ids: Sequence[str]) -> dict[str, list[str | None]]:
+    """For each of these deploys, the issue of every message that it covers; None for one the ledger does not know."""
+    query = (
+        select(covers.c.deploy, messages.c.issue)
+        .outerjoin(messages, messages.c.id == covers.c.message)
+        .where(covers.c.deploy.in_(ids))
+    )
+    found: dict[str, list[str | None]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.deploy, []).append(row.issue)
+    return found
+
+
+def _rehearsed(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these deploys that only said their command."""
+    return set(connection.execute(select(deploys.c.id).where(deploys.c.id.in_(ids), deploys.c.rehearsed)).scalars())
+
+
+def _message(row: Row[Any]) -> MessageState:
+    times = {name: time(row._mapping[name]) for name in ("queued_at", "changed_at")}
+    maybe = {name: None if (at := row._mapping[name]) is None else time(at) for name in ("moved_at", "due_at")}
+    return MessageState.model_validate({**row._mapping, **times, **maybe})
+
+
+def _deploy(row: Row[Any], covered: Sequence[str | None], rehearses: bool) -> Deploy:
+    names = ("taken_at", "started_at", "ended_at")
+    times = {name: None if (at := row._mapping[name]) is None else time(at) for name in names}
+    return Deploy.model_validate(
+        {
+            **row._mapping,
+            **times,
+            "issues": sorted({Issue.parse(issue) for issue in covered if issue}),
+            "messages": len(covered),
+            "rehearsed": rehearses if row.rehearsed is None else row.rehearsed,
+            "cut": bool(row.cut),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Orders: a person's instructions, carried out once."""

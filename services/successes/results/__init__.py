@@ -1,0 +1,1 @@
+"""What happens to the results of deploys: recorded, retried, parked, cleaned up."""

@@ -1,0 +1,101 @@
+"""The reply queue: what passed is settled, what failed is tried again or parked, and the result is acked last.
+
+A crash between any two steps is harmless: the result comes again, and each step finds what it has done before. Only a
+message that was parked just before a crash may be in `usher.parked` twice, with the same id.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from successes.ledger.follower import Follower
+from successes.ledger.ledger import Ledger
+from successes.ledger.writes import News
+from successes.results.decisions import Decided, Decisions
+from usher.broker.consumer import Consumer, Delivery
+from usher.broker.journal import Journal
+from usher.broker.publisher import Publisher
+from usher.core.errors import Unreadable
+from usher.core.events import DeployEnded, Outcome, decode
+from usher.core.issues import Issue
+from usher.core.retries import Again
+
+log = logging.getLogger(__name__)
+
+PREFETCH = 50
+NAMED = 20
+"""Issues that a log line names."""
+
+
+class Results:
+    """Takes the results of one connection."""
+
+    def __init__(
+        self, ledger: Ledger, follower: Follower, journal: Journal, publisher: Publisher, decisions: Decisions
+    ) -> None:
+        self._ledger = ledger
+        self._follower = follower
+        self._journal = journal
+        self._publisher = publisher
+        self._decisions = decisions
+
+    async def run(self, consumer: Consumer) -> None:
+        """Take results until cancelled. Raises BrokerError or LedgerFault; what is not acked by then comes again."""
+        while True:
+            await self._take(await consumer.drain())
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        # what a deploy covered was in the journal before it: the ledger has to have it before its result
+        await self._journal.barrier()
+        await self._follower.flush()
+        read = [(delivery, _result(delivery)) for delivery in deliveries]
+        await self._ledger.write(News(ended=[result for _, result in read if isinstance(result, DeployEnded)]))
+        for delivery, result in read:
+            if isinstance(result, Unreadable):
+                await self._give_up(delivery, str(result))
+            elif result.outcome is Outcome.PASSED:
+                await delivery.ack()
+                log.info("deploy %s: %s", _line(result), _named([message.issue for message in result.standing]))
+            else:
+                decided = await self._decisions.about(result, again=delivery.redelivered)
+                await delivery.ack()
+                log.warning("deploy %s: %s; %s", _line(result), result.reason, _said(decided))
+
+    async def _give_up(self, delivery: Delivery, reason: str) -> None:
+        """A result that cannot be read is a person's to look at."""
+        await self._publisher.park(delivery.body, delivery.message_id, reason)
+        await delivery.ack()
+        log.warning("parked a result that cannot be read (%s): %s", delivery.message_id or "no message id", reason)
+
+
+def _line(result: DeployEnded) -> str:
+    """`1a2b3c4d5e6f of beta.abc.wwts.com passed in 12.3 s`."""
+    seconds = (result.ended_at - result.started_at) / 1000
+    how = "passed" if result.outcome is Outcome.PASSED else result.outcome.replace("_", " ")
+    return f"{result.deploy} of {result.server} {how} in {seconds:.1f} s"
+
+
+def _result(delivery: Delivery) -> DeployEnded | Unreadable:
+    try:
+        event = decode(delivery.body)
+    except Unreadable as fault:
+        return fault
+    return event if isinstance(event, DeployEnded) else Unreadable(why=f"{event.kind} is not a result")
+
+
+def _said(decided: Decided) -> str:
+    """`again in 60 s: ABC-111; parked: ABC-113`."""
+    by_delay: dict[int, list[Again]] = {}
+    for again in decided.again:
+        by_delay.setdefault(again.delay, []).append(again)
+    said = [
+        f"again in {delay / 1000:g} s: {_named([again.message.issue for again in same])}"
+        for delay, same in by_delay.items()
+    ]
+    if decided.parked:
+        said.append(f"parked: {_named([message.issue for message in decided.parked])}")
+    return "; ".join(said) or "nothing of it is to be tried again"
+
+
+def _named(issues: Sequence[Issue]) -> str:
+    more = len(issues) - NAMED
+    return " ".join(map(str, issues[:NAMED])) + (f" and {more} more" if more > 0 else "") or "nothing"

@@ -1,0 +1,134 @@
+"""The sweep: what the journal has and no queue brings is published again, with the same id.
+
+That happens when the broker took a message for the journal but not for its queue, when somebody has purged a queue,
+when a decision was never made, and when the journal has lost how a deploy ended: who gets what it covered ends it. To
+publish a message twice does no harm: its copy is acked as known.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from successes.results.decisions import Decisions, Failure
+from usher.broker.journal import Journal
+from usher.broker.publisher import Publisher
+from usher.core.board.board import Board
+from usher.core.board.entries import Failed
+from usher.core.board.server import ServerBoard
+from usher.core.errors import NotConfirmed
+from usher.core.events import Event
+from usher.core.messages import BackMessage
+from usher.core.states import Change, State
+from usher.core.windows import Window
+from usher.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
+
+LOOKS = 4
+"""How often it is looked in the time after which something is swept."""
+
+DOUBLINGS = 10
+
+
+@dataclass(slots=True)
+class Heard:
+    """When something was last heard (ms): `since` the journal was caught up with, of a server, of a failed message; and
+    how often a message has been swept."""
+
+    since: int = 0
+    servers: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    swept: dict[str, int] = field(default_factory=dict)
+
+    def observe(self, event: Event, changes: Iterable[Change], now: int) -> None:
+        """Take in an event that was read at `now`, and what it changed."""
+        if server := getattr(event, "server", None):
+            self.servers[server] = now
+        for change in changes:
+            if change.state is State.FAILED:
+                self.failed[change.message] = now
+            else:
+                self.failed.pop(change.message, None)
+
+    def patience(self, message: BackMessage, span: int) -> int:
+        """How long (ms) nothing is heard before that message is swept: at first `span`."""
+        return span << min(self.swept.get(message.id, 0), DOUBLINGS)
+
+    def forget(self, board: Board) -> None:
+        """What is not waited for any more need not be remembered."""
+        passing = (State.WAITING, State.DEPLOYING, State.RETRYING)
+        self.swept = {m: times for m, times in self.swept.items() if board.state(m) in passing}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What nobody brings: messages that wait, messages whose time to return has come, failures to decide about."""
+
+    waiting: tuple[BackMessage, ...] = ()
+    returning: tuple[BackMessage, ...] = ()
+    undecided: tuple[tuple[str, Failed], ...] = ()
+
+
+def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span: int, longest: int, now: int) -> Due:
+    """What of these servers is to be swept at `now`, because nothing was heard of it for `span` (ms); of what is being
+    deployed, for as long as a deploy may take (`longest`, ms) besides.
+
+    Of what waits, a server's oldest message is enough: who gets it takes all. For the same message that time doubles
+    each time.
+    """
+    waiting: list[BackMessage] = []
+    returning: list[BackMessage] = []
+    undecided: list[tuple[str, Failed]] = []
+    for name in servers:
+        server = board.server(name)
+        heard_at = max(heard.since, heard.servers.get(name, 0))
+        quiet = now - heard_at - (longest if server.running else 0)
+        waiting += (m for m in _oldest(server, window, now) if quiet >= heard.patience(m, span))
+        overdue = ((m, now - max(heard.since, m.queued_at)) for m in server.retrying.values())
+        returning += (m for m, since in overdue if since >= heard.patience(m, span))
+        failed = ((f, now - max(heard.since, heard.failed.get(f.message.id, 0))) for f in server.undecided)
+        undecided += ((name, f) for f, since in failed if since >= span)
+    return Due(tuple(waiting), tuple(returning), tuple(undecided))
+
+
+def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessage]:
+    if server.running:
+        yield server.running.batch[0]
+    elif server.waiting and window.closes_at(server.arrivals) <= now:
+        yield server.waiting[0]
+
+
+class Sweep:
+    """Looks again and again, for one connection."""
+
+    def __init__(self, publisher: Publisher, decisions: Decisions, heard: Heard, clock: Clock) -> None:
+        self._publisher = publisher
+        self._decisions = decisions
+        self._heard = heard
+        self._clock = clock
+
+    async def run(self, journal: Journal, servers: Iterable[str], window: Window, span: int, longest: int) -> None:
+        """Sweep until cancelled. Raises LinkLost."""
+        servers = tuple(servers)
+        while True:
+            await self._clock.sleep(span / LOOKS / 1000)
+            self._heard.forget(journal.board)
+            try:
+                now = self._clock.now()
+                await self._sweep(due(journal.board, servers, self._heard, window, span, longest, now))
+            except NotConfirmed as fault:
+                log.warning("%s; it is swept again later", fault)
+
+    async def _sweep(self, found: Due) -> None:
+        now = self._clock.now()
+        returning = (message.model_copy(update={"queued_at": now}) for message in found.returning)
+        for message in (*found.waiting, *returning):
+            self._heard.swept[message.id] = self._heard.swept.get(message.id, 0) + 1
+            await self._publisher.message(message)
+            log.warning("%s of %s: no queue brought it; told again (%s)", message.issue, message.server, message.id)
+        by_deploy: dict[Failure, list[BackMessage]] = {}
+        for server, failed in found.undecided:
+            by_deploy.setdefault(Failure.known(server, failed), []).append(failed.message)
+        for failure, messages in by_deploy.items():
+            await self._decisions.decide(failure, messages)
+            log.warning("deploy %s of %s: decided what its result left open", failure.deploy, failure.server)

@@ -1,0 +1,173 @@
+"""The HTTP API: servers from the board, messages and deploys from the ledger."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import AfterValidator
+
+from successes.ledger.ledger import Ledger, LedgerFault
+from successes.ledger.queries import Cut, Page, find_deploy, find_deploys, find_known, find_messages, find_output
+from successes.orders.orders import Orders
+from successes.web.orders import add_orders
+from successes.web.views import parked_message, server_state
+from usher.api.types import Deploy, MessageState, ParkedMessage, ServerState
+from usher.core.board.board import Board
+from usher.core.errors import BadIssue, UnknownServer
+from usher.core.events import Outcome
+from usher.core.issues import Issue
+from usher.core.states import State
+from usher.settings import Settings
+from usher.web.app import Ready, web_app
+
+MOST_PAGES = 1_000_000_000
+
+
+def _cut(
+    page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, per_page: Annotated[int, Query(ge=1, le=500)] = 50
+) -> Cut:
+    return Cut(page, per_page)
+
+
+def _issue(text: str) -> str:
+    try:
+        return str(Issue.parse(text.strip().upper()))
+    except BadIssue as bad:
+        raise ValueError(str(bad)) from None
+
+
+Paged = Annotated[Cut, Depends(_cut)]
+Key = Annotated[str | None, AfterValidator(lambda text: text and text.strip().lower()), Query()]
+IssueKey = Annotated[str | None, AfterValidator(lambda text: text and _issue(text)), Query()]
+UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "There is none of that name"}}
+UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal or the ledger cannot be read now"}}
+
+
+def make_app(
+    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], orders: Orders, ready: Ready
+) -> FastAPI:
+    """The app. `board` gives the board as of the last entry read; None before the journal was caught up with."""
+    caught_up = _caught_up(board)
+    app = web_app("Usher: successes", ready)
+    _add_servers(app, settings, caught_up)
+    _add_messages(app, ledger)
+    _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
+    _add_parked(app, ledger, caught_up)
+    add_orders(app, settings.catalogue, orders)
+
+    @app.exception_handler(LedgerFault)
+    async def unreadable(request: Request, fault: LedgerFault) -> JSONResponse:
+        return JSONResponse({"detail": str(fault)}, 503)
+
+    return app
+
+
+def _caught_up(board: Callable[[], Board | None]) -> Callable[[], Board]:
+    def caught_up() -> Board:
+        now = board()
+        if now is None:
+            raise HTTPException(503, "the journal is still being read; try again in a few seconds")
+        return now
+
+    return caught_up
+
+
+def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board]) -> None:
+    @app.get("/api/servers", tags=["servers"], responses=UNREAD)
+    async def servers(cut: Paged) -> Page[ServerState]:
+        """Every server: what waits and until when, the command that would run now, what runs, how it ended last."""
+        now = caught_up()
+        listed = list(settings.catalogue)
+        here = listed[cut.offset : cut.offset + cut.per_page]
+        return cut.of(len(listed), [server_state(server, now.server(server.name), settings) for server in here])
+
+    @app.get("/api/servers/{server}", tags=["servers"], responses={**UNKNOWN, **UNREAD})
+    async def one_server(server: str) -> ServerState:
+        """One server."""
+        try:
+            found = settings.catalogue.named(server)
+        except UnknownServer as unknown:
+            raise HTTPException(404, str(unknown)) from None
+        return server_state(found, caught_up().server(found.name), settings)
+
+
+def _add_messages(app: FastAPI, ledger: Ledger) -> None:
+    @app.get("/api/messages", tags=["messages"], responses=UNREAD)
+    def messages(
+        cut: Paged,
+        project: Key = None,
+        status: Key = None,
+        state: State | None = None,
+        issue: IssueKey = None,
+        server: str | None = None,
+    ) -> Page[MessageState]:
+        """Messages, newest first, and where each is."""
+        matching = {"project": project, "status": status, "state": state, "issue": issue, "server": server}
+        with ledger.reading() as connection:
+            return find_messages(connection, matching, cut)
+
+
+def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
+    def known(deploy: str) -> Deploy:
+        with ledger.reading() as connection:
+            found = find_deploy(connection, deploy, rehearses=rehearses)
+        if found is None:
+            raise HTTPException(404, f"no deploy {ascii(deploy)[:40]} is known; /api/deploys lists them")
+        return found
+
+    @app.get("/api/deploys", tags=["deploys"], responses=UNREAD)
+    def deploys(cut: Paged, server: str | None = None, outcome: Outcome | None = None) -> Page[Deploy]:
+        """Deploys, newest first; `outcome` is null while one runs."""
+        with ledger.reading() as connection:
+            return find_deploys(connection, {"server": server, "outcome": outcome}, cut, rehearses=rehearses)
+
+    @app.get("/api/deploys/{deploy}", tags=["deploys"], responses={**UNKNOWN, **UNREAD})
+    def one_deploy(deploy: str) -> Deploy:
+        """One deploy."""
+        return known(deploy)
+
+    @app.get("/api/deploys/{deploy}/log", tags=["deploys"], responses=UNKNOWN, response_class=PlainTextResponse)
+    def deploy_log(deploy: str) -> PlainTextResponse:
+        """The end of what the deploy's command printed."""
+        found = known(deploy)
+        with ledger.reading() as connection:
+            output = find_output(connection, deploy)
+        # a command may print anything: no browser is to take it for a page
+        return PlainTextResponse(_log(found, output), headers={"X-Content-Type-Options": "nosniff"})
+
+
+def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) -> None:
+    @app.get("/api/parked", tags=["parked"], responses=UNREAD)
+    async def parked(cut: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
+        """What is parked, newest first: it failed for good, and waits for a person."""
+        board = caught_up()
+        found = [
+            entry
+            for name in ([server] if server else board)
+            if name in board.servers
+            for entry in board.server(name).parked
+            if issue is None or str(entry.message.issue) == issue
+        ]
+        found.sort(key=lambda entry: (-entry.message.queued_at, entry.message.id))
+        here = found[cut.offset : cut.offset + cut.per_page]
+
+        def read() -> dict[str, MessageState]:
+            with ledger.reading() as connection:
+                return find_known(connection, (entry.message.id for entry in here))
+
+        known = await asyncio.to_thread(read)
+        told = board.told
+        items = [parked_message(e, told.get(e.message.id, 1), known.get(e.message.id)) for e in here]
+        return cut.of(len(found), items)
+
+
+def _log(deploy: Deploy, output: str | None) -> str:
+    if output is None:
+        why = "it still runs" if deploy.outcome is None else f"it was {deploy.outcome}"
+        return f"[no output of deploy {deploy.id} has come: {why}]\n"
+    if not deploy.cut:
+        return output
+    rest = f"all of it is in {deploy.log} on the deploys host" if deploy.log else "the rest was not kept"
+    return f"[cut: this is the end; {rest}]\n{output}"

@@ -1,0 +1,88 @@
+"""What a server looks like now: from its board and the settings, by pure functions."""
+
+from datetime import UTC, datetime
+
+from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState
+from usher.core.batches import Batch, choose
+from usher.core.board.entries import Ended, Failed, Taking
+from usher.core.board.server import ServerBoard
+from usher.core.events import Outcome
+from usher.core.servers import Server
+from usher.core.states import State
+from usher.settings import Settings
+
+_LATEST = 253_402_300_799_999
+
+
+def time(millis: int) -> datetime:
+    """Milliseconds since 1970 as a time; what is past the year 9999 is its end."""
+    return datetime.fromtimestamp(min(millis, _LATEST) // 1000, UTC).replace(microsecond=millis % 1000 * 1000)
+
+
+def server_state(server: Server, board: ServerBoard, settings: Settings) -> ServerState:
+    """That server now; `command` is what would run if its turn came now."""
+    waiting, arrivals = board.waiting, board.arrivals
+    command = None
+    if waiting:
+        chosen = Batch.of(choose(waiting[0], waiting, settings.deploys.most))
+        command = settings.deploys.template.render(server, chosen.issues)
+    return ServerState(
+        server=server.name,
+        project=server.project,
+        status=server.status,
+        state=_state(board),
+        waiting=Batch.of(waiting).issues,
+        waiting_messages=len(waiting),
+        command=command,
+        rehearsed=settings.deploys.rehearses,
+        window_opened_at=time(min(arrivals)) if arrivals else None,
+        window_closes_at=time(settings.window.window().closes_at(arrivals)) if arrivals else None,
+        running=_running(board.running) if board.running else None,
+        last=_last(board.last) if board.last else None,
+        retrying=tuple(sorted({message.issue for message in board.retrying.values()})),
+        retried_at=time(min(m.queued_at for m in board.retrying.values())) if board.retrying else None,
+        parked=tuple(sorted({entry.message.issue for entry in board.parked})),
+    )
+
+
+def parked_message(failed: Failed, told: int, known: MessageState | None) -> ParkedMessage:
+    """A parked message: as the ledger knows it, else as far as the board does."""
+    message, age = failed.message, time(failed.message.queued_at)
+    facts = {
+        **message.model_dump(include={"id", "issue", "status", "server", "source", "attempt"}),
+        "project": message.issue.project.lower(),
+        "queued_at": age,
+        "moved_at": None if message.moved_at is None else time(message.moved_at),
+        "changed_at": age,
+        "told": told,
+        "origin": message.move,
+        **(known.model_dump() if known else {}),
+        "state": State.PARKED,
+        "deploy": failed.deploy,
+        "outcome": failed.outcome,
+        "exit_code": failed.exit_code,
+        "reason": failed.reason,
+    }
+    return ParkedMessage.model_validate(facts)
+
+
+def _state(board: ServerBoard) -> str:
+    if board.running:
+        return "deploying"
+    if board.waiting:
+        return "waiting"
+    broken = board.last is not None and board.last.outcome is not Outcome.PASSED
+    return "failing" if broken and (board.retrying or board.failed) else "idle"
+
+
+def _running(taking: Taking) -> Running:
+    return Running(
+        deploy=taking.event.deploy,
+        issues=Batch.of(taking.batch).issues,
+        holder=taking.event.holder,
+        since=time(taking.event.taken_at),
+    )
+
+
+def _last(ended: Ended) -> Last:
+    return Last(deploy=ended.deploy, outcome=ended.outcome, ended_at=time(ended.at), rehearsed=ended.rehearsed)

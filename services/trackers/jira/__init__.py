@@ -1,0 +1,1 @@
+"""What `trackers` knows of Jira: webhooks, signatures, and where a move leads."""

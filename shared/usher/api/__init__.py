@@ -1,0 +1,1 @@
+"""The HTTP APIs of the services: their types, and the Python client."""

@@ -1,0 +1,192 @@
+"""A client of the services' HTTP APIs, at the addresses in the settings."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from usher.api.types import Deploy, Health, IgnoredMove, MessageState, Ordered, ParkedMessage, ServerState, Withdrawal
+from usher.core.errors import ServiceError
+from usher.core.messages import BackMessage
+from usher.settings import Settings
+from usher.settings.sections import WebSettings
+
+SECONDS = 15.0
+PER_PAGE = 500
+LONGEST_NAME = 100
+SERVICES = ("trackers", "deploys", "successes")
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class NotFound(ServiceError):
+    """{why}"""
+
+
+def base_url(web: WebSettings) -> str:
+    """Where a service answers, as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(web.host, web.host)  # noqa: S104 - not bound
+    return f"http://[{host}]:{web.port}" if ":" in host else f"http://{host}:{web.port}"
+
+
+def who() -> str:
+    """Who runs this program, as orders say it: `jane@desk`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"[:LONGEST_NAME]
+
+
+class Client:
+    """Asks trackers and successes. Every method raises ServiceError, which says what to do; close it, or use `with`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # straight to the address in the settings: a proxy of the environment is meant for the world outside
+        self._http = httpx.Client(timeout=SECONDS, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def send(self, issue: str, status: str) -> BackMessage:
+        """Tell a move; returns the message that the broker has confirmed."""
+        answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
+        return _read(BackMessage, _json(answer))
+
+    def withdraw(self, issues: Iterable[str], server: str | None = None) -> Withdrawal:
+        """Take issues out of what waits, on that server or on all; what is being deployed goes on. Raises NotFound."""
+        order = {"issue": list(issues), "by": who()}
+        only = {"server": server} if server is not None else {}
+        return _read(Withdrawal, _json(self._ask("trackers", "DELETE", "/messages", params={**order, **only})))
+
+    def ignored(self) -> list[IgnoredMove]:
+        """The moves that trackers ignored last, newest first."""
+        return [_read(IgnoredMove, item) for item in _json(self._ask("trackers", "GET", "/ignored"))["items"]]
+
+    def servers(self) -> list[ServerState]:
+        """Every server."""
+        return [_read(ServerState, item) for item in self._pages("/api/servers")]
+
+    def server(self, name: str) -> ServerState:
+        """One server. Raises NotFound."""
+        return _read(ServerState, _json(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
+
+    def messages(self, most: int = PER_PAGE, **matching: str) -> list[MessageState]:
+        """Messages, at most so many, newest first; `matching` is project, status, state, issue or server."""
+        return [_read(MessageState, item) for item in self._pages("/api/messages", most, **matching)]
+
+    def deploys(self, most: int = PER_PAGE, **matching: str) -> list[Deploy]:
+        """Deploys, at most so many, newest first; `matching` is server or outcome."""
+        return [_read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
+
+    def deploy(self, deploy: str) -> Deploy:
+        """One deploy. Raises NotFound."""
+        return _read(Deploy, _json(self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}")))
+
+    def log(self, deploy: str) -> str:
+        """The end of what a deploy's command printed. Raises NotFound."""
+        return self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}/log").text
+
+    def parked(self, **matching: str) -> list[ParkedMessage]:
+        """What is parked; `matching` is server or issue."""
+        return [_read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
+
+    def order_parked(
+        self, what: Literal["retry", "drop"], server: str | None, issues: Iterable[str], *, everything: bool = False
+    ) -> Ordered:
+        """Try parked messages again at once, or drop them: those of a server, of issues, of both, or all."""
+        order = {"server": server, "issues": list(issues), "all": everything, "by": who()}
+        return _read(Ordered, _json(self._ask("successes", "POST", f"/api/parked/{what}", json=order)))
+
+    def retry(self, deploy: str) -> Ordered:
+        """Try again at once what a deploy covered and has not passed. Raises NotFound."""
+        path = f"/api/deploys/{quote(deploy, safe='')}/retry"
+        return _read(Ordered, _json(self._ask("successes", "POST", path, json={"by": who()})))
+
+    def ready(self, service: str) -> str | None:
+        """None if that service can do its work, else a sentence that says why not."""
+        try:
+            self._ask(service, "GET", "/ready")
+        except ServiceError as fault:
+            return str(fault)
+        return None
+
+    def health(self, service: str) -> Health:
+        """Since when that service has run."""
+        return _read(Health, _json(self._ask(service, "GET", "/health")))
+
+    def _pages(self, path: str, most: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
+        """The items of all pages, or the first `most` of them."""
+        size = min(most or PER_PAGE, PER_PAGE)
+        page, left = 1, most
+        while True:
+            answer = _json(self._ask("successes", "GET", path, params={**matching, "page": page, "per_page": size}))
+            items = answer["items"] if left is None else answer["items"][:left]
+            yield from items
+            left = None if left is None else left - len(items)
+            if page >= answer["pages"] or left == 0:
+                return
+            page += 1
+
+    def _ask(self, service: str, method: str, path: str, **more: Any) -> httpx.Response:
+        base = base_url(getattr(self._settings, service))
+        try:
+            answer = self._http.request(method, base + path, **more)
+        except httpx.TimeoutException:
+            raise ServiceError(why=f"{service} at {base} gives no answer within {SECONDS:.0f} s; see its log") from None
+        except httpx.HTTPError:
+            raise ServiceError(why=f"nothing answers at {base} ({service}); start it with `usher up`") from None
+        if answer.is_success:
+            return answer
+        kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ServiceError
+        raise kind(why=_fault(answer) or f"{service} at {base} answers {answer.status_code} to {path}; see its log")
+
+
+def _fault(answer: httpx.Response) -> str | None:
+    """What a service says is wrong, in its own words."""
+    try:
+        said = _json(answer)
+    except ServiceError:
+        return None
+    detail = said.get("detail") or said.get("reason")
+    if isinstance(detail, list):
+        detail = "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in detail if "msg" in item)
+    return detail if isinstance(detail, str) else None
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise ServiceError(
+            why=f"what answers at {answer.url} is not Usher; choose a port of its own in [trackers] and [successes]"
+        )
+    return said
+
+
+def _read(kind: type[A], item: object) -> A:
+    try:
+        return kind.model_validate(item)
+    except ValidationError as invalid:
+        error = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in error["loc"])
+        raise ServiceError(
+            why=f"a service answers what this version does not understand ({kind.__name__} {where}: {error['msg']}); "
+            "run the same version everywhere, and see that its port is Usher's: `usher doctor`"
+        ) from None

@@ -1,0 +1,182 @@
+"""What the services' HTTP APIs answer, as types. Keys that a newer service adds are passed over."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+
+from usher.core.issues import Issue
+
+
+def rfc3339(time: datetime) -> str:
+    """A time as the APIs write it: `2026-11-22T21:40:00.123Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json-unless-none")]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Health(_Answer):
+    """A service that answers; it goes by the settings as they were at `started_at`."""
+
+    status: str
+    started_at: Time | None = None
+
+
+class Running(_Answer):
+    """The deploy that runs on a server now."""
+
+    deploy: str
+    issues: tuple[Issue, ...]
+    holder: str
+    since: Time
+
+
+class Last(_Answer):
+    """The deploy that ended last on a server."""
+
+    deploy: str
+    outcome: str
+    ended_at: Time
+    rehearsed: bool = False
+
+
+class ServerState(_Answer):
+    """A server now: `state` is idle, waiting, deploying, or failing: the last deploy did not pass, and something is to
+    be tried again or is parked. `command` is what would run now for what waits, `retried_at` is when the first of what
+    is `retrying` comes back."""
+
+    server: str
+    project: str
+    status: str
+    state: str
+    waiting: tuple[Issue, ...]
+    waiting_messages: int
+    command: tuple[str, ...] | None
+    rehearsed: bool
+    window_opened_at: Time | None
+    window_closes_at: Time | None
+    running: Running | None
+    last: Last | None
+    retrying: tuple[Issue, ...] = ()
+    retried_at: Time | None = None
+    parked: tuple[Issue, ...] = ()
+
+
+class MessageState(_Answer):
+    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it,
+    which was only `rehearsed` or not.
+
+    `origin` is the id of the move's first attempt; a later one is due at `due_at`. `by` is who ordered
+    the last change, if somebody did.
+    """
+
+    id: str
+    issue: Issue
+    project: str
+    status: str
+    server: str
+    state: str
+    source: str
+    attempt: int
+    queued_at: Time
+    moved_at: Time | None
+    changed_at: Time
+    deploy: str | None
+    rehearsed: bool = False
+    told: int
+    origin: str | None = None
+    due_at: Time | None = None
+    by: str | None = None
+
+
+class Deploy(_Answer):
+    """A deploy; `outcome` is None while it runs, `messages` counts those that it covers."""
+
+    id: str
+    server: str
+    outcome: str | None
+    reason: str | None
+    exit_code: int | None
+    rehearsed: bool
+    command: tuple[str, ...] | None
+    issues: tuple[Issue, ...]
+    messages: int
+    holder: str | None
+    fence: int | None
+    taken_at: Time | None
+    started_at: Time | None
+    ended_at: Time | None
+    cut: bool
+    log: str | None
+
+
+class IgnoredMove(_Answer):
+    """A move that trackers ignored, why, and the settings line that would accept it."""
+
+    at: Time
+    issue: str | None
+    status: str | None
+    reason: str
+    accept: str | None
+
+
+class WithdrawnMessage(_Answer):
+    """A message that an order took out of what waits."""
+
+    id: str
+    issue: Issue
+    server: str
+
+
+class RunningIssue(_Answer):
+    """An issue that is being deployed: that it is withdrawn counts if the deploy does not pass."""
+
+    issue: Issue
+    server: str
+    deploy: str
+
+
+class Withdrawal(_Answer):
+    """What an order to withdraw issues did. `nothing` are those of which nothing waits, and nothing runs."""
+
+    withdrawn: tuple[WithdrawnMessage, ...]
+    running: tuple[RunningIssue, ...]
+    nothing: tuple[Issue, ...]
+
+
+class ParkedMessage(MessageState):
+    """A message that waits for a person, and how the deploy that covered it ended."""
+
+    outcome: str | None
+    exit_code: int | None
+    reason: str | None
+
+
+class OrderedMessage(_Answer):
+    """A message of which an order was carried out; `attempt` is the next one if it is tried again."""
+
+    id: str
+    issue: Issue
+    server: str
+    attempt: int
+
+
+class LeftMessage(_Answer):
+    """What an order named and left as it is, and why."""
+
+    issue: Issue
+    server: str
+    why: str
+
+
+class Ordered(_Answer):
+    """What an order about failed or parked messages did. `order` names it."""
+
+    order: str
+    messages: tuple[OrderedMessage, ...]
+    left: tuple[LeftMessage, ...]

@@ -1,0 +1,129 @@
+"""`usher history`, and one deploy of it: what has been deployed, and how it ended."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from usher.api.client import Client, NotFound
+from usher.api.types import Deploy, Last
+from usher.cli.options import Json
+from usher.cli.screen import clock, coloured, console, issues, print_json, shell, span, table, zone, zoned
+from usher.runtime.wording import count, process
+from usher.settings import load
+
+LAST_LINES = 5
+"""Of what a command printed."""
+
+
+def history(
+    server: Annotated[str | None, typer.Argument(help="Only that server's.", metavar="SERVER")] = None,
+    ended: Annotated[
+        str | None, typer.Option("--outcome", help="Only those: passed, failed, timed_out, interrupted.")
+    ] = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="So many at the most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The deploys, newest first.
+
+    \b
+    Examples:
+      usher history
+      usher history beta.abc.wwts.com -n 5
+      usher history --outcome failed --json
+      usher show 0f8fad5bd9cb                   one of them, with its output
+    """
+    if server:
+        load().catalogue.named(server)
+    matching = {key: value for key, value in (("server", server), ("outcome", ended)) if value}
+    with Client(load()) as client:
+        found = client.deploys(most, **matching)
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if not found:
+        screen.print("No deploy yet. `usher servers` shows what waits.")
+        return
+    rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Messages", "Deploy", "Why")
+    for deploy in found:
+        rows.add_row(
+            clock(deploy.started_at or deploy.taken_at),
+            _took(deploy),
+            deploy.server,
+            outcome(deploy.outcome, rehearsed=deploy.rehearsed),
+            issues(deploy.issues, 6),
+            str(deploy.messages),
+            deploy.id,
+            _why(deploy),
+        )
+    screen.print(rows)
+
+
+def _took(deploy: Deploy) -> str:
+    began, ended = deploy.started_at or deploy.taken_at, deploy.ended_at
+    return span(ended - began) if began and ended else ""
+
+
+def show_deploy(client: Client, deploy: str, *, as_json: bool) -> None:
+    """One deploy: how it ended and why, its command, times, and the end of its output. Raises NotFound."""
+    try:
+        found = client.deploy(deploy)
+    except NotFound:
+        raise NotFound(why=f"no deploy {deploy} is known; `usher history` lists them") from None
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    screen.print(found.server, outcome(found.outcome, rehearsed=found.rehearsed), style="bold")
+    for name, text in _facts(found):
+        screen.print(f"{name:>9}  {text}", soft_wrap=True)
+    screen.print(f"{'Output':>9}  its end:")
+    print_output(client, found, indent=11)
+    if found.outcome in ("failed", "timed_out"):
+        screen.print(f"Next: `usher retry {found.id}` tries again what of it is not deployed yet.", style="dim")
+
+
+def _facts(deploy: Deploy) -> list[tuple[str, str]]:
+    """What there is to say of a deploy, each with its name."""
+    covered = f"{issues(deploy.issues)}  ({count(deploy.messages, 'message')})"
+    code = "" if deploy.exit_code is None else str(deploy.exit_code)
+    holder = process(deploy.holder) if deploy.holder else ""
+    command = shell(deploy.command) if deploy.command else ""
+    facts = [("Deploy", deploy.id), ("Issues", covered), ("Command", command), ("Why", _why(deploy))]
+    return [fact for fact in [*facts, ("Exit code", code), ("When", _when(deploy)), ("By", holder)] if fact[1]]
+
+
+def _why(deploy: Deploy) -> str:
+    """Why it ended as it did; of one that passed there is nothing to say."""
+    return "" if deploy.outcome == "passed" else deploy.reason or ""
+
+
+def _when(deploy: Deploy) -> str:
+    """`21:40:00 CET to 21:48:17 CET, 8 min 17 s`."""
+    began = deploy.started_at or deploy.taken_at
+    if began is None:
+        return f"ended {zoned(deploy.ended_at)}" if deploy.ended_at else ""
+    if deploy.ended_at is None:
+        return f"since {zoned(began)}, for {span(datetime.now(UTC) - began)}"
+    return f"{zoned(began)} to {zoned(deploy.ended_at)}, {_took(deploy)}"
+
+
+def print_output(client: Client, deploy: Deploy, *, indent: int) -> None:
+    """The last lines of what a deploy's command printed, and where all of it is."""
+    screen = console()
+    for line in client.log(deploy.id).splitlines()[-LAST_LINES:]:
+        screen.print(f"{'':{indent}}{line}", soft_wrap=True)
+    if deploy.log:
+        screen.print(f"{'':{indent}}(all of it: {deploy.log}, where deploys runs)", soft_wrap=True)
+
+
+def outcome(ended: str | None, *, rehearsed: bool) -> Text:
+    """How a deploy ended, in colour: `passed (rehearsed)`."""
+    return coloured(ended or "deploying") + Text(" (rehearsed)" if rehearsed else "")
+
+
+def ended(last: Last) -> str:
+    """How a server's last deploy ended, in words."""
+    return outcome(last.outcome, rehearsed=last.rehearsed).plain

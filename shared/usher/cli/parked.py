@@ -1,0 +1,104 @@
+"""`usher parked`: lists what is parked; tries it again or drops it."""
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from usher.api.client import Client
+from usher.cli.options import Json, servers_and_issues
+from usher.cli.ordered import finish
+from usher.cli.screen import clock, console, print_json, table, zone
+from usher.core.errors import BadCommand
+from usher.runtime.wording import count
+from usher.settings import load
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="A server, issues, or both.", metavar="SERVER|ISSUE", show_default=False),
+]
+All = Annotated[bool, typer.Option("--all", help="Everything that is parked.")]
+
+
+parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@parked.callback(invoke_without_command=True)
+def list_parked(context: typer.Context, as_json: Json = False) -> None:
+    """What failed for good and waits for a person: why, and since when. Try it again, or drop it.
+
+    \b
+    Examples:
+      usher parked
+      usher parked --json
+      usher parked retry beta.abc.wwts.com
+      usher parked drop ABC-111
+    """
+    if context.invoked_subcommand:
+        return
+    with Client(load()) as client:
+        found = client.parked()
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if not found:
+        screen.print("Nothing is parked. `usher history` shows the deploys.")
+        return
+    rows = table("Issue", "Server", f"Since ({zone()})", "Attempt", "Why", "Deploy")
+    for message in found:
+        since, why = clock(message.changed_at), message.reason or message.outcome or ""
+        rows.add_row(str(message.issue), message.server, since, str(message.attempt), why, message.deploy or "")
+    screen.print(rows)
+    first = found[0]
+    screen.print(f"Next: `usher parked retry {first.issue}` or `usher parked drop {first.issue}`.", style="dim")
+
+
+@parked.command()
+def retry(words: Words = None, everything: All = False, as_json: Json = False) -> None:
+    """Try parked issues again at once: of a server, these issues, or --all. The window is kept as usual.
+
+    The exit code is 1 if nothing was parked.
+
+    \b
+    Examples:
+      usher parked retry beta.abc.wwts.com
+      usher parked retry ABC-111 ABC-113
+      usher parked retry beta.abc.wwts.com ABC-111
+      usher parked retry --all
+    """
+    _order("retry", words, everything=everything, asking=False, as_json=as_json)
+
+
+@parked.command()
+def drop(
+    words: Words = None,
+    everything: All = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget parked issues: of a server, these issues, or --all. They are not deployed until they move again.
+
+    The exit code is 1 if nothing was parked.
+
+    \b
+    Examples:
+      usher parked drop ABC-111
+      usher parked drop beta.abc.wwts.com
+      usher parked drop --all
+    """
+    _order("drop", words, everything=everything, asking=not yes, as_json=as_json)
+
+
+def _order(
+    what: Literal["retry", "drop"], words: list[str] | None, *, everything: bool, asking: bool, as_json: bool
+) -> None:
+    settings = load()
+    server, keys = servers_and_issues(words or (), settings.catalogue)
+    if bool(words) == everything:
+        raise BadCommand(why=f"name a server or issues, or --all: `usher parked {what} --help` shows how")
+    with Client(settings) as client:
+        if everything and asking and sys.stdin.isatty():
+            typer.confirm(f"Drop {count(len(client.parked()), 'parked message')}?", abort=True, err=True)
+        done = client.order_parked(what, server, keys, everything=everything)
+    finish(done, "Tried again" if what == "retry" else "Dropped", as_json=as_json)

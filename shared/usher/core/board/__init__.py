@@ -1,0 +1,1 @@
+"""The board: the state of every server, folded from the journal."""

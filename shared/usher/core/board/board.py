@@ -1,0 +1,137 @@
+"""The board: what there is to do, folded from the journal, event by event. Every reader gets the same board."""
+
+from collections.abc import Iterator
+
+from usher.core.board.server import ServerBoard
+from usher.core.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    Event,
+    MessagesParked,
+    MessagesRetried,
+    MessagesWithdrawn,
+    Retry,
+    TurnGivenBack,
+)
+from usher.core.messages import BackMessage
+from usher.core.states import LAST, Change, State
+
+REMEMBERED = 100_000
+"""Messages in a last state that are remembered, so that a late delivery of one is acked. The oldest are forgotten."""
+
+
+class Board:
+    """All servers. `apply` is the only way in; a message's state depends on nothing but the events before."""
+
+    def __init__(
+        self,
+        servers: dict[str, ServerBoard] | None = None,
+        closed: dict[str, State] | None = None,
+        told: dict[str, int] | None = None,
+    ) -> None:
+        """An empty board, or the one with these parts: `closed` are the messages in a last state, oldest first, and
+        `told` says how often those were told that were told more than once."""
+        self.servers = servers or {}
+        self.closed = closed or {}
+        self.told = told or {}
+        self._states = {m: state for server in self.servers.values() for m, state in server.states()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.servers)
+
+    def server(self, name: str) -> ServerBoard:
+        """That server's part, empty if the journal has nothing of it."""
+        return self.servers.setdefault(name, ServerBoard())
+
+    def state(self, message: str) -> State | None:
+        """Where that message is; None if the journal does not know it."""
+        return self._states.get(message) or self.closed.get(message)
+
+    def apply(self, event: Event, *, now: int, read_at: float) -> tuple[Change, ...]:
+        """Take in the next event, read at `now` (ms) and at `read_at` on the reader's own clock (s).
+
+        Returns the messages whose state it changed.
+        """
+        match event:
+            case BackMessage():
+                changes = self._noted(self._accepted(event, now))
+            case DeployTaken():
+                changes = self._noted(self.server(event.server).take(event, read_at))
+            case DeployEnded():
+                changes = self._ended(event)
+            case DeployInterrupted():
+                changes = self._interrupted(event)
+            case MessagesParked() | MessagesRetried():
+                changes = self._decided(event)
+            case MessagesWithdrawn():
+                changes = self._noted(self.server(event.server).withdraw(event))
+            case TurnGivenBack():
+                self.server(event.server).give_back(event)
+                changes = []
+            case _:
+                changes = []
+        return tuple(changes)
+
+    def _accepted(self, message: BackMessage, now: int) -> list[Change]:
+        if self.state(message.id) in (None, State.RETRYING):
+            return self.server(message.server).accept(message, now)
+        self.told[message.id] = self.told.get(message.id, 1) + 1
+        return []
+
+    def _ended(self, ended: DeployEnded) -> list[Change]:
+        """A result, and then what was decided about it before it was read."""
+        server = self.server(ended.server)
+        early = server.early
+        changes = self._noted(server.end(ended))
+        if server.running is None:
+            changes += [change for decision in early for change in self._decided(decision)]
+        return changes
+
+    def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
+        """No result: what was decided about one counts for nothing, and its next attempts are not wanted."""
+        server = self.server(interrupted.server)
+        early = server.early
+        changes = self._noted(server.interrupt(interrupted))
+        if server.running is None:
+            retries = [
+                retry for decision in early if isinstance(decision, MessagesRetried) for retry in decision.retries
+            ]
+            unknown = dict.fromkeys(retry.next.id for retry in retries if self.state(retry.next.id) is None)
+            changes += self._noted([Change(m, State.SUPERSEDED) for m in unknown])
+        return changes
+
+    def _decided(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
+        server = self.server(decision.server)
+        if server.running and server.running.event.deploy == decision.deploy:
+            server.early.append(decision)
+            return []
+        if isinstance(decision, MessagesParked):
+            return self._noted(server.park(decision))
+        changes = []
+        for retry in decision.retries:
+            if self.state(retry.next.id) is None:
+                changes += self._noted(server.retry(retry, decision.deploy) or self._unwanted(retry))
+            else:
+                changes += self._noted(server.retried(retry, decision.deploy))
+        return changes
+
+    def _unwanted(self, retry: Retry) -> list[Change]:
+        """The next attempt of what has been settled meanwhile is settled too: it may be on its way already."""
+        state = self.closed.get(retry.failed)
+        if state is None:
+            return []
+        return [Change(retry.next.id, state if state is State.WITHDRAWN else State.SUPERSEDED)]
+
+    def _noted(self, changes: list[Change]) -> list[Change]:
+        for change in changes:
+            self._states.pop(change.message, None)
+            if change.state not in LAST:
+                self._states[change.message] = change.state
+                continue
+            self.closed[change.message] = change.state
+            if len(self.closed) > REMEMBERED:
+                oldest = next(iter(self.closed))
+                del self.closed[oldest]
+                self.told.pop(oldest, None)
+        return changes

@@ -1,0 +1,124 @@
+"""Messages: a move, told. The front-end one comes in at the door, the back-end one travels in the queue."""
+
+import hashlib
+import secrets
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+from usher.core.errors import BadMessage
+from usher.core.issues import Issue
+from usher.core.servers import Server, Servers
+
+Millis = Annotated[int, Field(ge=0, le=2**53)]
+"""A time: milliseconds since 1970-01-01 UTC."""
+
+MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class FrontMessage(BaseModel):
+    """What a person or a script may say at the door: `{"issue_id": "ABC-123", "status": "test"}`.
+
+    Validate it with `FrontMessage.model_validate(data, context=servers)`: the project and the status must be known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issue_id: Issue
+    status: Annotated[str, Field(min_length=1, max_length=255)]
+
+    @model_validator(mode="after")
+    def _is_known(self, info: ValidationInfo) -> "FrontMessage":
+        if isinstance(info.context, Servers):
+            try:
+                info.context.find(self.issue_id.project, self.status)
+            except BadMessage as bad:
+                raise ValueError(str(bad)) from bad
+        return self
+
+
+class BackMessage(BaseModel):
+    """What travels in the queue: complete, frozen, versioned. What a later version adds to it is passed over.
+
+    `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by. A retry is a message of
+    its own: `origin` is the id of its first attempt, `told_at` when that was queued, and `postponed` counts how often
+    it was put off without an attempt lost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["message"] = "message"
+    v: Literal[1] = 1
+    id: MessageId
+    issue: Issue
+    status: str
+    server: str
+    source: Literal["jira", "api"]
+    queued_at: Millis
+    moved_at: Millis | None = None
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    origin: MessageId | None = None
+    told_at: Millis | None = None
+    postponed: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+    @property
+    def move(self) -> MessageId:
+        """The id of the first attempt: the same for all attempts of one move."""
+        return self.origin or self.id
+
+    @property
+    def age(self) -> Millis:
+        """When the move was first told: of two messages of an issue, the one with the larger is the newer."""
+        return self.queued_at if self.told_at is None else self.told_at
+
+    def again(self, at: Millis, *, deploy: str = "", postponed: bool = False) -> "BackMessage":
+        """The message of the next attempt, to be queued at `at`; put off, it does not count as one.
+
+        After the same deploy, or by order, the next one is always the same, so that it can be told twice.
+        """
+        attempt, put_off = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
+        return self.model_copy(
+            update={
+                "id": _digest(self.move, str(attempt), str(put_off), deploy),
+                "queued_at": at,
+                "attempt": attempt,
+                "origin": self.move,
+                "told_at": self.age,
+                "postponed": put_off,
+            }
+        )
+
+    @classmethod
+    def of(
+        cls,
+        issue: Issue,
+        server: Server,
+        *,
+        source: Literal["jira", "api"],
+        now: Millis,
+        identity: tuple[str, ...] | None = None,
+        moved_at: Millis | None = None,
+    ) -> "BackMessage":
+        """A message of one issue for one server, told at `now`.
+
+        `identity` is what makes the move the same move however often it is told; without one, every telling is
+        a message of its own.
+        """
+        return cls(
+            id=message_id(identity, server) if identity else secrets.token_hex(16),
+            issue=issue,
+            status=server.status,
+            server=server.name,
+            source=source,
+            queued_at=now,
+            moved_at=moved_at,
+        )
+
+
+def message_id(identity: tuple[str, ...], server: Server) -> str:
+    """The id of a move's message: the same move and server always give the same 32 hex digits."""
+    return _digest(*identity, server.routing_key, "1")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

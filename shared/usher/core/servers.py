@@ -1,0 +1,87 @@
+"""Servers: where a status of a project is deployed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from usher.core.errors import NotDeployed, UnknownProject, UnknownServer, UnknownStatus
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Server:
+    """One place to deploy to: `beta` of `abc` is `beta.abc.wwts.com`. All three are lower case."""
+
+    name: str
+    status: str
+    project: str
+
+    @property
+    def routing_key(self) -> str:
+        """The key its messages are published with: `beta.abc`."""
+        return f"{self.status}.{self.project}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Servers:
+    """Every server that the settings know, and the words in the tracker that lead to them.
+
+    `aliases` maps what the tracker says (a status's name or id, case-folded and trimmed) to the status it means;
+    `statuses` are the statuses' own names, for people and scripts.
+    """
+
+    def __init__(self, servers: Iterable[Server], aliases: Mapping[str, str], statuses: Iterable[str]) -> None:
+        self._by_name = {server.name: server for server in sorted(servers)}
+        self._by_key = {(server.project, server.status): server for server in self}
+        self._projects = {server.project for server in self}
+        self._aliases = dict(aliases)
+        self.statuses = tuple(statuses)
+
+    def __iter__(self) -> Iterator[Server]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def named(self, name: str) -> Server:
+        """The server of that name. Raises UnknownServer."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownServer(name=ascii(name)[:80], known=", ".join(self._by_name)) from None
+
+    def status(self, *words: str | None) -> str | None:
+        """The status that any of these names or ids of the tracker means; None when none of them is noticed."""
+        for word in words:
+            if word and (status := self._aliases.get(fold(word))):
+                return status
+        return None
+
+    def words(self, status: str) -> tuple[str, ...]:
+        """The tracker's names and ids that mean that status, as they are compared."""
+        return tuple(word for word, meant in self._aliases.items() if meant == status)
+
+    def find(self, project: str, status: str) -> Server:
+        """The server of a project (any case) and a status (its own name, or a name or id in the tracker).
+
+        Raises UnknownStatus, UnknownProject or NotDeployed, which say what to add to the settings.
+        """
+        meant = fold(status) if fold(status) in self.statuses else self.status(status)
+        if meant is None:
+            raise UnknownStatus(status=ascii(status)[:60], known=", ".join(self.statuses), key=_bare(status))
+        key = project.lower()
+        if key not in self._projects:
+            raise UnknownProject(project=project.upper(), key=key)
+        if (key, meant) not in self._by_key:
+            raise NotDeployed(project=key, status=meant)
+        return self._by_key[key, meant]
+
+
+def fold(word: str) -> str:
+    """A name as it is compared: trimmed, case-folded, whole."""
+    return word.strip().casefold()
+
+
+def _bare(word: str) -> str:
+    """A word as a key that TOML takes without quotes, for a hint."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in fold(word))[:40].strip("-") or "name"

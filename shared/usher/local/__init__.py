@@ -1,0 +1,1 @@
+"""The broker and the processes that `usher up` runs on this machine."""

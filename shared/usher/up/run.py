@@ -1,0 +1,77 @@
+"""All of Usher in one terminal: an entry point, so it alone knows about signals."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from usher.core.errors import UsherError
+from usher.local.choose import running_broker
+from usher.settings import Settings
+from usher.settings.runnable import check_runnable
+from usher.up.screen import Log, show
+from usher.up.services import check_ports, programs, running_services
+from usher.up.supervisor import Program
+
+FOLDER = Path(".usher/broker")
+INTERRUPTED = 130
+
+
+def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
+    """Run a broker if none is configured, and the services (`wanted`, or the three), until Ctrl-C or SIGTERM.
+
+    Everything is stopped in order within 10 s, and as long as running deploys may take to end; at once at the second
+    Ctrl-C. Returns the exit code: 0, or 1 with a
+    sentence on standard error, or 130 when stopped at once.
+    """
+    log = Log(Console(highlight=False, markup=False))
+    with _signals():
+        try:
+            _run(settings, programs(settings) if wanted is None else wanted, log)
+        except UsherError as fault:
+            log.close()
+            Console(stderr=True, highlight=False, markup=False).print(f"usher: {fault}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            log.say("stopped at once")
+            return INTERRUPTED
+        finally:
+            log.close()
+    return 0
+
+
+def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
+    check_ports(wanted)
+    check_runnable(settings.deploys, os.environ.get("PATH", os.defpath))
+    if settings.broker.url:
+        log.say("looking for the broker that [broker] url names")
+    with running_broker(settings, FOLDER, say=log.say) as broker:
+        urls = [url.get_secret_value() for url in settings.broker.url] or [broker.url]
+        services = None
+        try:
+            with running_services(wanted, {"USHER_BROKER__URL": json.dumps(urls)}, log.tell) as services:
+                services.wait_ready()
+                show(log, settings, broker, wanted)
+                services.wait()
+        except KeyboardInterrupt:
+            if services is None or not services.stopped:
+                raise  # the second one
+        if not settings.broker.url:
+            log.say("stopping the broker")
+    log.say("everything has stopped")
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does, also if this was started in the background, where Ctrl-C is ignored."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""What the HTTP interfaces of the services share."""

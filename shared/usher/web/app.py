@@ -1,0 +1,76 @@
+"""What the services' web pages share: health, readiness, API docs from our own host, a server that stops when told."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
+
+from usher.api.types import rfc3339
+from usher.core.errors import UsherError
+
+log = logging.getLogger(__name__)
+
+
+class ForeignPage(UsherError):
+    """a web page of another site may not give orders to Usher; use the `usher` command, or /docs"""
+
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+def web_app(title: str, ready: Ready) -> FastAPI:
+    """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503)."""
+    app = FastAPIOffline(title=title, version=version("usher"))
+    started_at = rfc3339(datetime.now(UTC))
+
+    @app.get("/health", tags=["health"])
+    async def health() -> dict[str, str]:
+        """This process answers; since when it has run, with the settings of then."""
+        return {"status": "ok", "started_at": started_at}
+
+    @app.get("/ready", tags=["health"], responses={503: {"description": "Not now"}})
+    async def readiness(response: Response) -> dict[str, str]:
+        """This process can do its work: it is connected to the broker, and the broker answers."""
+        if await ready():
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready", "reason": "no connection to the broker, or it is stopping"}
+
+    return app
+
+
+async def refuse_foreign_pages(request: Request) -> None:
+    """Raises ForeignPage for what a browser sends on behalf of another site's page; programs name no site."""
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise ForeignPage
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: only a program's entry point knows about signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serve the app on that socket until `stop` is set; running requests get five seconds."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    host, port = listening.getsockname()[:2]
+    log.info("listening on http://%s:%s", host, port)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving

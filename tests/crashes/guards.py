@@ -1,0 +1,230 @@
+"""Guards and commands: what `services/deploys/guard.py` and a command do, without a process.
+
+The real runner talks to a guard by the real lines of JSON. A guard is nobody's: it outlives its `deploys`, and stops
+the command when its pipe closes or no beat comes for the silence: TERM, then KILL after the grace.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from crashes.history import History
+from crashes.loop import NOBODYS, SimulatedLoop
+from crashes.process import Process
+
+TERMINATED, KILLED = -15, -9
+FIRST_PID = 1 << 30
+"""No process of the machine's has such a number, should anybody signal it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a command does: it ends by itself after so many seconds with that exit code. On TERM it `dies` at once,
+    `ignores` it, or `finishes`: ends with its exit code a moment later. Just before (or just after: `late`) it ends by
+    itself, `owner` befalls its deploys: killed, frozen, stopped, or nothing."""
+
+    seconds: float
+    code: int = 0
+    on_term: str = "dies"
+    owner: str = ""
+    late: bool = False
+
+
+class Command:
+    """A command that runs."""
+
+    def __init__(self, guard: "Guard", order: dict[str, object]) -> None:
+        environment = order["env"]
+        assert isinstance(environment, dict)
+        self._guard, self._world = guard, guard.commands
+        self.behaviour = self._world.next_behaviour()
+        self.deploy, self.server = environment["USHER_DEPLOY"], environment["USHER_SERVER"]
+        self.over = False
+        self._world.history.note(
+            "command.started",
+            server=self.server,
+            deploy=self.deploy,
+            issues=environment["USHER_ISSUES"],
+            by=str(guard.owner),
+            does=f"{self.behaviour.code} in {self.behaviour.seconds:.0f} s, {self.behaviour.on_term} on TERM",
+        )
+        self._later(self.behaviour.seconds, partial(self.end, self.behaviour.code))
+        if self.behaviour.owner:
+            moment = self._world.loop.chance.uniform(0, 0.004) * (1 if self.behaviour.late else -1)
+            self._later(self.behaviour.seconds + moment, self._befall)
+
+    def signal(self, number: int) -> None:
+        """TERM or KILL."""
+        chance = self._world.loop.chance
+        if number == KILLED or self.behaviour.on_term == "dies":
+            self._later(chance.uniform(0.0001, 0.05), partial(self.end, number))
+        elif self.behaviour.on_term == "finishes":
+            self._later(chance.uniform(0.01, 1.5), partial(self.end, self.behaviour.code))
+
+    def _befall(self) -> None:
+        if not self.over or self.behaviour.late:
+            self._world.befall(self.behaviour.owner, self._guard.owner)
+
+    def end(self, code: int) -> None:
+        """It is dead."""
+        if not self.over:
+            self.over = True
+            self._world.history.note("command.ended", server=self.server, deploy=self.deploy, code=code)
+            self._guard.command_ended(code)
+
+    def _later(self, delay: float, do: Callable[[], None]) -> None:
+        self._world.loop.call_later(delay, do, context=NOBODYS)
+
+
+class Guard:
+    """A guard; to the runner it is an `asyncio.subprocess.Process`, and its own standard input."""
+
+    def __init__(self, commands: "Commands", owner: Process, silence: float, grace: float) -> None:
+        self.commands, self.owner = commands, owner
+        self.stdin, self.stdout = self, asyncio.StreamReader(loop=commands.loop)
+        self._silence, self._grace = silence, grace
+        self._heard_at = commands.loop.time()
+        self._command: Command | None = None
+        self._stopped: str | None = None
+        self._closing = self._dead = False
+        self._ended = asyncio.Event()
+        self._at = 0.0
+        self._pid = commands.next_pid()
+        owner.on_death(self.close)
+        self._say(ready=self._pid)
+        self._watch()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has not ended."""
+        return not self._dead
+
+    # what the runner calls
+
+    def write(self, line: bytes) -> None:
+        if self._closing:
+            return
+        order = json.loads(line)
+        if "beat" in order:
+            self._beat()
+        else:
+            self._soon(partial(self._take, order))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._soon(partial(self.stop, "deploys has gone", self._grace))
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        return 0
+
+    # what it does
+
+    def die(self) -> None:
+        """Somebody kills the guard itself: its command goes with it at once."""
+        self._end()
+        if self._command:
+            self._command.end(KILLED)
+
+    def stop(self, why: str, grace: float) -> None:
+        self._stopped = self._stopped or why
+        if self._command is None:
+            self._end()
+            return
+        self._command.signal(TERMINATED)
+        self.commands.loop.call_later(grace, self._command.signal, KILLED, context=NOBODYS)
+
+    def command_ended(self, code: int) -> None:
+        self._say(ended=code, stopped=self._stopped)
+        self._end()
+
+    def _take(self, order: dict[str, dict[str, object] | float]) -> None:
+        if self._dead:
+            return
+        if "start" in order:
+            self._start(order["start"])  # type: ignore[arg-type]
+        elif "stop" in order:
+            self.stop("deploys stopped it", order["stop"])  # type: ignore[arg-type]
+        self._beat()
+
+    def _start(self, order: dict[str, object]) -> None:
+        if self._missed() or self._stopped:
+            self._stopped = self._stopped or "a beat was missed"
+            self._say(refused=self._stopped)
+            self._end()
+            return
+        self._command = Command(self, order)
+        self._say(started=self.commands.next_pid())
+
+    def _beat(self) -> None:
+        if self._stopped is None and not self._missed():
+            self._heard_at = self.commands.loop.time()
+
+    def _missed(self) -> bool:
+        return self.commands.loop.time() - self._heard_at > self._silence
+
+    def _watch(self) -> None:
+        if self._dead or self._closing or self._stopped:
+            return
+        if self._missed():
+            self.stop(f"deploys was silent for {self._silence:g} s", self._grace)
+            return
+        left = self._heard_at + self._silence - self.commands.loop.time()
+        self.commands.loop.call_later(max(left, 0) + 0.001, self._watch, context=NOBODYS)
+
+    def _end(self) -> None:
+        if not self._dead:
+            self._dead = True
+            self._soon(self._gone)
+
+    def _gone(self) -> None:
+        self.stdout.feed_eof()
+        self._ended.set()
+
+    def _say(self, **fact: object) -> None:
+        if not self._dead:
+            self._soon(partial(self.stdout.feed_data, json.dumps(fact).encode() + b"\n"))
+
+    def _soon(self, do: Callable[[], None]) -> None:
+        """In order: a pipe does not change it."""
+        self._at = max(self._at + 1e-6, self.commands.moment())
+        self.commands.loop.call_at(self._at, do, context=NOBODYS)
+
+
+class Commands:
+    """All guards and commands of a run. Behaviours are used one after the other, in the order in which they start."""
+
+    def __init__(self, loop: SimulatedLoop, history: History, behaviours: tuple[Behaviour, ...]) -> None:
+        self.loop, self.history = loop, history
+        self.befall: Callable[[str, Process], None] = lambda what, owner: None
+        self.guards: list[Guard] = []
+        self._behaviours = behaviours
+        self._started = 0
+        self._pids = FIRST_PID
+
+    def guard(self, owner: Process, silence: float, grace: float) -> Guard:
+        """A new guard of that process's."""
+        self.history.note("guard started", by=str(owner))
+        self.guards = [guard for guard in self.guards if guard.busy]
+        self.guards.append(Guard(self, owner, silence, grace))
+        return self.guards[-1]
+
+    def next_behaviour(self) -> Behaviour:
+        """What the next command does; beyond the plan, commands pass."""
+        self._started += 1
+        return self._behaviours[self._started - 1] if self._started <= len(self._behaviours) else Behaviour(5.0)
+
+    def next_pid(self) -> int:
+        """A number that no process of the machine's has."""
+        self._pids += 1
+        return self._pids
+
+    def moment(self) -> float:
+        """A moment from now, as long as a pipe or a scheduler takes."""
+        return self.loop.time() + self.loop.chance.uniform(0.00005, 0.003)

@@ -1,0 +1,75 @@
+"""Bugs of the board: of how it is read, granted and cleaned."""
+
+from typing import Any
+
+from crashes.mutations.planting import Method, instead, mutation, put
+from deploys import turn
+from successes.results import cleaning
+from usher.broker.reading import Fold
+from usher.core.board.board import Board
+from usher.core.board.entries import Taking
+from usher.core.board.server import ServerBoard
+from usher.core.events import DeployTaken
+from usher.core.states import Change, State
+
+
+@mutation("2: after a loss the same offset is another entry, and the board is no longer the journal's")
+def going_on_without_comparing() -> None:
+    def make(real: Method) -> Method:
+        def take(self: Fold, entry: Any) -> Any:
+            if self._resumes_at:
+                self._resumes_at = entry.position
+            self._expected = None
+            return real(self, entry)
+
+        return take
+
+    instead(Fold, "take", make)
+
+
+@mutation("3: two holders have the right to run at the same time")
+def taking_granted_while_another_is_unfinished() -> None:
+    def take(self: ServerBoard, taken: DeployTaken, read_at: float) -> list[Change]:
+        entries = [entry for m in taken.messages if (entry := self.open.get(m))]
+        for entry in entries:
+            entry.deploying = True
+        self.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
+        return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
+
+    ServerBoard.take = take  # type: ignore[method-assign]
+    put(turn, "takeover_wait", lambda settings: 0.0)
+
+
+@mutation("2: what is parked for a person is gone")
+def cleaning_what_is_not_settled() -> None:
+    cleaning._is_settled = lambda message, board: True
+
+
+@mutation("2: a pass settles a newer move that had failed, and nobody deploys it")
+def cleaning_something_newer() -> None:
+    def clean(self: ServerBoard, passed: Any, deploy: str) -> list[Change]:
+        issues = {message.issue for message in passed}
+        meant = [*(failed.message for failed in self.failed.values()), *self.retrying.values()]
+        meant += [e.message for e in self.open.values() if not e.deploying]
+        changes = [Change(m.id, State.SUPERSEDED, deploy) for m in meant if m.issue in issues]
+        self._close(changes)
+        return changes
+
+    ServerBoard._clean = clean  # type: ignore[method-assign]
+
+
+@mutation("2: a failure whose next attempt came before its result stays undecided")
+def decision_that_is_never_made_again() -> None:
+    ServerBoard.retried = lambda self, retry, deploy: []  # type: ignore[method-assign]
+
+
+@mutation("2: what has been withdrawn comes back")
+def board_that_forgets_withdrawals() -> None:
+    def make(real: Method) -> Method:
+        def noted(self: Board, changes: list[Change]) -> list[Change]:
+            kept: list[Change] = real(self, [change for change in changes if change.state is not State.WITHDRAWN])
+            return kept
+
+        return noted
+
+    instead(Board, "_noted", make)

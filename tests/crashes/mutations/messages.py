@@ -1,0 +1,38 @@
+"""Bugs of messages: which one it is, and whether the broker has it."""
+
+import asyncio
+import secrets
+from typing import Any
+
+from crashes.mutations.planting import Method, instead, mutation
+from trackers.door import Door
+from usher.core import messages
+
+
+@mutation("2: its queue is acked as if the next attempt had been deployed with the first")
+def retry_that_counts_as_the_same_message() -> None:
+    def make(real: Method) -> Method:
+        def again(self: Any, at: int, **more: Any) -> Any:
+            return real(self, at, **more).model_copy(update={"id": self.id})
+
+        return again
+
+    instead(messages.BackMessage, "again", make)
+
+
+@mutation("1: the sender is told that it is accepted, and the broker never had it")
+def sender_answered_before_the_confirm() -> None:
+    telling: set[asyncio.Task[None]] = set()
+
+    async def tell(self: Door, message: Any) -> None:
+        if self.publisher:
+            task = asyncio.ensure_future(self.publisher.message(message))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            telling.add(task)
+
+    Door._tell = tell  # type: ignore[method-assign]
+
+
+@mutation("6: the same move told again is another message")
+def every_telling_a_message() -> None:
+    messages.message_id = lambda identity, server: secrets.token_hex(16)

@@ -1,0 +1,124 @@
+"""Bugs of a turn: who has it, for how long, and what runs in it."""
+
+import asyncio
+import secrets
+from typing import Any
+
+from crashes.guards import Guard
+from crashes.mutations.planting import Method, instead, mutation, put
+from deploys import turn
+from deploys.deploy import Deploy
+from deploys.jobs import Finished, How
+from deploys.runner import _GuardedCommand
+from deploys.turn import Turn
+from deploys.waits import Waits
+from usher.broker.consumer import ConsumerLost
+from usher.broker.journal import Journal
+from usher.core.batches import Batch
+from usher.core.events import DeployTaken
+from usher.core.windows import Window
+
+
+@mutation("4: a storm that goes on keeps the window open for ever", calm=True)
+def window_that_forgets_its_start() -> None:
+    Window.closes_at = lambda self, arrivals: max(arrivals) + self.quiet  # type: ignore[method-assign]
+
+
+@mutation("3: the former holder's command may still run")
+def take_over_without_the_wait() -> None:
+    put(turn, "takeover_wait", lambda settings: 0.0)
+
+
+@mutation("3: two that took at the same time both run")
+def right_to_run_without_reading_back() -> None:
+    async def take(self: Deploy, taken: DeployTaken) -> Batch | None:
+        batch = Batch.of([entry.message for m in taken.messages if (entry := self._board.open.get(m))])
+        await self._context.publisher.event(taken, secrets.token_hex(16))
+        return batch
+
+    Deploy._take = take  # type: ignore[method-assign]
+
+
+@mutation("6: what the journal has not brought yet looks unknown, and is told again", calm=True)
+def settled_check_without_the_barrier() -> None:
+    class Unread:
+        def __init__(self, journal: Journal) -> None:
+            self._journal = journal
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._journal, name)
+
+        async def barrier(self) -> None:
+            """Not waited for."""
+
+    def make(real: Method) -> Method:
+        def init(self: Turn, *arguments: Any) -> None:
+            real(self, *arguments)
+            self._journal = Unread(self._journal)  # type: ignore[assignment]
+
+        return init
+
+    instead(Turn, "__init__", make)
+
+
+@mutation("3: the broker gives the next consumer the queue's second message while the first is deployed")
+def consumer_cancelled_while_holding() -> None:
+    def make(real: Method) -> Method:
+        async def go_on(self: Turn, message: Any) -> None:
+            await self._delivery._channel.cancel(f"turn:{self._server.name}")
+            await real(self, message)
+
+        return go_on
+
+    instead(Turn, "_go_on", make)
+
+
+@mutation("7: deploys start after the signal")
+def stop_that_is_not_heeded() -> None:
+    def check(self: Waits) -> None:
+        if self.lost.is_set():
+            raise ConsumerLost
+
+    Waits.check = check  # type: ignore[method-assign]
+
+
+@mutation("3: a command runs on beside the next one after its deploys was killed")
+def guard_that_outlives_its_pipe() -> None:
+    def close(self: Guard) -> None:
+        self._closing = True
+
+    Guard.close = close  # type: ignore[method-assign]
+
+
+@mutation("3: a command runs on beside the next one while its deploys is frozen")
+def guard_that_does_not_mind_silence() -> None:
+    Guard._missed = lambda self: False  # type: ignore[method-assign]
+
+
+@mutation("3: who has lost the turn goes on")
+def command_that_outlives_its_turn() -> None:
+    def make(real: Method) -> Method:
+        async def until(self: Any, ending: Any, lost: Any, cut: Any) -> Any:
+            return await real(self, ending, asyncio.Event(), cut)
+
+        return until
+
+    instead(_GuardedCommand, "_until", make)
+
+
+@mutation("3: the next one starts while the command that was cut still ends")
+def interrupted_before_it_is_dead() -> None:
+    def make(real: Method) -> Method:
+        async def run(self: Any, job: Any, lost: Any, drain: Any) -> Finished:
+            running = asyncio.ensure_future(real(self, job, lost, drain))
+            gone = asyncio.ensure_future(lost.wait())
+            await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else Finished(How.CUT, "the turn was lost")
+
+        return run
+
+    async def close(self: Any) -> None:
+        self._close_pipe()
+
+    instead(_GuardedCommand, "run", make)
+    _GuardedCommand.close = close  # type: ignore[method-assign]

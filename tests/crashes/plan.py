@@ -1,0 +1,220 @@
+"""The plan of a run, drawn from its seed before it begins: data alone, so that one that fails can be made smaller."""
+
+import dataclasses
+import random
+from dataclasses import dataclass
+
+from crashes.guards import Behaviour
+
+SERVERS = ("beta.abc.wwts.com", "test.abc.wwts.com", "beta.pear.wwts.com")
+FAULTS = 10
+"""A run has at least so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Somebody moves an issue at `at` (s), and Jira tells it `late` by so many seconds each: more than once, if there
+    are several. `form` is jira, api (a front-end message), or rubbish."""
+
+    at: float
+    server: int
+    issue: int
+    late: tuple[float, ...] = (0.0,)
+    form: str = "jira"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Somebody gives an order at `at`: withdraw, retry or drop an issue, or retry a deploy."""
+
+    at: float
+    what: str
+    server: int
+    issue: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`what` befalls `who`: at `at` (s) if there is no `on`, else when the history notes `on` for the `nth` time; and
+    then, where a process is meant, before that takes its step after `steps` more. It lasts `seconds`."""
+
+    what: str
+    who: str = ""
+    at: float = 0.0
+    on: str = ""
+    nth: int = 1
+    steps: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+    def __str__(self) -> str:
+        when = f"at the {self.nth}. {self.on}" if self.on else f"at {self.at:.1f} s"
+        steps = f" + {self.steps} steps" if self.steps else ""
+        size = f", {self.size}" if self.size else ""
+        return f"{self.what} {self.who} {when}{steps} for {self.seconds:.1f} s{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run does not find out by itself."""
+
+    seed: int
+    servers: int = 1
+    deploys: int = 2
+    successes: int = 1
+    trackers: int = 1
+    parallel: int = 2
+    most: int = 1000
+    latency: float = 0.002
+    moves: tuple[Move, ...] = ()
+    orders: tuple[Order, ...] = ()
+    commands: tuple[Behaviour, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong."""
+        return not self.faults and not any(command.owner for command in self.commands)
+
+    def without(self, part: str, index: int) -> "Plan":
+        """This plan, one move, order, command or fault less."""
+        whole = getattr(self, part)
+        return dataclasses.replace(self, **{part: whole[:index] + whole[index + 1 :]})
+
+    def __str__(self) -> str:
+        said = [
+            f"seed {self.seed}: {self.servers} servers, {self.deploys} deploys, {self.successes} successes, "
+            f"{self.trackers} trackers, {self.parallel} commands at a time, at most {self.most} issues"
+        ]
+        for part in (self.moves, self.orders, self.commands):
+            said += [f"  {one}" for one in part]
+        return "\n".join([*said, *(f"  fault: {fault}" for fault in self.faults)])
+
+    @classmethod
+    def of(cls, seed: int, *, calm: bool = False) -> "Plan":
+        """The plan of that seed; `calm`: with nothing in it that goes wrong but commands that fail."""
+        plan = _Drawing(seed).plan()
+        if not calm:
+            return plan
+        commands = tuple(dataclasses.replace(command, owner="") for command in plan.commands)
+        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers)
+
+
+class _Drawing:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"plan {seed}")
+
+    def plan(self) -> Plan:
+        chance = self.chance
+        servers, self.span = chance.choice((1, 1, 2, 3)), chance.choice((40.0, 120.0, 300.0))
+        successes, trackers = chance.choice((1, 2)), chance.choice((1, 2))
+        self.replicas = ["deploys-1", "deploys-2", *("successes-1", "successes-2")[:successes]]
+        self.replicas += ["trackers-1", "trackers-2"][:trackers]
+        return Plan(
+            self.seed,
+            servers,
+            successes=successes,
+            trackers=trackers,
+            parallel=chance.choice((1, 2, 4)),
+            most=chance.choice((1, 3, 1000, 1000)),
+            latency=chance.choice((0.0005, 0.002, 0.02)),
+            moves=tuple(sorted((self._move(servers) for _ in range(chance.randint(5, 30))), key=lambda m: m.at)),
+            orders=tuple(self._order(servers) for _ in range(chance.choice((0, 0, 1, 3)))),
+            commands=tuple(self._command() for _ in range(20)),
+            faults=tuple(self._fault(servers) for _ in range(chance.randint(FAULTS, FAULTS + 6))),
+        )
+
+    def _move(self, servers: int) -> Move:
+        chance = self.chance
+        tellings = chance.choice((1, 1, 1, 1, 2, 3))
+        late = tuple(
+            round(chance.choice((0.0, chance.uniform(0, 2), chance.uniform(0, 40))), 3) for _ in range(tellings)
+        )
+        form = chance.choice(("jira",) * 8 + ("api", "rubbish"))
+        return Move(round(chance.uniform(0, self.span), 3), chance.randrange(servers), chance.randint(1, 5), late, form)
+
+    def _order(self, servers: int) -> Order:
+        what = self.chance.choice(("withdraw", "withdraw", "retry", "drop", "retry deploy"))
+        at = round(self.chance.uniform(5, self.span * 2 + 60), 3)
+        return Order(at, what, self.chance.randrange(servers), self.chance.randint(1, 5))
+
+    def _command(self) -> Behaviour:
+        chance = self.chance
+        return Behaviour(
+            seconds=round(
+                chance.choice((chance.uniform(0.1, 2), chance.uniform(5, 20), chance.uniform(20, 50), 1000)), 3
+            )
+            if chance.random() < 0.5
+            else round(chance.uniform(2, 15), 3),
+            code=chance.choice((0, 0, 0, 0, 1, 1, 75, 64)),
+            on_term=chance.choice(("dies", "dies", "ignores", "finishes")),
+            owner=chance.choice(("", "", "", "", "", "kill", "freeze", "stop", "lose")),
+            late=chance.random() < 0.5,
+        )
+
+    def _fault(self, servers: int) -> Fault:
+        chance = self.chance
+        what = chance.choices(tuple(_FAULTS), tuple(_FAULTS.values()))[0]
+        who = chance.choice(_QUEUES(servers)) if what in ("purge", "delete") else chance.choice(self.replicas)
+        if chance.random() < 0.5:
+            who = who if who not in self.replicas else chance.choice(("deploys-1", "deploys-2", "holder", "holder"))
+        at, on, nth = round(chance.uniform(0, self.span * 2 + 60), 3), "", 1
+        if chance.random() < 0.6:
+            on, nth = chance.choice(_MOMENTS), min(int(chance.expovariate(0.4)) + 1, 8)
+        steps = chance.choice((0, chance.randint(0, 12), chance.randint(0, 60), chance.randint(0, 400)))
+        seconds = round(chance.choice((chance.uniform(0.1, 3), chance.uniform(3, 12), chance.uniform(10, 60))), 3)
+        if what == "withdraw":
+            on, nth, steps = "frozen", chance.choice((1, 1, 2, 3)), 0
+        if what == "freeze" and chance.random() < 0.5:
+            on, steps, who, seconds = "command.started", 0, "holder", seconds * 2
+            if chance.random() < 0.5:  # short enough that it keeps its turn and its guard
+                on, seconds = "guard started", round(chance.uniform(0.3, 2.5), 3)
+        size = {"lose tail": chance.randint(1, 6), "jump": chance.choice((-3600, -20, 5, 300, 86400))}.get(what, 0)
+        return Fault(what, who, at, on, nth, steps, seconds, size)
+
+
+_FAULTS = {
+    "kill": 24,
+    "vanish": 5,
+    "freeze": 12,
+    "stop": 7,
+    "cut": 10,
+    "silence": 5,
+    "late confirms": 5,
+    "lost confirms": 4,
+    "restart broker": 5,
+    "lose tail": 3,
+    "alarm": 3,
+    "purge": 3,
+    "delete": 2,
+    "fill disk": 4,
+    "jump": 3,
+    "kill guard": 3,
+    "withdraw": 4,
+}
+"""What may happen, and how often."""
+
+_MOMENTS = (
+    "accepted",
+    "guard started",
+    "asked deploy.taken",
+    "confirmed deploy.taken",
+    "command.started",
+    "command.ended",
+    "asked deploy.ended",
+    "confirmed deploy.ended",
+    "confirmed deploy.interrupted",
+    "confirmed messages.retried",
+    "confirmed messages.parked",
+    "asked turn.given_back",
+    "confirmed window.opened",
+    "asked message",
+    "acked",
+)
+"""What a fault may wait for."""
+
+
+def _QUEUES(servers: int) -> tuple[str, ...]:  # noqa: N802
+    several = tuple(f"usher.server.{server}" for server in SERVERS[:servers])
+    return (*several, *several, "usher.results", "usher.returns", "usher.parked", "usher.retry.15s")

@@ -1,0 +1,120 @@
+"""`python tests/crashes/run.py`: run the real services under thousands of crash schedules, and check them."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from crashes.ledgers import Disk
+from crashes.plan import Plan
+from crashes.planted import MUTATIONS
+from crashes.seeds import Verdict, judge, run_seeds
+from crashes.shrink import shrink
+
+ABOUT = """
+Each seed is a run of two deploys, one or two successes and one or two trackers - the real code - on a broker in memory,
+in virtual time. The seed draws a plan: a storm of moves, commands that pass, fail, hang or ignore SIGTERM, people's
+orders, and at least ten faults: crashes at any step, frozen processes, cut and silent connections, broker restarts,
+late and lost confirms, a journal that loses its tail, purged and deleted queues, a full disk, clocks that jump. Then
+there is quiet, and once all has come to rest the checker looks at the whole history for what must never be (DESIGN.md,
+"What always holds").
+"""
+EXAMPLES = """
+  run.py --seeds 10000           seeds 1 to 10000, on all cores
+  run.py --seed 17               that one: its plan, what is wrong, and the history around it
+  run.py --seed 17 --history     all of its history, too
+  run.py --seed 17 --shrink      if it fails: the smallest plan that still does
+  run.py --seeds 50 --planted take_over_without_the_wait
+                                      with a bug planted, which must be found
+
+The exit code is 1 if anything was found. A run with PYTHONHASHSEED=0, which this sets, is the same each time.
+"""
+SAY_EVERY = 10.0
+
+
+def main(arguments: list[str]) -> int:
+    """Do what they say."""
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them (default: 1)")
+    parser.add_argument("--seed", type=int, help="only this one, with everything about it")
+    parser.add_argument("--history", action="store_true", help="with --seed: all that happened")
+    parser.add_argument("--shrink", type=int, nargs="?", const=300, metavar="RUNS", help="with --seed: in so many runs")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--planted", choices=sorted(MUTATIONS), metavar="BUG", help=", ".join(sorted(MUTATIONS)))
+    asked = parser.parse_args(arguments)
+    if asked.seed is not None:
+        return one(asked)
+    return many(asked)
+
+
+def many(asked: argparse.Namespace) -> int:
+    """Run seeds, and say of each that fails how to replay it."""
+    began = said = time.monotonic()
+    done, steps, virtual, failed = 0, 0, 0.0, []
+    for verdict in run_seeds(range(asked.first, asked.first + asked.seeds), asked.workers, asked.planted or ""):
+        done, steps, virtual = done + 1, steps + verdict.steps, virtual + verdict.seconds
+        if verdict.violations:
+            failed.append(verdict)
+            say_failed(verdict, asked.planted)
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            print(
+                f"{done} of {asked.seeds} seeds, {len(failed)} failed, {(said - began) / done:.2f} s each", flush=True
+            )
+    took = time.monotonic() - began
+    hours, each = virtual / 3600, took * asked.workers / max(done, 1)
+    print(f"{done} seeds, {steps:,} steps, {hours:,.1f} hours of virtual time in {took:.0f} s ({each:.2f} s a seed)")
+    print(f"{len(failed)} failed: {' '.join(str(one.seed) for one in failed)}" if failed else "all hold")
+    return 1 if failed else 0
+
+
+def say_failed(verdict: Verdict, planted: str | None) -> None:
+    """In a line or two, with the command that replays it."""
+    more = f" --planted {planted}" if planted else ""
+    print(f"seed {verdict.seed}: {verdict.violations[0]}", flush=True)
+    print(f"  replay: make crashes SEED={verdict.seed}, or python {sys.argv[0]} --seed {verdict.seed} --shrink{more}")
+
+
+def one(asked: argparse.Namespace) -> int:
+    """Run one seed, and say all about it."""
+    if asked.planted:
+        MUTATIONS[asked.planted].plant()
+    disk = Disk()
+    try:
+        plan = Plan.of(asked.seed)
+        verdict = judge(plan, disk)
+        if verdict.violations and asked.shrink:
+            guarantee = verdict.violations[0].partition("]")[0]
+
+            def fails(smaller: Plan) -> bool:
+                return any(why.startswith(guarantee) for why in judge(smaller, disk).violations)
+
+            plan = shrink(plan, fails, asked.shrink)
+            verdict = judge(plan, disk)
+        print(plan)
+        if asked.history:
+            from crashes.world import run
+
+            print("\n".join(map(str, run(plan, disk).evidence.history.entries)))
+        elif verdict.about:
+            print(verdict.about)
+        print("\n".join(verdict.violations) or f"all holds ({verdict.steps} steps, {verdict.commands} commands)")
+        return 1 if verdict.violations else 0
+    finally:
+        disk.close()
+
+
+if __name__ == "__main__":
+    if "PYTHONHASHSEED" not in os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
+    sys.exit(main(sys.argv[1:]))

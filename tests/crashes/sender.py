@@ -1,0 +1,171 @@
+"""Whoever is outside: Jira, which tells a move until somebody has taken it, and people who give orders."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from crashes.clocks import BEGAN
+from crashes.plan import SERVERS, Move, Order
+from crashes.replicas import Replica
+from successes.orders.orders import Selection
+from trackers.door import AcceptedMessage, Ignored
+from trackers.jira.bodies import Unparsable
+from trackers.withdrawals import Order as Withdrawal
+from usher.core.errors import BadMessage, BrokerError, UsherError
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+
+ANSWER_SECONDS = 30.0
+RUBBISH = (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"webhookEvent": 7}', b"null", b'{"issue_id": "beta"}', b'"\\u0000"')
+
+
+def webhook(move: Move, number: int) -> bytes:
+    """What Jira tells of that move, always the same."""
+    status, project = SERVERS[move.server].split(".")[:2]
+    issue = {"id": str(10_000 + move.issue), "key": f"{project.upper()}-{move.issue}"}
+    item = {"field": "status", "fieldtype": "jira", "fieldId": "status", "toString": status.capitalize()}
+    return json.dumps(
+        {
+            "timestamp": BEGAN + round(move.at * 1000),
+            "webhookEvent": "jira:issue_updated",
+            "issue": {**issue, "self": f"https://orchard.example/rest/api/2/issue/{issue['id']}", "fields": {}},
+            "changelog": {"id": str(number), "items": [item]},
+        }
+    ).encode()
+
+
+class Outside:
+    """Tells and orders over HTTP: an answer can be lost, and nobody may answer at all."""
+
+    def __init__(self, world: Any) -> None:
+        self._world = world
+
+    async def tell(self, number: int, move: Move, late: float) -> None:
+        """Until it is accepted; a sender waits a while between two attempts."""
+        loop, history = self._world.loop, self._world.history
+        await asyncio.sleep(move.at + late)
+        say = {"jira": self._webhook, "api": self._message, "rubbish": self._rubbish}[move.form]
+        while True:
+            replica = loop.chance.choice(self._world.of("trackers"))
+            answer = await self.ask(replica, partial(say, number, move))
+            if answer == "accepted":
+                return
+            if answer not in (None, "later"):
+                history.note("violation", why=f"move {number} ({move.form}): {answer}")
+                return
+            await asyncio.sleep(loop.chance.uniform(1, 15))
+
+    async def _webhook(self, number: int, move: Move, replica: Replica) -> str:
+        try:
+            answer = await replica.service.door.webhook({}, webhook(move, number))
+        except BrokerError:
+            return "later"
+        if isinstance(answer, Ignored):
+            return f"it was ignored: {answer.reason}"
+        for one in answer.messages:
+            self._accepted(number, one, replica)
+        return "accepted"
+
+    async def _message(self, number: int, move: Move, replica: Replica) -> str:
+        status, project = SERVERS[move.server].split(".")[:2]
+        front = json.dumps({"issue_id": f"{project.upper()}-{move.issue}", "status": status}).encode()
+        try:
+            self._accepted(number, await replica.service.door.message(front), replica)
+        except BrokerError:
+            return "later"
+        return "accepted"
+
+    async def _rubbish(self, number: int, _: Move, replica: Replica) -> str:
+        rubbish = RUBBISH[number % len(RUBBISH)]
+        with suppress(Unparsable):
+            if not isinstance(await replica.service.door.webhook({}, rubbish), Ignored):
+                return f"{rubbish!r} was taken for a move"
+        try:
+            await replica.service.door.message(rubbish)
+        except BadMessage as bad:
+            return "accepted" if str(bad) else f"{rubbish!r} was refused without a word"
+        return f"{rubbish!r} was taken for a message"
+
+    def _accepted(self, number: int, message: AcceptedMessage | BackMessage, replica: Replica) -> None:
+        self._world.history.note(
+            "accepted",
+            number=number,
+            message=message.id,
+            issue=str(message.issue),
+            server=message.server,
+            by=str(replica.process),
+        )
+
+    async def order(self, order: Order) -> None:
+        """Once; people see that it failed, and may leave it at that."""
+        await asyncio.sleep(order.at)
+        server = SERVERS[order.server]
+        issue = Issue(server.split(".")[1].upper(), order.issue)
+        self._world.history.note("order asked", what=order.what, server=server, issue=str(issue))
+        servers = (self._world.settings.catalogue.named(server),)
+        selection = Selection((server,), (issue,), "somebody")
+
+        async def carry_out(replica: Replica) -> str:
+            try:
+                match order.what:
+                    case "withdraw":
+                        said: object = await replica.service.withdrawals.carry_out(
+                            Withdrawal(servers, (issue,), "somebody")
+                        )
+                    case "retry":
+                        said = await replica.service.orders.retry_parked(selection)
+                    case "drop":
+                        said = await replica.service.orders.drop_parked(selection)
+                    case _:
+                        said = await replica.service.orders.retry_deploy(self._some_deploy(), "somebody")
+            except UsherError as fault:
+                said = fault
+            self._world.history.note("order", what=order.what, server=server, issue=str(issue), answer=str(said))
+            return "done"
+
+        service = "trackers" if order.what == "withdraw" else "successes"
+        await self.ask(self._world.loop.chance.choice(self._world.of(service)), carry_out)
+
+    async def withdraw_all(self) -> None:
+        """Somebody withdraws every issue from every server."""
+        settings, history = self._world.settings, self._world.history
+        servers = tuple(settings.catalogue)
+        issues = tuple(Issue(project.upper(), n) for project in settings.projects for n in range(1, 6))
+        for server in servers:
+            for issue in issues:
+                history.note("order asked", what="withdraw", server=server.name, issue=str(issue))
+
+        async def carry_out(replica: Replica) -> str:
+            with suppress(UsherError):
+                await replica.service.withdrawals.carry_out(Withdrawal(servers, issues, "somebody"))
+            return "done"
+
+        await self.ask(self._world.of("trackers")[0], carry_out)
+
+    async def ask(self, replica: Replica, request: Callable[[Replica], Awaitable[str]]) -> str | None:
+        """What a replica answers; None if nothing comes back."""
+        chance, process = self._world.loop.chance, replica.process
+        await asyncio.sleep(chance.uniform(0.001, 0.05))
+        if process is None or replica.service is None or process.ended.done() or process.stopping:
+            return None
+
+        async def serve() -> str:
+            replica.serving += 1
+            try:
+                return await request(replica)
+            finally:
+                replica.serving -= 1
+
+        asked = process.run(serve())
+        asked.add_done_callback(self._world.noted)
+        await asyncio.wait((asked, process.ended), timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(chance.uniform(0.001, 0.05))
+        lost = not asked.done() or asked.cancelled() or asked.exception() or chance.random() < 0.03
+        return None if lost else asked.result()
+
+    def _some_deploy(self) -> str:
+        ended = [str(entry["deploy"]) for entry in self._world.history.of("command.ended") if entry["code"] != 0]
+        return ended[-1] if ended else "0" * 12

@@ -1,0 +1,81 @@
+"""The simulator: crash schedules on the real services, a few here and ten thousand in the slow part."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import crashes.run
+from crashes.checker import check
+from crashes.ledgers import Disk
+from crashes.plan import FAULTS, Plan
+from crashes.seeds import judge
+from crashes.shrink import shrink
+from crashes.world import run
+
+# of what the processes of a run leave behind when they are killed
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[Disk]:
+    one = Disk()
+    yield one
+    one.close()
+    gc.collect()
+
+
+def simulate(seeds: int) -> "subprocess.CompletedProcess[str]":
+    """As a person would. The order of sets is part of a run: it is the same each time."""
+    command = [sys.executable, str(Path(crashes.run.__file__)), "--seeds", str(seeds)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
+
+
+@pytest.mark.parametrize("seeds", [8, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.programs])])
+def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
+    done = simulate(seeds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("all hold\n")
+
+
+@pytest.mark.slow
+def test_every_plan_has_ten_faults_and_more() -> None:
+    assert all(len(Plan.of(seed).faults) >= FAULTS >= 10 for seed in range(1, 10_001))
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_while_nothing_goes_wrong_windows_close_in_time_and_nothing_is_deployed_twice(disk: Disk, seed: int) -> None:
+    assert judge(Plan.of(seed, calm=True), disk).violations == ()
+
+
+def test_the_same_seed_is_the_same_history(disk: Disk) -> None:
+    first, again = (judge(Plan.of(11), disk) for _ in range(2))
+    assert first.steps == again.steps
+    assert first.digest == again.digest
+    assert judge(Plan.of(12), disk).digest != first.digest
+
+
+def test_the_checker_sees_two_commands_at_once(disk: Disk) -> None:
+    evidence = run(Plan.of(1, calm=True), disk).evidence
+    assert check(evidence) == []
+    evidence.commands[1].server = evidence.commands[0].server
+    evidence.commands[1].started_at = evidence.commands[0].until - 0.1
+    assert any(violation.guarantee == "3" for violation in check(evidence))
+
+
+def test_a_plan_shrinks_to_what_it_takes() -> None:
+    plan = Plan.of(3)
+    kept = plan.faults[4]
+    small = shrink(plan, lambda less: kept in less.faults and len(less.moves) > 2, 500)
+    assert small.faults == (kept,)
+    assert len(small.moves) == 3
+    assert small.orders == ()
+    assert small.commands == ()

@@ -1,0 +1,271 @@
+"""The ledger: whatever is written, twice and in any order, no message's state goes back."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from sqlalchemy import event, select
+from yarl import URL
+
+from successes.ledger import writes
+from successes.ledger.ledger import Ledger, LedgerFault
+from successes.ledger.order import may_become
+from successes.ledger.queries import Cut, find_messages
+from successes.ledger.schema import messages
+from successes.ledger.writes import Moved, News
+from usher.core.errors import ServiceError
+from usher.core.events import DeployInterrupted, Outcome
+from usher.core.states import State
+
+POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.slow, pytest.mark.programs])
+
+
+def every_news(make):
+    """All that may be written about three messages, two of them of one issue, and their two deploys."""
+    told = [make.message(key) for key in ("ABC-1", "ABC-1", "ABC-2")]
+    news = [News(told={m.id: (m, times)}) for m in told for times in (1, 2)]
+    news.append(News(moved={m.id: Moved(State.WAITING, None, make.clock) for m in told}))
+    for taken in (make.taken(*told), make.taken(*told)):
+        deploying = Moved(State.DEPLOYING, taken.deploy, taken.taken_at)
+        facts = {"deploy": taken.deploy, "server": taken.server, "reason": "it failed"}
+        news += [
+            News(taken=[(taken, taken.messages)], moved=dict.fromkeys(taken.messages, deploying)),
+            News(interrupted=[DeployInterrupted(**facts, by="x", at=make.clock)]),
+            News(moved={m.id: Moved(State.FAILED, taken.deploy, make.clock) for m in told}),
+            News(moved={m.id: Moved(State.PARKED, taken.deploy, None) for m in told}),
+        ]
+        for some in (told, told[:1]):
+            for outcome in (Outcome.PASSED, Outcome.FAILED):
+                news.append(News(ended=[make.ended(*some, taken=taken, outcome=outcome)]))
+    return news
+
+
+KINDS_OF_NEWS = 23
+
+
+@rules(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@given(order=st.lists(st.integers(0, KINDS_OF_NEWS - 1), max_size=40))
+def test_no_order_of_writes_takes_a_state_back_and_the_last_one_again_changes_nothing(ledger, make, order):
+    news = every_news(make)
+    assert len(news) == KINDS_OF_NEWS
+    with ledger.reading() as connection:
+        before = {}
+        for number in order:
+            writes.write(connection, news[number])
+            now = {row.id: State(row.state) for row in connection.execute(select(messages))}
+            for message, state in before.items():
+                assert now[message] == state or may_become(state, now[message])
+            before = now
+        rows = connection.execute(select(messages).order_by(messages.c.id)).all()
+        if order:
+            writes.write(connection, news[order[-1]])
+        assert connection.execute(select(messages).order_by(messages.c.id)).all() == rows
+        connection.rollback()
+
+
+async def test_a_result_says_more_than_an_interruption_whichever_comes_first(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    for results_first in (True, False):
+        taken = make.taken(message)
+        cut = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="gone", at=make.clock)
+        news = [News(interrupted=[cut]), News(ended=[make.ended(message, taken=taken)])]
+        await ledger.write(News(told={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
+        for each in reversed(news) if results_first else news:
+            await ledger.write(each)
+    assert [row["outcome"] for row in read_rows(ledger)["deploys"]] == ["passed", "passed"]
+
+
+async def test_a_write_that_fails_leaves_nothing_behind_and_says_what_to_do(
+    settings, ledger, make, read_rows, monkeypatch
+):
+    monkeypatch.setattr("successes.ledger.databases.BUSY_SECONDS", 0.01)
+    hasty = Ledger.open(settings.successes.ledger)
+    message = make.message("ABC-1")
+    try:
+        with (
+            ledger.writing(),
+            pytest.raises(LedgerFault, match=r"cannot be written: .*lock.*; see that .* disk has room"),
+        ):
+            await hasty.write(News(told={message.id: (message, 1)}))
+        assert read_rows(ledger)["messages"] == []
+        await hasty.write(News(told={message.id: (message, 1)}))
+        assert len(read_rows(ledger)["messages"]) == 1
+    finally:
+        hasty.close()
+
+
+async def test_what_postgresql_would_refuse_is_kept_all_the_same_in_each(ledger, make, read_rows):
+    message = make.message("ABC-1").model_copy(update={"server": "s" * 5000, "status": "be\0ta"})
+    ended = make.ended(message, output="a\0b", reason="no such file: \0", log="/logs/\0", command=("deploy", "\0"))
+    await ledger.write(News(ended=[ended]))
+    found = read_rows(ledger)
+    assert (found["messages"][0]["status"], len(found["messages"][0]["server"])) == ("be\ufffdta", 300)
+    kept = {name: found["deploys"][0][name] for name in ("output", "reason", "log", "command")}
+    assert kept == {
+        "output": "a\ufffdb",
+        "reason": "no such file: \ufffd",
+        "log": "/logs/\ufffd",
+        "command": ["deploy", "\0"],
+    }
+    with ledger.reading() as connection:
+        assert find_messages(connection, {"server": "\0"}, Cut(1, 1)).total == 0
+        assert find_messages(connection, {"status": "be\0ta"}, Cut(1, 1)).total == 1
+
+
+async def test_two_replicas_that_write_the_same_at_once_do_not_hinder_each_other(settings, make, read_rows):
+    told = [make.message(f"ABC-{number}") for number in range(1, 200)]
+    taken = make.taken(*told)
+    deploying = Moved(State.DEPLOYING, taken.deploy, taken.taken_at)
+    first, second = (Ledger.open(settings.successes.ledger) for _ in range(2))
+    news = News(
+        told={m.id: (m, 1) for m in told},
+        taken=[(taken, taken.messages)],
+        moved=dict.fromkeys(taken.messages, deploying),
+        ended=[make.ended(*told, taken=taken)],
+    )
+    backwards = replace(news, told=dict(reversed(news.told.items())), moved=dict(reversed(news.moved.items())))
+    try:
+        await asyncio.gather(
+            *(ledger.write(each) for _ in range(5) for ledger, each in ((first, news), (second, backwards)))
+        )
+        assert {row["state"] for row in read_rows(first)["messages"]} == {"deployed"}
+        assert read_rows(first) == read_rows(second)
+    finally:
+        first.close()
+        second.close()
+
+
+async def test_a_retry_is_an_attempt_of_the_same_move_due_later_and_ordered_by_somebody(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    failed = make.ended(message, outcome=Outcome.FAILED)
+    again = message.again(make.clock + 60_000)
+    ordered = {
+        message.id: Moved(State.RETRIED, failed.deploy, make.clock + 1, "ann"),
+        again.id: Moved(State.RETRYING, None, make.clock + 1, "ann"),
+    }
+    for _ in range(2):
+        await ledger.write(News(ended=[failed], retrying={again.id: again}, moved=ordered))
+    first, second = sorted(read_rows(ledger)["messages"], key=lambda row: row["attempt"])
+    assert (first["state"], first["deploy"], first["by"], first["changed_at"]) == (
+        "retried",
+        failed.deploy,
+        "ann",
+        make.clock + 1,
+    )
+    assert (second["state"], second["due_at"], second["by"], second["attempt"]) == (
+        "retrying",
+        make.clock + 60_000,
+        "ann",
+        2,
+    )
+    assert first["origin"] == second["origin"] == message.id
+    await ledger.write(News(moved={again.id: Moved(State.WITHDRAWN, None, make.clock + 2, "bob")}))
+    await ledger.write(News(told={again.id: (again, 1)}, moved={again.id: Moved(State.WAITING, None, make.clock + 3)}))
+    row = next(row for row in read_rows(ledger)["messages"] if row["id"] == again.id)
+    assert (row["state"], row["by"], row["changed_at"]) == ("withdrawn", "bob", make.clock + 2)
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite_url"], indirect=True)
+async def test_a_full_disk_is_an_error(ledger, make):
+    with ledger.reading() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    event.listen(
+        ledger._at.engine,
+        "checkout",
+        lambda raw, record, proxy: raw.execute(f"PRAGMA max_page_count = {pages}").close(),
+    )
+    told = [make.message(f"ABC-{number}") for number in range(1, 500)]
+    with pytest.raises(LedgerFault, match="full"):
+        await ledger.write(News(told={message.id: (message, 1) for message in told}))
+
+
+def test_the_folder_is_made_and_what_is_there_is_kept(settings, make, read_rows):
+    message = make.message("ABC-1")
+    for _ in range(2):
+        opened = Ledger.open(settings.successes.ledger)
+        asyncio.run(opened.write(News(told={message.id: (message, 1)})))
+        assert [row["id"] for row in read_rows(opened)["messages"]] == [message.id]
+        opened.close()
+
+
+def test_a_ledger_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
+    (tmp_path / "text.db").write_text("this is no database at all, " * 100)
+    (tmp_path / "folder.db").mkdir()
+    for name, what in {
+        "text.db": "file is not a database",
+        "folder.db": "unable to open database file",
+        "text.db/usher.db": "File exists|Not a directory",
+    }.items():
+        with pytest.raises(ServiceError, match=rf"cannot be opened \(({what})\); .*USHER_SUCCESSES__LEDGER$"):
+            Ledger.open(SecretStr(f"sqlite:///{tmp_path}/{name}"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///:memory:",
+        "sqlite+nothing:///usher.db",
+        "sqlite+aiosqlite:///usher.db",
+        "mysql://me:secret@host/usher",
+        "postgresql://me:secret@host:port/usher",
+        "postgresql://me:secret@host",
+        "nothing:secret",
+    ],
+)
+def test_an_address_that_is_none_of_a_ledger_is_refused_without_saying_its_password(url):
+    with pytest.raises(ServiceError, match='write it like "sqlite:///usher.db" or "postgresql://user') as refused:
+        Ledger.open(SecretStr(url))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+def test_a_postgresql_that_lets_nobody_in_is_one_sentence_without_the_password(postgres):
+    url = URL(postgres)
+    for wrong, what in {
+        url.with_password("secret") / "postgres": "password authentication failed",
+        url / "nowhere": 'database "nowhere" does not exist',
+        url.with_port(1) / "postgres": "[Cc]onnection refused",
+    }.items():
+        with pytest.raises(
+            ServiceError, match=rf"ledger postgresql://\S+ cannot be opened \(.*{what}.*\); see"
+        ) as fault:
+            Ledger.open(SecretStr(str(wrong)))
+        assert "secret" not in str(fault.value)
+        assert str(url.password) not in str(fault.value)
+        assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
+async def test_a_lost_line_to_the_database_is_mended_in_the_middle_of_a_write(ledger, make, read_rows):
+    message = make.message("ABC-1")
+    tried = []
+
+    def cut(connection):
+        writes.write(connection, News(told={message.id: (message, 1)}))
+        tried.append(True)
+        if len(tried) == 1:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    await ledger.change(cut)
+    assert (len(tried), len(read_rows(ledger)["messages"])) == (2, 1)
+
+
+@pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
+@pytest.mark.parametrize("state", ["40001", "40P01", "22012"])
+async def test_what_passes_by_itself_is_tried_again_three_times_and_then_a_fault(ledger, monkeypatch, state):
+    monkeypatch.setattr("successes.ledger.ledger.PAUSE", 0.001)
+    tried = []
+
+    def fail(connection):
+        tried.append(True)
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '{state}'; END $$")
+
+    with pytest.raises(LedgerFault, match="cannot be written: in the way; see that PostgreSQL answers there"):
+        await ledger.change(fail)
+    assert len(tried) == (1 if state == "22012" else 3)

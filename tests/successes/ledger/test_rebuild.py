@@ -1,0 +1,163 @@
+"""The ledger made again from the journal is the one that was written live, row by row."""
+
+import asyncio
+import os
+import sys
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from successes.ledger import rebuild
+from successes.ledger.ledger import LedgerFault
+from successes.ledger.schema import covers, deploys, messages
+from successes.ledger.writes import News
+from usher.core.events import DeployInterrupted, Outcome
+from usher.runtime.service import Stop
+
+
+@pytest.fixture
+def world_ledger(ledger_url):
+    """In each database."""
+    return ledger_url
+
+
+def everything(ledger):
+    with ledger.reading() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in (messages, deploys, covers)
+        }
+
+
+async def history(world):
+    """Passed, failed, superseded, told twice, interrupted and passed then, running, waiting; told while it runs."""
+    async with world.running():
+        told = await world.told("ABC-1", "ABC-2", "ABC-2", "ABC-3", "ABC-4", "ABC-5", "ABC-6")
+        for _ in range(2):
+            await world.publisher.message(told[0])
+        passed = await world.taken(*told[:3])
+        await world.result(world.make.ended(*told[:3], taken=passed))
+        failed = await world.taken(told[3])
+        await world.result(world.make.ended(told[3], taken=failed, outcome=Outcome.FAILED))
+        cut = await world.taken(told[4])
+        await world.journal.append(
+            DeployInterrupted(deploy=cut.deploy, server=cut.server, by="x", reason="stopped", at=world.make.clock)
+        )
+        again = await world.taken(told[4])
+        await world.result(world.make.ended(told[4], taken=again))
+        await world.taken(told[5])
+        await world.handled()
+        await world.publisher.message(told[5])
+        await world.publisher.message(told[6])
+        await world.handled()
+    return told
+
+
+async def test_a_ledger_written_live_equals_a_rebuilt_one_row_by_row(world, tmp_path):
+    await history(world)
+    live = everything(world.ledger)
+    assert {row[5] for row in live["messages"]} >= {"deployed", "superseded", "deploying", "waiting"}
+    assert sorted(row[12] for row in live["messages"])[-2:] == [2, 3], "told"
+    with world.ledger.writing() as connection:
+        for table in (covers, deploys, messages):
+            connection.execute(delete(table))
+    merged = await rebuild.rebuild(world.settings)
+    assert everything(world.ledger) == live
+    assert (merged.messages, merged.deploys, merged.kept_messages, merged.kept_deploys) == (7, 5, 0, 0)
+    await rebuild.rebuild(world.settings)
+    assert everything(world.ledger) == live
+
+
+async def test_what_is_wrong_or_missing_is_made_good_and_what_the_journal_no_longer_has_is_kept(world):
+    told = await history(world)
+    older = world.make.message("DEF-9", "test")
+    await world.ledger.write(News(ended=[world.make.ended(older)]))
+    right = everything(world.ledger)
+    with world.ledger.writing() as connection:
+        connection.execute(delete(messages).where(messages.c.id == told[0].id))
+        connection.execute(
+            update(messages)
+            .where(messages.c.id == told[1].id)
+            .values(state="waiting", deploy=None, told=9, changed_at=1)
+        )
+        connection.execute(update(deploys).where(deploys.c.server != older.server).values(reason="wrong"))
+        connection.execute(delete(covers).where(covers.c.message == told[0].id))
+    merged = await rebuild.rebuild(world.settings)
+    assert everything(world.ledger) == right
+    assert str(merged) == (
+        "the ledger has 7 messages and 5 deploys as the journal has them; "
+        "1 messages and 1 deploys besides are as they were"
+    )
+
+
+async def test_a_result_that_never_got_into_the_journal_stays(world):
+    async with world.running():
+        told = await world.told("ABC-1")
+        taken = await world.taken(*told)
+        await world.result(world.make.ended(*told, taken=taken), journal=False)
+        await world.handled()
+        interrupted = {"deploy": taken.deploy, "server": taken.server, "by": "x", "reason": "gone"}
+        await world.journal.append(DeployInterrupted(**interrupted, at=world.make.clock))
+        await world.handled()
+    before = everything(world.ledger)
+    await rebuild.rebuild(world.settings)
+    assert everything(world.ledger) == before
+
+
+async def test_what_began_before_the_journal_does_is_only_taken_further(world):
+    first, second = world.make.message("ABC-1"), world.make.message("ABC-2")
+    taken = world.make.taken(first, second)
+    live = News(told={m.id: (m, 3) for m in (first, second)}, taken=[(taken, taken.messages)])
+    await world.ledger.write(live)
+    ended = world.make.ended(first, second, taken=taken)
+    await world.journal.append(ended)
+    # told once more after the beginning was lost
+    await world.publisher.message(second.model_copy(update={"queued_at": world.make.clock + 5}))
+    await rebuild.rebuild(world.settings)
+    rows = {row["id"]: row for row in world.rows()["messages"]}
+    assert (rows[first.id]["state"], rows[first.id]["told"], rows[first.id]["deploy"]) == ("deployed", 3, taken.deploy)
+    assert (rows[second.id]["told"], rows[second.id]["queued_at"]) == (3, second.queued_at)
+    assert world.rows()["deploys"][0]["holder"] == taken.holder
+    assert world.rows()["deploys"][0]["outcome"] == "passed"
+
+
+async def test_a_fault_and_a_stop_leave_the_ledger_as_it_was(world, monkeypatch):
+    await history(world)
+    with world.ledger.writing() as connection:
+        connection.execute(delete(messages))
+    before = everything(world.ledger)
+
+    async def lost(*_):
+        raise LedgerFault(path="fresh.db", done="written", why="disk is full", check="it has room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rebuild, "_read", lost)
+        with pytest.raises(LedgerFault):
+            await rebuild.rebuild(world.settings)
+    stop = Stop()
+    stop.set()
+    assert await rebuild.serve(world.settings, stop) == "the ledger is as it was"
+    assert everything(world.ledger) == before
+
+
+@pytest.mark.slow
+async def test_it_is_a_program_that_says_how_far_it_is_and_may_run_beside_successes(world):
+    await history(world)
+    live = everything(world.ledger)
+    variables = {
+        "USHER_BROKER__URL": world.settings.broker.url[0].get_secret_value(),
+        "USHER_SUCCESSES__LEDGER": world.settings.successes.ledger.get_secret_value(),
+        "USHER_CONFIG": world.settings.source,
+    }
+    async with world.running():
+        await world.handled()
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "successes.ledger.rebuild", env=os.environ | variables, stderr=asyncio.subprocess.PIPE
+        )
+        said = (await program.communicate())[1].decode()
+        told = await world.told("ABC-77")
+        await world.handled()
+    assert program.returncode == 0, said
+    assert "the ledger has 7 messages and 5 deploys as the journal has them" in said
+    assert world.states().pop(told[0].id) == "waiting"
+    assert len(everything(world.ledger)["messages"]) == len(live["messages"]) + 1

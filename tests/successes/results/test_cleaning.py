@@ -1,0 +1,75 @@
+"""`usher.parked`: what has been settled since is removed from it, and nothing else."""
+
+import asyncio
+import logging
+import re
+
+import pytest
+
+from usher.broker import topology
+from usher.core.events import MessagesWithdrawn, Outcome, encode
+
+
+@pytest.fixture
+async def world(make_world, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("successes.results.cleaning.QUIET_SECONDS", 0.2)
+    return await make_world(watching=False, RETRIES__DELAYS="[]")
+
+
+async def failed(world, key):
+    """A message that is parked."""
+    [message] = await world.told(key)
+    await world.ended(message, outcome=Outcome.FAILED)
+    changed = world.journal.changed(message.server)
+    async with asyncio.timeout(20):
+        while world.journal.board.state(message.id) != "parked":
+            await changed.wait()
+            changed.clear()
+    return message
+
+
+async def until_removed(caplog, count):
+    """Wait until so many have been removed."""
+    async with asyncio.timeout(20):
+        while sum(map(int, re.findall(r"removed (\d+) from usher.parked", caplog.text))) < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_a_later_pass_or_an_order_has_settled_leaves_and_the_rest_stays(world, caplog):
+    async with world.running():
+        older, dropped, stays = [await failed(world, key) for key in ("ABC-1", "ABC-2", "ABC-3")]
+        await world.publisher.park(b"nonsense", "unreadable", "cannot be read")
+        await world.publisher.park(encode(older), older.id, "parked twice")
+        unknown = world.make.message("ABC-4")
+        await world.publisher.park(encode(unknown), unknown.id, "unknown to the journal")
+        await world.ended(*await world.told("ABC-1"))
+        order = MessagesWithdrawn(server=dropped.server, messages=(dropped.id,), by="ann", at=world.make.clock)
+        await world.journal.append(order)
+        await until_removed(caplog, 3)
+    assert await world.waits_in(topology.PARKED) == {stays.id, unknown.id, "unreadable"}
+
+
+@pytest.mark.slow
+async def test_what_was_settled_while_nobody_cleaned_leaves_after_the_next_start(world, caplog):
+    async with world.running():
+        older = await failed(world, "ABC-1")
+        stays = await failed(world, "ABC-2")
+    await world.ended(*await world.told("ABC-1"))
+    assert older.id in await world.waits_in(topology.PARKED)
+    async with world.running():
+        await until_removed(caplog, 1)
+    assert await world.waits_in(topology.PARKED) == {stays.id}
+
+
+async def test_what_the_board_never_knew_to_be_parked_leaves_when_it_passes(world, caplog):
+    [settled], [waiting] = await world.told("ABC-1"), await world.told("ABC-2")
+    for message in (settled, waiting):
+        # as by a result that a `successes` has decided about, whose copy for the journal never came
+        await world.publisher.park(encode(message), message.id, "exit code 1")
+    await world.ended(settled)
+    async with world.running():
+        await until_removed(caplog, 1)
+        await world.ended(waiting)
+        await until_removed(caplog, 2)
+    assert await world.waits_in(topology.PARKED) == set()

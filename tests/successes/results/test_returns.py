@@ -1,0 +1,137 @@
+"""What returns from a retry queue: told again if it is still wanted, its end if it is not."""
+
+import asyncio
+import logging
+
+import pytest
+from aio_pika import Message
+
+from usher.broker import topology
+from usher.broker.publisher import Publisher
+from usher.core.errors import NotConfirmed
+from usher.core.events import MessagesRetried, MessagesWithdrawn, Outcome, encode
+from usher.core.messages import BackMessage
+from usher.core.states import State
+
+
+@pytest.fixture
+async def world(make_world):
+    return await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
+
+
+@pytest.fixture
+async def slow_world(make_world):
+    """Where there is time between a failure and its return."""
+    return await make_world(RETRIES__DELAYS='["3s"]', RETRIES__JITTER="0")
+
+
+async def until(world, message, state):
+    """Wait until the journal has that message in that state."""
+    changed = world.journal.changed(message.server)
+    async with asyncio.timeout(20):
+        while world.journal.board.state(message.id) is not state:
+            await changed.wait()
+            changed.clear()
+            await world.journal.barrier()
+
+
+async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attempt(world):
+    async with world.running():
+        [message] = await world.told("ABC-111")
+        ended = await world.ended(message, outcome=Outcome.FAILED)
+        await world.handled()
+        again = message.again(0, deploy=ended.deploy)
+        await until(world, again, State.WAITING)
+        [entry] = world.journal.board.server(message.server).open.values()
+        async with asyncio.timeout(20):
+            while world.states().get(again.id) != "waiting":
+                await asyncio.sleep(0.02)
+
+    assert (entry.message.id, entry.message.attempt, entry.message.origin) == (again.id, 2, message.id)
+    [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
+    assert entry.message.queued_at >= event.at + 100, "a tenth of the second at the least"
+    assert world.states() == {message.id: "retried", again.id: "waiting"}
+    assert again.id in await world.waits_in(topology.server_queue(message.server))
+    assert await world.waits_in(topology.RETURNS) == set()
+
+
+@pytest.mark.slow
+async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
+    world = slow_world
+    caplog.set_level(logging.INFO)
+    async with world.running():
+        older, newer = await world.told("ABC-111"), await world.told("ABC-111")
+        await world.ended(*older, outcome=Outcome.FAILED)
+        await world.handled()
+        await world.ended(*newer)
+        await until_said(caplog, "ABC-111 of beta.abc.wwts.com is superseded: not tried again")
+
+    assert [event.id for event in world.seen if isinstance(event, BackMessage)] == [older[0].id, newer[0].id]
+    assert await world.waits_in(topology.RETURNS) == set()
+
+
+@pytest.mark.slow
+async def test_a_retry_that_was_withdrawn_is_not_told(slow_world, caplog):
+    world = slow_world
+    caplog.set_level(logging.INFO)
+    async with world.running():
+        [message] = await world.told("ABC-111")
+        await world.ended(message, outcome=Outcome.FAILED)
+        await world.handled()
+        [again] = world.journal.board.server(message.server).retrying
+        await world.journal.append(MessagesWithdrawn(server=message.server, messages=(again,), by="ann", at=1))
+        await until_said(caplog, "ABC-111 of beta.abc.wwts.com is withdrawn: not tried again")
+
+    assert world.states() == {message.id: "retried", again: "withdrawn"}
+
+
+async def test_what_the_journal_does_not_know_is_told_and_what_cannot_be_read_is_parked(world, caplog):
+    caplog.set_level(logging.INFO)
+    unknown = world.make.message("ABC-5").again(1)
+    async with world.running():
+        await world.handled()
+        await put(world, b"nonsense", "x")
+        await put(world, encode(unknown), unknown.id)
+        await until(world, unknown, State.WAITING)
+        [parked] = await world.handled()
+
+    assert (parked.body, parked.message_id) == (b"nonsense", "x")
+    assert "Invalid JSON" in parked.headers["reason"]
+
+
+@pytest.mark.slow
+async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the_results(world, monkeypatch, caplog):
+    monkeypatch.setattr("successes.results.returns.PAUSE", 0.01)
+    tells, refused = Publisher.message, asyncio.Event()
+    open_again = asyncio.Event()
+
+    async def refuses(publisher, message):
+        if message.attempt > 1 and not open_again.is_set():
+            refused.set()
+            raise NotConfirmed(what="it", why="a queue is full")
+        await tells(publisher, message)
+
+    monkeypatch.setattr(Publisher, "message", refuses)
+    async with world.running():
+        [message] = await world.told("ABC-111")
+        ended = await world.ended(message, outcome=Outcome.FAILED)
+        await asyncio.wait_for(refused.wait(), 20)
+        [other] = await world.told("DEF-5")
+        await world.ended(other)
+        await world.handled()
+        assert world.states()[other.id] == "deployed"
+        open_again.set()
+        await until(world, message.again(0, deploy=ended.deploy), State.WAITING)
+
+
+async def put(world, body, message_id):
+    """Have something returned."""
+    async with world.link.publishing.raw.channel() as channel:
+        exchange = await channel.get_exchange(topology.RETURNS, ensure=False)
+        await exchange.publish(Message(body, message_id=message_id), "")
+
+
+async def until_said(caplog, words):
+    async with asyncio.timeout(20):
+        while words not in caplog.text:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,73 @@
+"""The supervisor of our connections: what it says, and when it tries again. Against a real broker, behind a proxy."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from yarl import URL
+
+from usher.broker import link as links
+from usher.broker.link import Link, keep
+from usher.core.errors import BrokerError
+from usher.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import Proxy
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(links, "LONGEST_PAUSE", 0.05)
+
+
+class Sessions:
+    """A session that works until its link is lost, and says when it has begun."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[Link] = asyncio.Queue()
+
+    async def __call__(self, link: Link) -> None:
+        self.begun.put_nowait(link)
+        await link.lost.wait()
+
+
+async def test_a_broker_that_goes_and_comes_back_is_one_line_each_however_often_it_is_tried(
+    make_settings: Callable[..., Settings], vhost_url: str, proxy: "Proxy", caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "usher")
+    broker = make_settings(BROKER__URL=str(URL(vhost_url).with_host("127.0.0.1").with_port(proxy.port))).broker
+    sessions, stop = Sessions(), asyncio.Event()
+    keeping = asyncio.create_task(keep(broker, "test", sessions, stop))
+    await sessions.begun.get()
+    proxy.cut()
+    while proxy.refused < 5:
+        await asyncio.sleep(0.01)
+    proxy.mend()
+    link = await sessions.begun.get()
+    stop.set()
+    link.lost.set()
+    await keeping
+    said = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
+    assert [line.partition(" at ")[0] for line in said if "connected" in line] == ["connected to the broker"] * 2
+    between = [line for line in said if "connected to" not in line]
+    assert len(between) == len(set(between)) <= 2  # that it was lost, and that nothing answers
+    assert all("connecting again until it works" in line for line in between)
+
+
+async def test_what_is_wrong_at_the_first_connection_is_raised(make_settings: Callable[..., Settings]) -> None:
+    broker = make_settings(BROKER__URL="amqp://guest@127.0.0.1:1/").broker
+    with pytest.raises(BrokerError, match="no broker answers at guest@127.0.0.1:1/"):
+        await keep(broker, "test", Sessions(), asyncio.Event())
+
+
+async def test_the_hosts_are_tried_in_turn(make_settings: Callable[..., Settings], vhost_url: str) -> None:
+    broker = make_settings(BROKER__URL=f'["amqp://guest@127.0.0.1:1/", "{vhost_url}"]').broker
+    sessions, stop = Sessions(), asyncio.Event()
+    keeping = asyncio.create_task(keep(broker, "test", sessions, stop))
+    link = await sessions.begun.get()
+    stop.set()
+    link.lost.set()
+    await keeping

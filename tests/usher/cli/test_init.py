@@ -1,0 +1,135 @@
+"""`usher init`: what it asks, what it refuses, and the file that it writes."""
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from usher.cli.app import app
+from usher.cli.new_settings import NewSettings
+from usher.settings import load
+
+COMMAND = "python -m wwts.devops.deploy {server} {issues}"
+
+
+def typed(*answers: str) -> str:
+    """What a person types: one answer a line."""
+    return "".join(f"{answer}\n" for answer in answers)
+
+
+def init(*arguments: str, typing: str = "") -> tuple[int, str]:
+    said = CliRunner().invoke(app, ["init", *arguments], input=typing)
+    return said.exit_code, said.output
+
+
+@pytest.fixture
+def file(folder: Path) -> Path:
+    return folder / "usher.toml"
+
+
+def test_pressing_enter_writes_a_file_that_loads_and_rehearses(file: Path) -> None:
+    code, said = init(typing=typed("", "", "", "", "", "", "", ""))
+    assert (code, "Wrote usher.toml: 3 servers" in said) == (0, True)
+    settings = load({})
+    assert [server.name for server in settings.catalogue] == [f"{s}.abc.wwts.com" for s in ("beta", "stage", "test")]
+    assert settings.deploys.rehearses
+
+
+def test_the_answers_are_what_it_writes(file: Path) -> None:
+    words = ["", "QA, 10002", "Ready for Beta", "live=Done, 10009", ""]
+    init(typing=typed("shop, BLOG", *words, "{project}-{status}.example.com", COMMAND, "y"))
+    settings = load({})
+    assert list(settings.projects) == ["shop", "blog"]
+    assert {status: named.jira for status, named in settings.statuses.items()} == {
+        "test": ("QA", "10002"),
+        "beta": ("Ready for Beta",),
+        "live": ("Done", "10009"),
+    }
+    assert settings.catalogue.find("SHOP", "qa").name == "shop-test.example.com"
+    assert settings.deploys.command == tuple(COMMAND.split())
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "says"),
+    [
+        (0, "9x", "[projects] 9x: is not of the form"),
+        (0, ",", "no project is named"),
+        (4, "qa", "names no words of Jira; write it like"),
+        (5, "{stauts}.{project}", "{stauts} is unknown in [servers] name; did you mean {status}?"),
+        (5, "one.server", "use {status} and {project} so that names differ"),
+        (6, "deploy {issue}", "unknown placeholder {issue} in the command; known:"),
+        (6, 'deploy "{server}', "cannot be split into arguments"),
+        (6, "[1]", "is not a list of strings"),
+    ],
+)
+def test_a_wrong_answer_is_asked_again(file: Path, place: int, wrong: str, says: str) -> None:
+    answers = ["abc", "", "", "", "", "", COMMAND, "y"]
+    code, said = init(typing=typed(*answers[:place], wrong, *answers[place:]))
+    assert (code, says in said) == (0, True)
+    assert load({}).deploys.command == tuple(COMMAND.split())
+
+
+def test_a_status_s_words_are_checked_together_with_the_others(file: Path) -> None:
+    assert init("--yes", "--status", "test=Same", "--status", "beta=same")[0] != 0
+    assert not file.exists()
+
+
+def test_scripts_give_options_and_are_asked_nothing(file: Path) -> None:
+    command = '["python", "-m", "d", "{project}", "{status}", "{numbers}"]'
+    code, _ = init("-y", "--project", "shop", "--project", "blog", "--status", "beta=To Beta", "--command", command)
+    assert code == 0
+    assert tomllib.loads(file.read_text())["projects"] == {"shop": {}, "blog": {}}
+    assert load({}).deploys.command == ("python", "-m", "d", "{project}", "{status}", "{numbers}")
+
+
+def test_a_program_that_is_not_here_is_a_warning_and_is_written(file: Path, usher) -> None:
+    said = usher("init", "--yes", "--command", "no-such-program {server}")
+    assert (said.code, said.err) == (0, "")
+    assert "Warning: [deploys] command: there is no program no-such-program" in said.out
+    assert load({}).deploys.command == ("no-such-program", "{server}")
+
+
+def test_with_nobody_to_answer_it_says_to_use_options(file: Path, usher, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        said = usher("init")
+    assert said.code == 1
+    assert "nothing to read answers from; give them as options, with --yes: see `usher init --help`" in said.err
+    assert not file.exists()
+
+
+def test_no_file_is_overwritten_without_asking(file: Path, usher) -> None:
+    file.write_text("# mine\n")
+    said = usher("init", "--yes")
+    assert (said.code, said.out) == (1, "")
+    assert "exists already" in said.err
+    assert init(typing=typed("", "", "", "", "", "", "", "n"))[0] == 1
+    assert file.read_text() == "# mine\n"
+    assert init(typing=typed("", "", "", "", "", "", "", "y"))[0] == 0
+    assert "[projects.abc]" in file.read_text()
+
+
+def test_it_writes_where_the_settings_are_read_from(folder: Path, monkeypatch: pytest.MonkeyPatch, usher) -> None:
+    monkeypatch.setenv("USHER_CONFIG", str(folder / "other.toml"))
+    assert usher("init", "--yes").code == 0
+    assert (folder / "other.toml").exists()
+    monkeypatch.setenv("USHER_CONFIG", str(folder / "nowhere" / "usher.toml"))
+    assert "cannot be written: No such file" in usher("init", "--yes").err
+
+
+def test_what_is_not_asked_for_is_shown_as_a_comment_with_its_default() -> None:
+    text, settings = NewSettings().text(), load({})
+    assert '# heartbeat = "10s"' in text
+    assert "# parallel = 4" in text
+    assert NewSettings().settings().model_dump(exclude={"source", "projects", "statuses"}) == settings.model_dump(
+        exclude={"source", "projects", "statuses"}
+    )
+
+
+def test_hostile_answers_stay_values() -> None:
+    words = ['"]\n[broker]\nurl = "x', "\x7f\t\\", "Готово"]
+    draft = NewSettings(jira={"beta": words}, command=["d", '"; rm -rf /', "{server}"])
+    assert draft.settings().statuses["beta"].jira == tuple(words)
+    assert draft.settings().deploys.command == ("d", '"; rm -rf /', "{server}")

@@ -1,0 +1,51 @@
+"""`usher rebuild`: the ledger made again, by whoever is at the command line."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from usher.cli import rebuild
+from usher.settings import load
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a program."""
+    argv = [sys.executable, "-m", "usher", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+def test_it_makes_again_what_is_lost_while_usher_runs(running: None) -> None:
+    assert run("send", "ABC-111", "beta").returncode == 0
+    ledger = load().successes.ledger.get_secret_value().removeprefix("sqlite:///")
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as database:
+        deadline = time.monotonic() + 20
+        while not database.execute("DELETE FROM messages").rowcount:
+            assert time.monotonic() < deadline, "the message has not come into the ledger"
+            time.sleep(0.05)
+        said = run("rebuild")
+        assert said.returncode == 0, said.stderr
+        assert "the ledger has 1 messages" in said.stderr
+        assert database.execute("SELECT issue FROM messages").fetchall() == [("ABC-111",)]
+
+
+def test_where_successes_is_not_installed_it_says_where_to_run_it(usher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild, "PACKAGE", "not_there")
+    said = usher("rebuild")
+    assert (said.code, said.err) == (
+        1,
+        "usher: the service successes is not installed here; run `usher rebuild` where it runs\n",
+    )
+
+
+@pytest.mark.slow
+def test_a_broker_that_cannot_be_reached_is_a_sentence_and_changes_nothing(folder, monkeypatch) -> None:
+    monkeypatch.setenv("USHER_BROKER__URL", "amqp://guest:guest@127.0.0.1:1/")
+    said = run("rebuild")
+    assert said.returncode == 1
+    assert "successes.ledger.rebuild: " in said.stderr
+    assert "Traceback" not in said.stderr

@@ -1,0 +1,208 @@
+"""The commands that ask the running services: send, servers, show, history, ignored."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from usher.api.types import ServerState
+from usher.cli.screen import clock, coloured, span, zoned
+from usher.cli.show import why_not_yet
+from usher.settings import load
+
+pytestmark = pytest.mark.usefixtures("running")
+BETA = "beta.abc.wwts.com"
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def passed(usher, issue: str, server: str) -> bool:
+    """Whether the ledger has it deployed."""
+    told = json.loads(usher("show", issue, "--json").out)
+    return any(message["state"] == "deployed" and message["server"] == server for message in told)
+
+
+@pytest.mark.parametrize(
+    ("words", "issues"),
+    [
+        (["ABC-11", "beta"], ["ABC-11"]),
+        (["abc", "beta", "113", "12"], ["ABC-12", "ABC-113"]),
+        ([BETA, "ABC-14", "ABC-13"], ["ABC-13", "ABC-14"]),
+    ],
+)
+def test_an_issue_is_sent_in_any_of_three_forms_and_deployed(usher, words: list[str], issues: list[str]) -> None:
+    said = usher("send", *words, "--json")
+    assert said.code == 0
+    assert [(told["issue"], told["server"]) for told in json.loads(said.out)] == [(issue, BETA) for issue in issues]
+    until(lambda: all(passed(usher, issue, BETA) for issue in issues))
+
+
+def test_sending_says_where_it_waits_and_what_to_do_next(usher) -> None:
+    said = usher("send", "ABC-21", "test")
+    assert said.out.startswith("ABC-21 waits for test.abc.wwts.com")
+    assert "usher show test.abc.wwts.com" in said.out
+
+
+def test_what_trackers_refuses_is_said_in_its_words(usher) -> None:
+    said = usher("send", "XYZ-1", "beta")
+    assert (said.code, said.out) == (1, "")
+    assert "XYZ-1 is not sent: " in said.err
+    assert "unknown project XYZ; add [projects.xyz]" in said.err
+
+
+def test_all_servers_are_shown_with_their_state(usher) -> None:
+    plain, data = usher("servers"), json.loads(usher("servers", "--json").out)
+    assert [server["server"] for server in data] == [server.name for server in load().catalogue]
+    assert all(server["server"] in plain.out for server in data)
+    assert "\x1b" not in plain.out
+
+
+def test_a_server_shows_what_deployed_last_and_how_to_send(usher) -> None:
+    usher("send", "ABC-31", "stage")
+    until(lambda: passed(usher, "ABC-31", "stage.abc.wwts.com"))
+    said = usher("show", "stage.abc.wwts.com")
+    assert "Last deploy: passed (rehearsed) at" in said.out
+    assert "usher send ABC-111 stage" in said.out
+    assert re.search(r"stage\.abc\.wwts\.com .* passed \(rehearsed\) \d", usher("servers").out)
+
+
+def test_an_issue_shows_what_happened_per_server(usher) -> None:
+    usher("send", "DEF-5", "beta")
+    until(lambda: passed(usher, "DEF-5", "beta.def.wwts.com"))
+    said = usher("show", "DEF-5")
+    assert "beta.def.wwts.com" in said.out
+    assert "deployed (rehearsed)" in said.out
+    assert "Nothing of DEF-6 has been told" in usher("show", "DEF-6").out
+
+
+def test_a_server_that_is_not_there_is_named_with_those_that_are(usher) -> None:
+    said = usher("show", "prod.abc.wwts.com")
+    assert said.code == 1
+    assert "unknown server 'prod.abc.wwts.com'" in said.err
+
+
+def test_the_history_is_of_deploys_newest_first(usher) -> None:
+    for number in (41, 42):
+        usher("send", f"ABC-{number}", "beta")
+        until(lambda number=number: passed(usher, f"ABC-{number}", BETA))
+    deploys = json.loads(usher("history", BETA, "-n", "2", "--json").out)
+    assert [deploy["issues"] for deploy in deploys] == [["ABC-42"], ["ABC-41"]]
+    assert all(deploy["started_at"].endswith("Z") for deploy in deploys)
+    assert deploys[0]["id"] in usher("history", BETA).out
+    assert "No deploy" in usher("history", "--outcome", "failed").out
+
+
+def test_a_deploy_shows_how_it_ended_its_command_times_and_output(usher) -> None:
+    usher("send", "ABC-61", "beta")
+    until(lambda: passed(usher, "ABC-61", BETA))
+    deploy = json.loads(usher("history", BETA, "-n", "1", "--json").out)[0]
+    said = usher("show", deploy["id"]).out
+    assert said.startswith(f"{BETA} passed (rehearsed)\n")
+    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in said
+    assert "ABC-61  (1 message)" in said
+    assert "Why" not in said
+    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", said)
+    assert "rehearsed, nothing was run: python -m wwts" in said
+    assert json.loads(usher("show", deploy["id"], "--json").out) == deploy
+
+
+def test_a_deploy_that_nobody_knows_says_where_they_are_listed(usher) -> None:
+    said = usher("show", "0123456789ab")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "usher: no deploy 0123456789ab is known; `usher history` lists them\n"
+
+
+def webhook(issue: str, status: str) -> None:
+    """Tell what Jira would: that the issue came into that status."""
+    body = {
+        "webhookEvent": "jira:issue_updated",
+        "issue": {"id": "1", "key": issue, "fields": {"project": {"key": issue[:3]}}},
+        "changelog": {
+            "id": "2",
+            "items": [{"field": "status", "fieldtype": "jira", "from": "1", "to": "9", "toString": status}],
+        },
+    }
+    port = os.environ["USHER_TRACKERS__PORT"]
+    httpx.post(f"http://127.0.0.1:{port}/webhooks/jira", json=body, trust_env=False).raise_for_status()
+
+
+def test_an_ignored_move_says_what_would_accept_it(usher) -> None:
+    webhook("ABC-51", "Ready for Prod")
+    data = json.loads(usher("ignored", "--json").out)
+    assert data[0]["issue"] == "ABC-51"
+    said = usher("ignored").out
+    assert "ABC-51" in said
+    assert 'jira = ["Ready for Prod", "9"]' in said
+
+
+def test_moves_ignored_alike_are_one_row_with_the_latest_and_every_one_in_json(usher) -> None:
+    for issue in ("ABC-52", "ABC-53", "DEF-54"):
+        webhook(issue, "In Progress")
+    rows = re.findall(r" (\d+) +In Progress +(\S+)", usher("ignored").out)
+    assert rows == [("1", "DEF-54"), ("2", "ABC-53")]
+    moves = json.loads(usher("ignored", "--json").out)
+    assert [move["issue"] for move in moves if move["status"] == "In Progress"] == ["DEF-54", "ABC-53", "ABC-52"]
+
+
+class TestWhyNotYet:
+    """The sentence that says why a server has not deployed. Windows as usual: 2 min quiet, a cap of 8 min 17 s."""
+
+    opened = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+    def why(self, closes: timedelta, now: timedelta) -> str:
+        state = ServerState.model_validate(
+            {
+                **dict.fromkeys(["command", "running", "last"]),
+                "server": BETA,
+                "project": "abc",
+                "status": "beta",
+                "state": "waiting",
+                "waiting": ["ABC-1"],
+                "waiting_messages": 1,
+                "rehearsed": True,
+                "window_opened_at": self.opened,
+                "window_closes_at": self.opened + closes,
+            }
+        )
+        return why_not_yet(state, load({}), self.opened + now)
+
+    def test_the_window_is_open_and_one_more_message_moves_it(self) -> None:
+        said = self.why(timedelta(minutes=3), timedelta(minutes=2))
+        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min without another" in said
+
+    def test_the_cap_closes_it_whatever_comes(self) -> None:
+        assert "the cap, 8 min 17 s after the first" in self.why(timedelta(seconds=496.8), timedelta(minutes=7))
+
+    def test_it_is_closed_and_waits_for_a_place(self) -> None:
+        assert "it waits for a free place" in self.why(timedelta(minutes=2), timedelta(minutes=3))
+
+
+@pytest.mark.parametrize("state", ["failed", "failing", "parked", "timed_out"])
+def test_what_a_person_has_to_see_to_is_red(state: str) -> None:
+    assert coloured(state).style == "red"
+
+
+class TestTimes:
+    def test_spans_have_two_units_at_most(self) -> None:
+        spans = [span(timedelta(seconds=seconds)) for seconds in (0, 0.2, 59.6, 497, 3600, 90_061, -5)]
+        assert spans == ["0 s", "0 s", "1 min", "8 min 17 s", "1 h", "1 d 1 h", "0 s"]
+
+    def test_times_are_local_and_name_their_zone_in_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", "Europe/Dublin")
+        time.tzset()
+        try:
+            assert zoned(datetime(2020, 7, 1, 12, 0, tzinfo=UTC)) == "01 Jul 2020 13:00 IST"
+            assert clock(None) == ""
+        finally:
+            monkeypatch.undo()
+            time.tzset()

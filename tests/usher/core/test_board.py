@@ -1,0 +1,345 @@
+"""The board: every reader of the same journal gets the same board."""
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usher.core.batches import Batch
+from usher.core.board.board import Board
+from usher.core.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
+from usher.core.errors import Unreadable
+from usher.core.events import (
+    DeployEnded,
+    DeployInterrupted,
+    DeployTaken,
+    Event,
+    MessagesParked,
+    MessagesRetried,
+    MessagesWithdrawn,
+    Outcome,
+    Retry,
+    TurnGivenBack,
+    decode,
+    encode,
+)
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
+from usher.core.states import LAST, State
+
+SERVER = Server("beta.abc.wwts.com", "beta", "abc")
+
+
+def message(n: int, at: int = 0) -> BackMessage:
+    return BackMessage.of(Issue("ABC", n % 3 + 1), SERVER, source="api", now=at, identity=("site", str(n)))
+
+
+def taken(deploy: int, *numbers: int) -> DeployTaken:
+    ids = tuple(message(n).id for n in numbers)
+    return DeployTaken(deploy=f"{deploy:012x}", server=SERVER.name, holder="me", fence=deploy, messages=ids, taken_at=0)
+
+
+def ended(deploy: int, outcome: Outcome, *numbers: int) -> DeployEnded:
+    batch = Batch.of(message(n, at=n) for n in numbers)
+    return DeployEnded(
+        deploy=f"{deploy:012x}", server=SERVER.name, outcome=outcome, reason="", exit_code=0, rehearsed=False,
+        command=("x",), standing=batch.standing, superseded=tuple(m.id for m in batch.superseded),
+        started_at=0, ended_at=0, output="", cut=False, log=None,
+    )  # fmt: skip
+
+
+def ended_of(deploy: int, *messages: BackMessage, outcome: Outcome = Outcome.FAILED) -> DeployEnded:
+    return ended(deploy, outcome).model_copy(update={"standing": messages})
+
+
+def interrupted(deploy: int) -> DeployInterrupted:
+    return DeployInterrupted(deploy=f"{deploy:012x}", server=SERVER.name, by="me", reason="", at=0)
+
+
+def parked(deploy: int, *numbers: int) -> MessagesParked:
+    ids = tuple(message(n).id for n in numbers)
+    return MessagesParked(deploy=f"{deploy:012x}", server=SERVER.name, messages=ids, reason="")
+
+
+def retried(deploy: int, *messages: BackMessage, by: str | None = None) -> MessagesRetried:
+    retries = tuple(Retry(failed=m.id, next=m.again(at=500)) for m in messages)
+    return MessagesRetried(deploy=f"{deploy:012x}", server=SERVER.name, retries=retries, reason="", by=by, at=0)
+
+
+def withdrawn(*messages: BackMessage) -> MessagesWithdrawn:
+    return MessagesWithdrawn(server=SERVER.name, messages=tuple(m.id for m in messages), by="me", at=0)
+
+
+def failing(deploy: int, *numbers: int) -> list[Event]:
+    return [taken(deploy, *numbers), ended(deploy, Outcome.FAILED, *numbers)]
+
+
+def board_of(*events: Event) -> Board:
+    board = Board()
+    for event in events:
+        board.apply(event, now=1000, read_at=0.0)
+    return board
+
+
+def states(board: Board, *numbers: int) -> list[State | None]:
+    return [board.state(message(n).id) for n in numbers]
+
+
+def test_a_message_waits_then_deploys_then_is_deployed() -> None:
+    journal = [message(1), taken(1, 1), ended(1, Outcome.PASSED, 1)]
+    assert [states(board_of(*journal[: n + 1]), 1) for n in range(3)] == [
+        [State.WAITING], [State.DEPLOYING], [State.DEPLOYED],
+    ]  # fmt: skip
+
+
+def test_only_one_taking_is_granted_at_a_time_and_another_counts_for_nothing_for_ever() -> None:
+    board = board_of(message(1), message(2), taken(1, 1), taken(2, 2), interrupted(1))
+    assert board.server(SERVER.name).running is None
+    assert states(board, 1, 2) == [State.WAITING, State.WAITING]
+
+
+def test_a_taking_of_nothing_that_waits_is_not_granted() -> None:
+    assert board_of(taken(1, 1), message(1)).server(SERVER.name).running is None
+
+
+def test_a_takings_batch_is_what_of_it_still_waits() -> None:
+    board = board_of(message(1), message(2), taken(1, 1), ended(1, Outcome.PASSED, 1), taken(2, 1, 2))
+    running = board.server(SERVER.name).running
+    assert running
+    assert [m.id for m in running.batch] == [message(2).id]
+
+
+def test_an_interrupted_batch_waits_again() -> None:
+    board = board_of(message(1), taken(1, 1), interrupted(1))
+    assert states(board, 1) == [State.WAITING]
+    assert board.server(SERVER.name).waiting == (message(1),)
+
+
+def test_a_result_after_the_interruption_changes_nothing() -> None:
+    board = board_of(message(1), taken(1, 1), interrupted(1), ended(1, Outcome.PASSED, 1))
+    assert states(board, 1) == [State.WAITING]
+
+
+def test_the_older_messages_of_an_issue_are_superseded_by_the_newest() -> None:
+    board = board_of(message(1), message(4, at=4), taken(1, 1, 4), ended(1, Outcome.PASSED, 1, 4))
+    assert states(board, 1, 4) == [State.SUPERSEDED, State.DEPLOYED]
+
+
+def test_a_message_that_a_result_names_twice_is_in_one_state() -> None:
+    twice = ended(1, Outcome.FAILED, 1, 1)
+    assert twice.superseded == (message(1).id,)
+    board = board_of(message(1), taken(1, 1), twice)
+    assert states(board, 1) == [State.FAILED]
+    assert not board.closed
+
+
+def test_what_failed_is_parked_only_by_the_deploy_that_failed() -> None:
+    journal = [message(1), taken(1, 1), ended(1, Outcome.FAILED, 1)]
+    assert states(board_of(*journal), 1) == [State.FAILED]
+    assert states(board_of(*journal, parked(1, 1)), 1) == [State.PARKED]
+    assert states(board_of(message(1), parked(1, 1)), 1) == [State.WAITING]
+
+
+def test_what_was_parked_before_the_journal_had_the_result_is_parked() -> None:
+    board = board_of(message(1), taken(1, 1), parked(1, 1), ended(1, Outcome.FAILED, 1))
+    assert states(board, 1) == [State.PARKED]
+
+
+def test_the_same_message_told_twice_is_one_message() -> None:
+    board = board_of(message(1), message(1), taken(1, 1), ended(1, Outcome.PASSED, 1), message(1))
+    assert states(board, 1) == [State.DEPLOYED]
+    assert board.server(SERVER.name).waiting == ()
+
+
+def test_a_retry_is_a_message_of_its_own_that_waits_when_it_has_come_back() -> None:
+    first, again = message(1), message(1).again(at=500)
+    journal = [first, *failing(1, 1), retried(1, first)]
+    assert [board_of(*journal).state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
+    board = board_of(*journal, again)
+    assert [board.state(m.id) for m in (first, again)] == [State.RETRIED, State.WAITING]
+    assert board.server(SERVER.name).waiting == (again,)
+    assert (again.move, again.age, again.attempt) == (first.id, first.queued_at, 2)
+
+
+def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() -> None:
+    board = board_of(message(1), taken(1, 1), retried(1, message(1)), ended(1, Outcome.FAILED, 1))
+    assert board.state(message(1).again(at=500).id) is State.RETRYING
+    board = board_of(message(1), taken(1, 1), retried(1, message(1)), interrupted(1))
+    assert states(board, 1) == [State.WAITING]
+    assert board.state(message(1).again(at=500).id) is State.SUPERSEDED
+
+
+def test_a_retry_decided_again_settles_what_failed_though_the_next_attempt_is_known_already() -> None:
+    """The journal has lost the first decision, and not what came of it."""
+    board, failed = Board(), message(1)
+    again = failed.again(5, deploy="1")
+    decided = MessagesRetried(
+        deploy=f"{1:012x}", server=SERVER.name, retries=(Retry(failed=failed.id, next=again),), reason="", at=0
+    )
+    for event in (failed, taken(1, 1), again, ended(1, Outcome.FAILED, 1)):
+        board.apply(event, now=0, read_at=0)
+    assert board.state(failed.id) is State.FAILED
+    changes = board.apply(decided, now=0, read_at=0)
+    assert [(change.message, change.state) for change in changes] == [(failed.id, State.RETRIED)]
+    assert board.state(again.id) is State.WAITING
+    assert not board.server(SERVER.name).undecided
+
+
+def test_a_retry_decided_early_of_what_was_withdrawn_meanwhile_is_withdrawn_with_it() -> None:
+    first = message(1)
+    board = board_of(first, taken(1, 1), retried(1, first), withdrawn(first), ended(1, Outcome.FAILED, 1))
+    assert [board.state(m.id) for m in (first, first.again(at=500))] == [State.WITHDRAWN, State.WITHDRAWN]
+
+
+def test_a_pass_settles_older_attempts_of_its_issue_and_never_a_newer_one() -> None:
+    older, newer, other = message(1, at=1), message(4, at=7), message(2, at=1)
+    passing = [message(7, at=5), taken(9, 7), ended(9, Outcome.PASSED, 7)]
+    for decision, state in ((retried(1, older), State.RETRIED), (parked(1, 1), State.SUPERSEDED)):
+        board = board_of(older, taken(1, 1), ended_of(1, older), decision, *passing)
+        assert board.state(older.id) is state
+        assert board.state(older.again(at=500).id) in (None, State.SUPERSEDED)
+    board = board_of(newer, other, taken(1, 4, 2), ended_of(1, newer, other), parked(1, 4, 2), *passing)
+    assert [board.state(m.id) for m in (newer, other)] == [State.PARKED, State.PARKED]
+
+
+def test_a_retry_that_came_back_during_the_deploy_of_a_newer_message_is_settled_by_its_pass() -> None:
+    older, newer = message(1, at=1), message(4, at=7)
+    again = older.again(at=500)
+    journal = [older, taken(1, 1), ended_of(1, older), retried(1, older), newer, taken(2, 4), again]
+    assert board_of(*journal, ended_of(2, newer, outcome=Outcome.PASSED)).state(again.id) is State.SUPERSEDED
+    assert board_of(*journal, interrupted(2)).state(again.id) is State.WAITING
+
+
+def test_what_waits_or_is_parked_is_withdrawn_at_once_and_what_runs_only_if_it_does_not_pass() -> None:
+    first = message(1)
+    assert states(board_of(first, withdrawn(first)), 1) == [State.WITHDRAWN]
+    assert states(board_of(first, *failing(1, 1), parked(1, 1), withdrawn(first)), 1) == [State.WITHDRAWN]
+    running = [first, taken(1, 1), withdrawn(first)]
+    assert states(board_of(*running), 1) == [State.DEPLOYING]
+    assert states(board_of(*running, ended(1, Outcome.PASSED, 1)), 1) == [State.DEPLOYED]
+    assert states(board_of(*running, ended(1, Outcome.FAILED, 1)), 1) == [State.WITHDRAWN]
+    assert states(board_of(*running, interrupted(1)), 1) == [State.WITHDRAWN]
+    again = first.again(at=500)
+    assert board_of(first, *failing(1, 1), retried(1, first), withdrawn(again), again).state(again.id) is (
+        State.WITHDRAWN
+    )
+
+
+def test_what_is_parked_can_be_tried_again_by_an_order_once() -> None:
+    first, again = message(1), message(1).again(at=500)
+    order = retried(1, first, by="me")
+    board = board_of(first, *failing(1, 1), parked(1, 1), order, order)
+    assert [board.state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
+
+
+def test_only_so_many_settled_messages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usher.core.board.board.REMEMBERED", 1)
+    board = board_of(message(1), message(2), withdrawn(message(1)), withdrawn(message(2)))
+    assert states(board, 1, 2) == [None, State.WITHDRAWN]
+
+
+def test_a_time_in_the_future_counts_as_now() -> None:
+    assert board_of(message(1, at=10**9)).server(SERVER.name).arrivals == (1000,)
+
+
+def test_what_came_during_a_deploy_keeps_its_own_clock() -> None:
+    board = board_of(message(1, at=1), taken(1, 1), message(2, at=7))
+    assert board.server(SERVER.name).arrivals == (7,)
+
+
+def over(*events: Event) -> list[list[int]]:
+    """Which returns of the messages 1 and 2, the first to the third, come after a turn that has ended in order."""
+    server = board_of(message(1), message(2), *events).server(SERVER.name)
+    return [[returns for returns in (1, 2, 3) if server.is_over(message(n).id, returns)] for n in (1, 2)]
+
+
+def test_who_gives_a_turn_back_says_so_to_the_next_holder_alone() -> None:
+    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", returns=1)
+    assert over() == [[], []]
+    assert over(given) == [[2], []]
+    assert over(given, taken(1, 1, 2)) == [[2], []]
+    assert over(given.model_copy(update={"returns": None})) == [[], []]
+
+
+def test_a_result_ends_the_turn_with_whatever_it_covers() -> None:
+    assert over(taken(1, 1, 2), ended(1, Outcome.PASSED, 1, 2)) == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_an_interruption_ends_the_turn_only_if_it_says_so() -> None:
+    within = interrupted(1)
+    assert over(taken(1, 1, 2), within) == [[], []]
+    assert over(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "returns": 0})) == [[1], []]
+
+
+numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
+deploys = st.integers(1, 4)
+attempts = st.lists(
+    st.builds(lambda n, more: message(n).again(at=500) if more else message(n), st.integers(0, 8), st.booleans()),
+    min_size=1, max_size=3,
+)  # fmt: skip
+journals = st.lists(
+    st.one_of(
+        st.builds(message, st.integers(0, 8), st.integers(0, 100)),
+        st.builds(lambda d, ns: taken(d, *ns), deploys, numbers),
+        st.builds(
+            lambda d, o, ns: ended(d, o, *ns), deploys, st.sampled_from([Outcome.PASSED, Outcome.FAILED]), numbers
+        ),
+        st.builds(interrupted, deploys),
+        st.builds(lambda d, ns: parked(d, *ns), deploys, numbers),
+        st.builds(lambda d, ms: retried(d, *ms), deploys, attempts),
+        st.builds(lambda ms: withdrawn(*ms), attempts),
+        st.builds(lambda m: m.again(at=500), st.builds(message, st.integers(0, 8))),
+    ),
+    max_size=60,
+)
+
+
+@given(journals)
+def test_whatever_the_journal_says_a_message_is_in_one_state_and_last_states_last(journal: list[Event]) -> None:
+    board, before = Board(), dict[str, State]()
+    for event in journal:
+        for change in board.apply(event, now=1000, read_at=0.0):
+            assert before.get(change.message) not in LAST
+            before[change.message] = change.state
+        part = board.server(SERVER.name)
+        assert {m: board.state(m) for m in before} == before
+        assert {m for m, state in before.items() if state in (State.WAITING, State.DEPLOYING)} == set(part.open)
+        covered = {m.id for m in part.running.batch} if part.running else set()
+        assert dict(part.states()) == {m: state for m, state in before.items() if state not in LAST}
+        assert {m for m, state in before.items() if state is State.DEPLOYING} == covered
+
+
+@given(journals)
+def test_two_readers_have_the_same_board_whatever_travelled_between(journal: list[Event]) -> None:
+    one, other = board_of(*journal), board_of(*(decode(encode(event)) for event in journal))
+    assert one.server(SERVER.name) == other.server(SERVER.name)
+
+
+@given(journals, st.integers(0, 60))
+def test_a_board_goes_on_from_a_checkpoint_as_if_it_had_read_everything(journal: list[Event], cut: int) -> None:
+    whole, half = board_of(*journal), board_of(*journal[:cut])
+    body = encode_checkpoint(Checkpoint.of(half, through=cut, at=0))
+    again = decode_checkpoint(body).board(read_at=0.0)
+    for event in journal[cut:]:
+        again.apply(event, now=1000, read_at=0.0)
+    assert (again.servers, list(again.closed.items()), again.told) == (
+        whole.servers, list(whole.closed.items()), whole.told,
+    )  # fmt: skip
+    assert states(again, *range(9)) == states(whole, *range(9))
+
+
+def test_the_wait_for_a_running_deploy_counts_from_reading_the_checkpoint() -> None:
+    body = encode_checkpoint(Checkpoint.of(board_of(message(1), taken(1, 1)), through=2, at=0))
+    running = decode_checkpoint(body).board(read_at=77.0).server(SERVER.name).running
+    assert running
+    assert running.read_at == 77.0
+
+
+@given(st.binary(max_size=200))
+def test_whatever_is_no_checkpoint_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode_checkpoint(body)
+    with pytest.raises(Unreadable):
+        decode_checkpoint(gzip.compress(body))

@@ -1,0 +1,35 @@
+"""The window: a quiet period that starves nobody."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usher.core.windows import Window
+
+times = st.lists(st.integers(0, 10**12), min_size=1, max_size=50)
+windows = st.builds(Window, quiet=st.integers(0, 10**7), cap=st.integers(0, 10**7))
+
+
+def test_it_closes_a_quiet_period_after_the_last_message() -> None:
+    assert Window(quiet=100, cap=1000).closes_at([0, 50, 30]) == 150
+
+
+def test_it_closes_at_the_cap_however_busy_it_is() -> None:
+    assert Window(quiet=100, cap=1000).closes_at(range(0, 5000, 50)) == 1000
+
+
+@given(windows, times)
+def test_it_never_closes_later_than_the_cap_after_the_first_message(window: Window, arrivals: list[int]) -> None:
+    assert window.closes_at(arrivals) <= min(arrivals) + window.cap
+
+
+@given(windows, times, st.integers(0, 10**12))
+def test_one_more_message_never_closes_it_earlier_unless_it_is_older_than_all(
+    window: Window, arrivals: list[int], one_more: int
+) -> None:
+    if one_more >= min(arrivals):
+        assert window.closes_at([*arrivals, one_more]) >= window.closes_at(arrivals)
+
+
+@given(windows, times)
+def test_the_order_of_messages_does_not_matter(window: Window, arrivals: list[int]) -> None:
+    assert window.closes_at(arrivals) == window.closes_at(sorted(arrivals))

@@ -1,0 +1,188 @@
+"""Settings: read once, checked whole; what is wrong is said with what to write instead."""
+
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usher.core import errors
+from usher.settings import Settings, load
+from usher.settings.load import example
+from usher.settings.units import duration
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests read no `usher.toml` of the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
+def read(tmp_path: Path, text: str, **variables: str) -> Settings:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return load({"USHER_CONFIG": str(path), **variables})
+
+
+def test_without_a_file_the_built_in_example_rehearses() -> None:
+    settings = load({})
+    assert settings.deploys.rehearses
+    assert settings.source == "the built-in example"
+    assert [server.name for server in settings.catalogue] == [
+        "beta.abc.wwts.com", "beta.def.wwts.com", "stage.abc.wwts.com", "test.abc.wwts.com", "test.def.wwts.com",
+    ]  # fmt: skip
+
+
+def test_the_example_shows_every_setting_with_its_default() -> None:
+    shown = tomllib.loads(re.sub(r"^# (secret|url|command|delays|\[retries)", r"\1", example(), flags=re.MULTILINE))
+    bare = Settings(projects={"abc": {}})
+    for section in set(Settings.model_fields) - {"source", "projects", "statuses"}:
+        assert set(shown[section]) == set(type(getattr(bare, section)).model_fields), section
+    defaults = Settings.model_validate({k: v for k, v in tomllib.loads(example()).items() if k not in ("statuses",)})
+    assert defaults.model_dump(exclude={"projects"}) == bare.model_dump(exclude={"projects"})
+
+
+def test_a_file_in_this_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "usher.toml").write_text("[projects.xyz]\n")
+    assert {server.project for server in load({}).catalogue} == {"xyz"}
+
+
+def test_variables_override_the_file(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path, '[projects.abc]\n[deploys]\nparallel = 2\ntimeout = "1m"\n',
+        USHER_DEPLOYS__PARALLEL="3", USHER_DEPLOYS__COMMAND='["deploy", "{server}"]', USHER_WINDOW__QUIET="0.5",
+        USHER_PROJECTS__XYZ__STATUSES='["beta"]', USHER_BROKER__URL="amqp://u:p@host/v", USHER_SOMETHING="else",
+    )  # fmt: skip
+    assert settings.deploys.parallel == 3
+    assert settings.deploys.timeout == timedelta(minutes=1)
+    assert settings.deploys.command == ("deploy", "{server}")
+    assert settings.catalogue.find("XYZ", "beta").name == "beta.xyz.wwts.com"
+    assert [url.get_secret_value() for url in settings.broker.url] == ["amqp://u:p@host/v"]
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "says"),
+    [
+        ("", {}, "mine.toml: [projects]: no project is named; add a section like [projects.abc]"),
+        ("[projects.abc", {}, "mine.toml is not TOML: "),
+        ("[projects.abc]\n[deploys]\ncomand = []", {}, "mine.toml: [deploys] comand: unknown; did you mean command?"),
+        ("[projects.abc]\n[deploy]", {}, "mine.toml: [deploy]: unknown; did you mean deploys?"),
+        ("[projects.abc]\nstatus = []", {}, "mine.toml: [projects.abc] status: unknown; did you mean statuses?"),
+        ("[projects.abc]", {"USHER_DEPLOYS__COMAND": "[]"}, "__COMAND: unknown; did you mean USHER_DEPLOYS__COMMAND?"),
+        ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": "[1"}, "USHER_DEPLOYS__COMMAND is not a JSON list: "),
+        ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": "deploy"}, '__COMMAND: should be a list, like ["a", "b"]'),
+        ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": '["x", "{sever}"]'}, "unknown placeholder {sever}"),
+        ("[projects.abc]", {"USHER_DEPLOYS__TIMEOUT": "40"}, 'a duration is a number and a unit: "10s"'),
+        ("[projects.abc]", {"USHER_BROKER__URL": "http://x"}, 'a broker\'s address looks like "amqp://'),
+        ("[projects.abc]", {"USHER_BROKER__HEARTBEAT": "1500ms"}, "whole number of seconds"),
+        ("[projects.abc]", {"USHER_JIRA__SECRET": ""}, "must not be empty"),
+        ("[projects.abc]\nstatuses = ['live']", {}, "unknown status live; add [statuses.live]"),
+        ("[projects.abc]\n[projects.def]\n[servers]\nname = '{status}'", {}, 'stage.def are both "stage"'),
+        ("[projects.abc]\n[servers]\nname = '{stauts}.x'", {}, "{stauts} is unknown in [servers] name; did you mean {"),
+        ("[projects.abc]\n[servers]\nname = '{}.x'", {}, "{} is unknown in [servers] name; known: {status}, {project}"),
+        ("[projects.abc]\n[servers]\nname = '{status}.{project}; rm'", {}, "is no server name"),
+        ("[projects.abc]\n[statuses]\nbeta.jira = ['QA']\ntest.jira = ['qa']", {}, '"qa" means both test and beta'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, variables: dict[str, str], says: str) -> None:
+    with pytest.raises(errors.SettingsError) as raised:
+        read(tmp_path, text, **variables)
+    assert says in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(errors.SettingsError, match="nowhere.toml does not exist; `usher init` writes one"):
+        load({"USHER_CONFIG": "nowhere.toml"})
+
+
+def test_secrets_hide_themselves() -> None:
+    settings = load({"USHER_BROKER__URL": "amqp://u:hunter2@host/", "USHER_JIRA__SECRET": "hunter2"})
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_status_means_what_jira_calls_it_whole_and_without_case() -> None:
+    catalogue = load({"USHER_STATUSES__BETA__JIRA": '["Ready for Beta", "10003"]'}).catalogue
+    assert catalogue.status("  ready FOR beta ") == "beta"
+    assert catalogue.status(None, "10003") == "beta"
+    assert catalogue.status("beta") is None
+    assert catalogue.status("Not ready for beta") is None
+    assert catalogue.status("TEST") == "test"
+
+
+def test_shares_are_taken_of_the_typical_deploy_time_and_nothing_is_below_the_floor() -> None:
+    window = load({}).window.window()
+    assert (window.quiet, window.cap) == (120_000, 496_800)
+    window = load({"USHER_WINDOW__QUIET": "2s", "USHER_WINDOW__CAP": "1m", "USHER_WINDOW__FLOOR": "7s"}).window.window()
+    assert (window.quiet, window.cap) == (7_000, 60_000)
+
+
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_durations_add_up(hours: int, minutes: int, seconds: int) -> None:
+    assert duration(f"{hours}h{minutes}m {seconds}s") == timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+@given(st.text())
+def test_no_text_breaks_a_duration(text: str) -> None:
+    try:
+        assert duration(text) >= timedelta(0)
+    except ValueError as error:
+        assert "duration" in str(error)
+
+
+def test_a_server_has_its_own_ladder_else_its_status_s_else_the_one_of_all(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        [projects.abc]
+        [retries]
+        delays = ["1s"]
+        [retries.of.beta]
+        delays = ["2s", "3s"]
+        [retries.of."beta.abc.wwts.com"]
+        never = [1]
+        """,
+    )
+    ladder = {server.status: settings.retries.ladder(server) for server in settings.catalogue}
+    assert (ladder["test"].delays, set(ladder["test"].never)) == ((1000,), {64, 65})
+    assert (ladder["beta"].delays, set(ladder["beta"].never)) == ((2000, 3000), {1})
+    assert settings.retries.every_delay == (1000, 2000, 3000)
+
+
+def test_a_ladder_of_nothing_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingsError, match=r"\[retries.of\] gamma is neither a status nor a server"):
+        read(tmp_path, "[projects.abc]\n[retries.of.gamma]\ndelays = []")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("sqlite:///folder/usher.db", "folder/usher.db"),
+        ("postgresql://ann:s3same@db.example.org:5432/usher?sslmode=require", "postgresql://db.example.org:5432/usher"),
+        ("postgresql://db/usher", "postgresql://db/usher"),
+    ],
+)
+def test_a_ledger_is_shown_without_its_password(address, shown):
+    settings = load({"USHER_SUCCESSES__LEDGER": address})
+    assert settings.successes.ledger_shown == shown
+    assert "s3same" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address", ["usher.db", "sqlite:///", "postgresql://ann:s3same@db", "mysql://ann:s3same@db/usher"]
+)
+def test_an_address_of_no_ledger_is_refused_in_a_sentence(address):
+    with pytest.raises(
+        errors.SettingsError, match='a ledger\'s address looks like "sqlite:///usher.db" or "postgresql'
+    ) as bad:
+        load({"USHER_SUCCESSES__LEDGER": address})
+    assert "s3same" not in str(bad.value)
+
+
+@pytest.mark.parametrize("keep", ["89d", "11000d"])
+def test_the_ledger_keeps_at_least_what_the_journal_has(keep):
+    assert load({}).successes.keep.days == 400
+    with pytest.raises(errors.SettingsError, match="USHER_SUCCESSES__KEEP"):
+        load({"USHER_SUCCESSES__KEEP": keep})
