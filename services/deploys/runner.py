@@ -15,6 +15,7 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from usher.core.errors import UsherError
+from usher.runtime.tasks import end
 from usher.settings.sections import DeploysSettings
 
 log = logging.getLogger(__name__)
@@ -126,9 +127,7 @@ class _GuardedCommand:
         signs = [asyncio.create_task(event.wait()) for event in (lost, cut)]
         limit = self._settings.timeout.total_seconds()
         done, _ = await asyncio.wait((ending, *signs), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        for task in signs:
-            task.cancel()
-        await asyncio.gather(*signs, return_exceptions=True)
+        await end(*signs)
         grace = self._settings.grace.total_seconds()
         if ending in done:
             return How.BY_ITSELF, ""

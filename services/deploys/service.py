@@ -17,7 +17,8 @@ from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
-from usher.runtime.service import Stop, together
+from usher.runtime.service import Stop
+from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.web.app import serve_web, web_app
@@ -96,11 +97,9 @@ class Deploys:
             self._publisher = publisher
             servers = self._settings.catalogue
             log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
-            watching = asyncio.create_task(self.drain.watch())
-            try:
-                # all of them to their end, whatever becomes of one: no command may outlive its session
-                await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
-            finally:
-                self._publisher = None
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+            async with beside(self.drain.watch()):
+                try:
+                    # all of them to their end, whatever becomes of one: no command may outlive its session
+                    await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
+                finally:
+                    self._publisher = None

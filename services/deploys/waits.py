@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from usher.broker.consumer import ConsumerLost
 from usher.core.errors import UsherError
 from usher.runtime.clock import Clock
+from usher.runtime.tasks import end
 
 
 class Stopping(UsherError):
@@ -36,7 +37,7 @@ class Waits:
         try:
             await self.until(*waits)
         finally:
-            await _ended(waits)
+            await end(*waits)
 
     @asynccontextmanager
     async def one_of(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -60,10 +61,4 @@ class Waits:
             await asyncio.wait((*waits, *ends), return_when=asyncio.FIRST_COMPLETED)
             self.check()
         finally:
-            await _ended(ends)
-
-
-async def _ended(waits: list[asyncio.Future[object]]) -> None:
-    for wait in waits:
-        wait.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+            await end(*ends)

@@ -8,10 +8,11 @@ from deploys.context import Context
 from deploys.turn import Turn
 from deploys.waits import Stopping, Waits
 from usher.broker.consumer import Consumer, ConsumerLost, Delivery, consume
-from usher.broker.link import Link, first
+from usher.broker.link import Link
 from usher.broker.topology import server_queue
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.servers import Server
+from usher.runtime.tasks import first
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import timedelta
 
 from successes.checkpoints import write_checkpoints
@@ -29,7 +28,7 @@ from usher.core.events import Event
 from usher.core.states import Change
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
-from usher.runtime.service import together
+from usher.runtime.tasks import together, until_first
 from usher.settings import Settings
 from usher.web.app import serve_web
 
@@ -91,11 +90,11 @@ class Service:
         """
         self._follower.begin()
         try:
-            await _until_first(self._follower.run(), self._begin(link), self._stop_set())
+            await until_first(self._follower.run(), self._begin(link), self._stop_set())
         except LedgerFault as fault:
             # nothing of it was acked: it all comes again
             log.error("%s; trying again in %.0f s", fault, LEDGER_PAUSE)
-            await _until_first(self._stop_set(), self._clock.sleep(LEDGER_PAUSE))
+            await until_first(self._stop_set(), self._clock.sleep(LEDGER_PAUSE))
         finally:
             self._stood, self._journal, self._publisher = self.board, None, None
             self.orders.journal = self.orders.publisher = None
@@ -129,7 +128,7 @@ class Service:
             consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as resulting,
             consume(link, topology.RETURNS, "returns", prefetch=returns.PREFETCH) as returning,
         ):
-            await _until_first(
+            await until_first(
                 results.run(resulting),
                 Returns(journal, publisher, clock).run(returning),
                 self._cleaning.run(link, journal),
@@ -145,17 +144,3 @@ class Service:
 
     async def _stop_set(self) -> None:
         await self._stop.wait()
-
-
-async def _until_first(*parts: Coroutine[None, None, None]) -> None:
-    """Run all parts until one ends, then cancel the others; raises what the ended one raised, in the parts' order."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if task in done:
-            task.result()

@@ -15,7 +15,7 @@ from usher.broker.reading import Memory
 from usher.core.errors import BrokerError
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
-from usher.runtime.service import together
+from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.web.app import serve_web
 
@@ -63,13 +63,11 @@ class Trackers:
         await topology.declare(link, self._settings.catalogue)
         self.door.publisher = publisher = await Publisher.open(link, "trackers")
         log.info("taking messages for %d servers", len(self._settings.catalogue))
-        following = asyncio.create_task(self._follow_journal(link, publisher))
-        try:
-            await link.hold(self.closed.wait())
-        finally:
-            self.door.publisher = None
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        async with beside(self._follow_journal(link, publisher)):
+            try:
+                await link.hold(self.closed.wait())
+            finally:
+                self.door.publisher = None
 
     async def _follow_journal(self, link: Link, publisher: Publisher) -> None:
         """As long as the link lasts, and again after whatever goes wrong: messages are taken without."""

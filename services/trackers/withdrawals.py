@@ -112,13 +112,8 @@ class Withdrawals:
 
 def _meant(server: ServerBoard, issues: Collection[Issue]) -> list[BackMessage]:
     """The messages of these issues that wait, are being deployed, have just failed, or are to be tried again."""
-    entries = [
-        *(entry.message for entry in server.open.values()),
-        *(entry.message for entry in server.undecided),
-        *server.retrying.values(),
-    ]
     wanted = set(issues)
-    return [message for message in entries if message.issue in wanted]
+    return [m.message for m in server.messages() if m.state is not State.PARKED and m.message.issue in wanted]
 
 
 def _deploys(server: ServerBoard) -> dict[str, str]:

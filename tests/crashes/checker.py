@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from crashes.evidence import Evidence, Ran
 from usher.core.events import Outcome
-from usher.core.states import LAST, State
+from usher.core.states import TERMINAL, State
 
-FINAL = LAST - {State.RETRIED} | {State.PARKED}
+FINAL = TERMINAL - {State.RETRIED} | {State.PARKED}
 GIVEN_UP = {State.PARKED, State.WITHDRAWN}
 
 TIMEOUT = 60.0
@@ -114,13 +114,13 @@ def agreement(seen: Evidence) -> Iterator[Violation]:
     deploy in the journal: that is its rule. After the journal's loss the ledger may know more, never less."""
     for message in sorted(seen.known):
         board, ledger = seen.board.state(message), seen.ledger.get(message)
-        if ledger is None and board in LAST and message not in seen.told:
+        if ledger is None and board in TERMINAL and message not in seen.told:
             continue  # a next attempt that was unwanted before anybody told it
         if board == ledger or (seen.lost and (board is None or ledger == State.DEPLOYED)):
             continue
         if ledger in (State.DEPLOYED, State.SUPERSEDED) and message in seen.passed_messages:
             continue
-        if seen.lost and (ledger in LAST or message in seen.lost_messages):
+        if seen.lost and (ledger in TERMINAL or message in seen.lost_messages):
             continue
         yield Violation("2", f"{message} is {board} on the board and {ledger} in the ledger", seen.ended_at)
     for deploy in sorted(seen.unended):

@@ -13,7 +13,8 @@ from successes.service import Service
 from trackers.service import Trackers
 from usher.broker.link import keep
 from usher.core.errors import BrokerError
-from usher.runtime.service import Stop, together
+from usher.runtime.service import Stop
+from usher.runtime.tasks import together
 
 RESTART = 1.0
 STOP_SECONDS = 40.0

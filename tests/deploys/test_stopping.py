@@ -10,10 +10,10 @@ import pytest
 from deploys.waits import Stopping, Waits
 from usher.broker import topology
 from usher.broker.consumer import Consumer, consume
-from usher.broker.link import first
 from usher.broker.port import Channel, Delivered, Envelope
 from usher.core.states import State
 from usher.runtime.clock import SystemClock
+from usher.runtime.tasks import first
 
 if TYPE_CHECKING:
     from conftest import Program, World

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 UNSETTLED = ("waiting", "deploying", "failed", "retrying")
 UNKNOWN = -1
-LAST = ("deployed", "superseded", "withdrawn", "parked")
+TERMINAL = ("deployed", "superseded", "withdrawn", "parked")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class History:
             chains[message["origin"] or message["id"]].append(message)
         for one in self.told:
             ends = [message["state"] for message in chains[one.id] if message["state"] != "retried"]
-            if len(ends) != 1 or ends[0] not in LAST:
+            if len(ends) != 1 or ends[0] not in TERMINAL:
                 yield f"{one.id} ({one.issue} to {one.server}) was accepted and has the last states {ends}"
 
     def _doubled(self) -> Iterable[str]:

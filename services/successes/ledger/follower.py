@@ -1,7 +1,7 @@
 """From the journal into the ledger: every event becomes news, and news is written in batches as large as have come."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from successes.ledger.ledger import Ledger
 from successes.ledger.writes import Moved, News
@@ -10,7 +10,7 @@ from usher.core.board.board import Board
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, MessagesWithdrawn
 from usher.core.messages import BackMessage
-from usher.core.states import LAST, OPEN, Change, State
+from usher.core.states import OPEN, TERMINAL, Change, State
 
 PASSING = OPEN | {State.RETRYING}
 """States that a message leaves by itself."""
@@ -40,7 +40,7 @@ class Follower:
         match event:
             case BackMessage():
                 self._news.told[event.id] = (event, self._board.told.get(event.id, 1))
-                if (state := self._board.state(event.id)) in LAST:
+                if (state := self._board.state(event.id)) in TERMINAL:
                     # settled before it was told: the ledger had nothing to settle
                     self._news.moved.setdefault(event.id, Moved(state, None, None))
             case DeployTaken() if changes:
@@ -94,7 +94,9 @@ class Follower:
             now = self._board.state(m)
             if now is moved.state:
                 self._news.moved[m] = moved
-            elif now in LAST:  # as a checkpoint has it, which knows more than what was left of the journal before it
+            elif (
+                now in TERMINAL
+            ):  # as a checkpoint has it, which knows more than what was left of the journal before it
                 self._news.moved[m] = Moved(now, None, None)
         self._passing, self._heard = {}, {}
         await self.flush()
@@ -122,21 +124,11 @@ class Follower:
         """What a checkpoint brought: the ledger may never have heard of it."""
         if taking := server.running:
             self._news.taken.append((taking.event, tuple(message.id for message in taking.batch)))
-        for message, change in _unsettled(server):
-            if self._heard.get(message.id) is not change.state:
-                told = self._board.told.get(message.id, 1)
-                self._news.told.setdefault(message.id, (message, told))
-                self._move((change,), server, None, None)
-
-
-def _unsettled(server: ServerBoard) -> Iterator[tuple[BackMessage, Change]]:
-    deploy = server.running.event.deploy if server.running else None
-    for m, entry in server.open.items():
-        yield entry.message, Change(m, State.DEPLOYING, deploy) if entry.deploying else Change(m, State.WAITING)
-    for m, failed in server.failed.items():
-        yield failed.message, Change(m, State.PARKED if failed.parked else State.FAILED, failed.deploy)
-    for m, message in server.retrying.items():
-        yield message, Change(m, State.RETRYING)
+        for known in server.messages():
+            m = known.message.id
+            if self._heard.get(m) is not known.state:
+                self._news.told.setdefault(m, (known.message, self._board.told.get(m, 1)))
+                self._move((Change(m, known.state, known.deploy),), server, None, None)
 
 
 def _time(event: Event) -> int | None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
-from successes.ledger.order import BEFORE
 from successes.ledger.schema import covers, deploys, messages
 from successes.ledger.statements import RESULT, cover, insert
 from successes.ledger.writes import Row
-from usher.core.states import State
+from usher.core.states import BEFORE, State
 
 AT_ONCE = 1000
 _CHANGE = ("state", "deploy", "changed_at", "by")

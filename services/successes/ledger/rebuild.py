@@ -8,8 +8,6 @@ the journal covers becomes what the journal says, and every other one stays. All
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +27,7 @@ from usher.core.messages import BackMessage
 from usher.core.states import Change
 from usher.runtime.clock import SystemClock
 from usher.runtime.service import Stop, main
+from usher.runtime.tasks import beside
 from usher.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ async def rebuild(settings: Settings) -> Merged:
             fresh = Ledger.open(SecretStr(f"sqlite:///{Path(folder, 'fresh.db')}"))
             try:
                 read = Read()
-                async with _saying(read):
+                async with beside(_report(read)):
                     await _read(settings, fresh, read)
                 log.info(
                     "all %s events of the journal are read; writing the ledger %s", f"{read.events:,}", ledger.path
@@ -102,27 +101,18 @@ async def _read(settings: Settings, fresh: Ledger, read: Read) -> None:
     async with connect(settings.broker, "rebuild") as link:
         await topology.declare(link, settings.catalogue)
         publisher = await Publisher.open(link, "rebuild")
-        writing = asyncio.create_task(follower.run())
-        try:
-            async with follow(link, publisher, SystemClock(), "journal:rebuild", memory, observe):
-                await follower.caught_up()
-        finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+        async with (
+            beside(follower.run()),
+            follow(link, publisher, SystemClock(), "journal:rebuild", memory, observe),
+        ):
+            await follower.caught_up()
 
 
-@asynccontextmanager
-async def _saying(read: Read) -> AsyncIterator[None]:
-    async def say() -> None:
-        while True:
-            await asyncio.sleep(SAY_EVERY)
-            log.info("%s events of the journal are read", f"{read.events:,}")
-
-    saying = asyncio.create_task(say())
-    try:
-        yield
-    finally:
-        saying.cancel()
+async def _report(read: Read) -> None:
+    """Log the progress until cancelled."""
+    while True:
+        await asyncio.sleep(SAY_EVERY)
+        log.info("%s events of the journal are read", f"{read.events:,}")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from sqlalchemy import Column, Connection, Select, Table, delete, select
 
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.schema import covers, deploys, messages
-from usher.core.states import LAST
+from usher.core.states import TERMINAL
 from usher.runtime.clock import Clock
+from usher.runtime.tasks import until_first
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def forget(connection: Connection, before: int, most: int) -> int:
     covered. Returns how many it were: none once nothing is left to forget."""
     # what has ended before was also told before, and there is an index of that
     old_messages = select(messages.c.id).where(
-        messages.c.state.in_(sorted(LAST)), messages.c.queued_at < before, messages.c.changed_at < before
+        messages.c.state.in_(sorted(TERMINAL)), messages.c.queued_at < before, messages.c.changed_at < before
     )
     old_deploys = select(deploys.c.id).where(
         deploys.c.outcome.is_not(None), deploys.c.began_at < before, deploys.c.ended_at < before
@@ -52,12 +53,7 @@ async def keep_small(ledger: Ledger, keep: timedelta, clock: Clock, stop: asynci
                 log.info("forgot %d messages and deploys that had ended more than %d days ago", gone, keep.days)
         except LedgerFault as fault:
             log.warning("%s; what is old stays for another hour", fault)
-        _, waits = await asyncio.wait(
-            [asyncio.create_task(stop.wait()), asyncio.create_task(clock.sleep(EVERY.total_seconds()))],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        for wait in waits:
-            wait.cancel()
+        await until_first(stop.wait(), clock.sleep(EVERY.total_seconds()))
 
 
 def _drop(connection: Connection, table: Table, old: Select[tuple[str]], covered: Column[str], most: int) -> int:

@@ -5,10 +5,9 @@ from functools import cache
 from sqlalchemy import ColumnElement, Table, Update, bindparam, case, func, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from successes.ledger.order import BEFORE
 from successes.ledger.schema import covers, deploys, journal, messages
 from usher.core.events import Outcome
-from usher.core.states import OPEN, State
+from usher.core.states import BEFORE, OPEN, State
 
 Insert = sqlite.Insert | postgresql.Insert
 

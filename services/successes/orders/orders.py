@@ -201,5 +201,4 @@ def _retriable(server: ServerBoard, issues: Collection[Issue], now: int) -> Iter
 
 
 def _failed(server: ServerBoard) -> Iterator[BackMessage]:
-    yield from (entry.message for entry in server.failed.values())
-    yield from server.retrying.values()
+    return (m.message for m in server.messages() if m.state in (State.FAILED, State.PARKED, State.RETRYING))

@@ -9,6 +9,7 @@ from usher.api.types import LeftMessage, MessageState, rfc3339
 from usher.core.board.board import Board
 from usher.core.board.server import ServerBoard
 from usher.core.issues import Issue
+from usher.core.states import State
 
 NOTHING = "nothing of it is parked"
 
@@ -38,16 +39,17 @@ class Refusals:
 
 
 def _now(server: ServerBoard, issue: Issue) -> Iterator[str]:
-    for entry in server.open.values():
-        if entry.message.issue == issue:
-            runs = entry.deploying and server.running
-            yield f"is being deployed by deploy {runs.event.deploy}" if runs else "waits already"
-    for message in server.retrying.values():
-        if message.issue == issue:
-            yield f"is tried again at {rfc3339(time(message.queued_at))}"
-    for failed in server.failed.values():
-        if failed.message.issue == issue:
-            yield f"failed in deploy {failed.deploy}"
+    for found in server.messages():
+        if found.message.issue == issue:
+            match found.state:
+                case State.DEPLOYING:
+                    yield f"is being deployed by deploy {found.deploy}"
+                case State.WAITING:
+                    yield "waits already"
+                case State.RETRYING:
+                    yield f"is tried again at {rfc3339(time(found.message.queued_at))}"
+                case _:
+                    yield f"failed in deploy {found.deploy}"
 
 
 def _became(newest: MessageState) -> str:

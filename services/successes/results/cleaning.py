@@ -15,7 +15,7 @@ from usher.broker.link import Link
 from usher.core.board.board import Board
 from usher.core.errors import Unreadable
 from usher.core.events import Event, MessagesParked, decode_message
-from usher.core.states import LAST, Change, State
+from usher.core.states import TERMINAL, Change, State
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,13 @@ class Cleaning:
         """Take in an event, what it changed, and the board since."""
         if isinstance(event, MessagesParked):
             self._parked.update(event.messages)
-            self._settle(m for m in event.messages if board.state(m) in LAST)
-        self._settle(change.message for change in changes if change.state in LAST)
+            self._settle(m for m in event.messages if board.state(m) in TERMINAL)
+        self._settle(change.message for change in changes if change.state in TERMINAL)
 
     def begin(self, board: Board) -> None:
         """The board has been caught up with."""
-        self._parked.update(m for name in board for m, state in board.server(name).states() if state is State.PARKED)
+        unsettled = (m for name in board for m in board.server(name).messages())
+        self._parked.update(m.message.id for m in unsettled if m.state is State.PARKED)
         self._due.set()
 
     async def run(self, link: Link, journal: Journal) -> None:
@@ -83,7 +84,7 @@ class Cleaning:
 
 
 def _is_settled(message: str | None, board: Board) -> bool:
-    return message is not None and board.state(message) in LAST
+    return message is not None and board.state(message) in TERMINAL
 
 
 def _message(delivery: Delivery) -> str | None:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from usher.core.errors import BrokerError
+from usher.runtime.tasks import end
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -64,5 +65,4 @@ async def closed(closing: Awaitable[None], seconds: float) -> None:
     """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
     task = asyncio.ensure_future(closing)
     await asyncio.wait((task,), timeout=seconds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end(task)

@@ -16,6 +16,7 @@ from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, Event
 from usher.core.states import Change
 from usher.runtime.clock import Clock
+from usher.runtime.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -117,9 +118,7 @@ class Journal:
                 reader.add_done_callback(lambda _: self._link.lost.set())
                 yield
             finally:
-                for task in (reader, caught_up):
-                    task.cancel()
-                await asyncio.gather(reader, caught_up, return_exceptions=True)
+                await end(reader, caught_up)
 
     async def _follow(self, consumer: Consumer) -> None:
         while True:

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from usher.broker import amqp
 from usher.broker.connecting import address
 from usher.broker.port import ChannelClosed, Connection, Dial, Gone, Loss
-from usher.core.errors import BrokerError, NotConfirmed, UsherError
+from usher.core.errors import BrokerError, NotConfirmed
+from usher.runtime.tasks import beside, end, first
 from usher.settings.sections import BrokerSettings
 
 T = TypeVar("T")
@@ -64,22 +65,6 @@ class Link:
         return await first(waiting, self.lost, LinkLost)
 
 
-async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherError]) -> T:
-    """What `waiting` gives; if `lost` is set before, cancel it and raise `error`."""
-    work = asyncio.ensure_future(waiting)
-    loss = asyncio.ensure_future(lost.wait())
-    try:
-        await asyncio.wait((work, loss), return_when=asyncio.FIRST_COMPLETED)
-        if work.done() and not work.cancelled():  # the client cancels what waits for a connection that goes
-            return work.result()
-        raise error
-    finally:
-        for task in (work, loss):
-            if not task.done():
-                task.cancel()
-        await asyncio.gather(work, loss, return_exceptions=True)
-
-
 @asynccontextmanager
 async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial) -> AsyncIterator[Link]:
     """Both connections to the first broker of `[broker] url` that answers, closed at the end.
@@ -98,12 +83,8 @@ async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial
                 faults.append(str(fault))
                 continue
             link = Link(publishing, consuming, address(url), name)
-            watching = asyncio.create_task(link.watch())
-            try:
+            async with beside(link.watch()):
                 yield link
-            finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
             return
     raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or let `usher up` run one")
 
@@ -154,8 +135,7 @@ async def _alone(session: Coroutine[None, None, None]) -> None:
     try:
         await asyncio.wait((task,))
     except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
         raise
     if task.cancelled():
         raise LinkLost

@@ -5,9 +5,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a message is. `failed` is owned by a failed result until that is retried or parked; `retried` has a next
-    attempt, which is another message. The last states are superseded, withdrawn and deployed; parked is one unless a
-    person or a later pass decides otherwise."""
+    """Where a message is.
+
+    `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a message of its
+    own. `parked` is terminal unless a person or a later pass decides otherwise.
+    """
 
     WAITING = "waiting"
     DEPLOYING = "deploying"
@@ -24,16 +26,36 @@ OPEN = frozenset({State.WAITING, State.DEPLOYING})
 """States in which a message still has to be deployed."""
 
 SETTLED = frozenset(State) - OPEN - {State.RETRYING}
-"""States in which a delivery of a message is acked. One that is still retrying has been told again already: its queue
-was faster than the journal."""
+"""States in which a delivery of a message is acked. A message that the board still has as retrying has come back: its
+queue was faster than the journal."""
 
-LAST = frozenset({State.RETRIED, State.SUPERSEDED, State.WITHDRAWN, State.DEPLOYED})
-"""States which a message never leaves."""
+TERMINAL = frozenset({State.RETRIED, State.SUPERSEDED, State.WITHDRAWN, State.DEPLOYED})
+"""Terminal states: a message never leaves them, except that a pass turns what was retried into deployed."""
+
+
+_MOVABLE = OPEN | {State.RETRYING}
+
+BEFORE: dict[State, frozenset[State]] = {
+    State.RETRYING: frozenset({State.RETRYING}),
+    State.WAITING: _MOVABLE,
+    State.DEPLOYING: _MOVABLE,
+    State.FAILED: _MOVABLE,
+    State.PARKED: _MOVABLE | {State.FAILED},
+    State.RETRIED: _MOVABLE | {State.FAILED, State.PARKED},
+    State.SUPERSEDED: _MOVABLE | {State.FAILED, State.PARKED},
+    State.WITHDRAWN: _MOVABLE | {State.FAILED, State.PARKED},
+    State.DEPLOYED: _MOVABLE | {State.FAILED, State.PARKED, State.RETRIED},
+}
+"""For each state, the states from which a message may come into it.
+
+Only a decision or a later pass settles what failed or is parked. What is settled stays settled. What passed is deployed,
+whatever was decided about it before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A message came into a state, by a deploy or (a message just read, an order) by none."""
+    """A message came into a state. `deploy` is the cause; None for a message just read and for an order."""
 
     message: str
     state: State

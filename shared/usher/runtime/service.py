@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
 from usher.core.errors import UsherError
 from usher.runtime import logs
@@ -49,19 +49,6 @@ def main(service: str, about: str, serve: Serve) -> int:
         print(f"{service}: {fault}", file=sys.stderr)  # noqa: T201 - a program's last words
         return 1
     return 0
-
-
-async def together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> None:
-    """Run all parts. When one ends, `stop` is set and the others are waited for; the first error is raised."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stop.set()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
 
 
 async def _until_signal(serve: Serve, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from successes.ledger.ledger import LedgerFault
 from successes.ledger.schema import covers
 from successes.ledger.writes import Moved, News
 from usher.core.events import DeployInterrupted, Outcome
-from usher.core.states import LAST, State
+from usher.core.states import TERMINAL, State
 
 DAY = 86_400_000
 
@@ -47,8 +47,8 @@ async def test_only_messages_in_a_last_state_are_forgotten(ledger, make, read_ro
     with ledger.writing() as connection:
         connection.exec_driver_sql(f"UPDATE messages SET state = '{state}'")
     assert await retention.forget_all(ledger, make.clock) == 0, "at that time is not before it"
-    assert await retention.forget_all(ledger, make.clock + 1) == (state in LAST)
-    assert bool(read_rows(ledger)["messages"]) == (state not in LAST)
+    assert await retention.forget_all(ledger, make.clock + 1) == (state in TERMINAL)
+    assert bool(read_rows(ledger)["messages"]) == (state not in TERMINAL)
 
 
 async def test_ended_deploys_go_with_what_they_covered_and_one_that_runs_stays(ledger, make, read_rows):

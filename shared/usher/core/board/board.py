@@ -15,7 +15,7 @@ from usher.core.events import (
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
-from usher.core.states import LAST, Change, State
+from usher.core.states import TERMINAL, Change, State
 
 REMEMBERED = 100_000
 """Messages in a last state that are remembered, so that a late delivery of one is acked. The oldest are forgotten."""
@@ -35,7 +35,7 @@ class Board:
         self.servers = servers or {}
         self.closed = closed or {}
         self.told = told or {}
-        self._states = {m: state for server in self.servers.values() for m, state in server.states()}
+        self._states = {m.message.id: m.state for server in self.servers.values() for m in server.messages()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.servers)
@@ -126,7 +126,7 @@ class Board:
     def _noted(self, changes: list[Change]) -> list[Change]:
         for change in changes:
             self._states.pop(change.message, None)
-            if change.state not in LAST:
+            if change.state not in TERMINAL:
                 self._states[change.message] = change.state
                 continue
             self.closed[change.message] = change.state

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.core.messages import BackMessage
+from usher.core.states import State
 
 
 @dataclass(slots=True)
@@ -53,3 +54,12 @@ class Failed:
     exit_code: int | None
     reason: str
     parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A message that is not settled, and its state. `deploy` is the one that covers it, or in which it failed."""
+
+    message: BackMessage
+    state: State
+    deploy: str | None = None

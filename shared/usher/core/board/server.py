@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from usher.core.board.entries import Ended, Failed, Taking, Waiting
+from usher.core.board.entries import Ended, Failed, Taking, Unsettled, Waiting
 from usher.core.events import (
     DeployEnded,
     DeployInterrupted,
@@ -57,14 +57,18 @@ class ServerBoard:
         """What is given up until a person, or a later pass, decides."""
         return tuple(entry for entry in self.failed.values() if entry.parked)
 
-    def states(self) -> Iterator[tuple[str, State]]:
-        """Where each message is that this server has still to do with."""
-        for m, entry in self.open.items():
-            yield m, State.DEPLOYING if entry.deploying else State.WAITING
-        for m, failed in self.failed.items():
-            yield m, State.PARKED if failed.parked else State.FAILED
-        for m in self.retrying:
-            yield m, State.RETRYING
+    def messages(self) -> Iterator[Unsettled]:
+        """Every message of the server that is not settled: what is open, then what failed, then what is retried."""
+        deploy = self.running.event.deploy if self.running else None
+        for entry in self.open.values():
+            if entry.deploying:
+                yield Unsettled(entry.message, State.DEPLOYING, deploy)
+            else:
+                yield Unsettled(entry.message, State.WAITING)
+        for failed in self.failed.values():
+            yield Unsettled(failed.message, State.PARKED if failed.parked else State.FAILED, failed.deploy)
+        for message in self.retrying.values():
+            yield Unsettled(message, State.RETRYING)
 
     def read_again(self, read_at: float) -> None:
         """It comes from a checkpoint, read at `read_at` on the reader's own clock (s): so does the running deploy."""

@@ -1,0 +1,66 @@
+"""Waiting for one of several things: whatever is not needed any more is cancelled and has ended before we go on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from usher.core.errors import UsherError
+
+T = TypeVar("T")
+
+
+async def end(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel the tasks that still run and wait until each has ended. What they raise is dropped."""
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherError]) -> T:
+    """The result of `waiting`. If `lost` is set first, cancels it and raises `error`."""
+    work = asyncio.ensure_future(waiting)
+    loss = asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait((work, loss), return_when=asyncio.FIRST_COMPLETED)
+        if work.done() and not work.cancelled():  # the client cancels what waits for a connection that goes
+            return work.result()
+        raise error
+    finally:
+        await end(work, loss)
+
+
+async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
+    """Run all parts until one ends, then cancel the others. Raises what the ended one raised, in the parts' order."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*tasks)
+    for task in tasks:
+        if task in done:
+            task.result()
+
+
+async def together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> None:
+    """Run all parts. When one ends, sets `stop` and waits for the others; raises the first error, in their order."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, object]) -> "AsyncIterator[asyncio.Task[object]]":
+    """Run `work` as a task while the block runs; leaving cancels it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await end(task)
