@@ -3,25 +3,20 @@
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
 
 from trackers.door import Accepted, Door, Ignored
 from trackers.jira.bodies import Unparsable
 from trackers.jira.signature import Unauthentic
 from trackers.withdrawals import LONGEST_BY, MOST_ISSUES, Withdrawals, read_order
 from usher.api.types import IgnoredMove, Withdrawal
-from usher.core.errors import BadMessage, BrokerError, UnknownServer, UsherError
+from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
 from usher.core.servers import Servers
-from usher.web.app import ForeignPage, refuse_foreign_pages, web_app
-
-RETRY_SECONDS = 10
-
-
-class TooLarge(UsherError):
-    """the body is larger than {limit} bytes; [trackers] body_limit sets how much is taken"""
+from usher.web.app import web_app
+from usher.web.auth import refuse_foreign_pages
+from usher.web.bodies import TooLarge, read_body
+from usher.web.faults import answer_faults, faults
 
 
 class IgnoredMoves(BaseModel):
@@ -30,34 +25,21 @@ class IgnoredMoves(BaseModel):
     items: list[IgnoredMove]
 
 
-class Fault(BaseModel):
-    """What is wrong, in a sentence."""
-
-    detail: str
-
-
-_STATUS_CODES: dict[type[UsherError], int] = {
-    Unparsable: 400,
-    Unauthentic: 401,
-    ForeignPage: 403,
-    UnknownServer: 404,
-    TooLarge: 413,
-    BadMessage: 422,
-    BrokerError: 503,
-}
+_STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
 
 def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limit: int) -> FastAPI:
     """The app in front of that door; bodies of more than `body_limit` bytes are refused."""
-    app = web_app("Usher: trackers", door.ready)
-    for fault in _STATUS_CODES:
-        app.add_exception_handler(fault, _answer_fault)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app = web_app("Usher: trackers", door.ready, body_limit=None)
+    answer_faults(app, _STATUS_CODES)
 
-    @app.post("/webhooks/jira", status_code=202, responses=_faults(400, 401, 413, 503) | {200: {"model": Ignored}})
+    async def body_of(request: Request) -> bytes:
+        return await read_body(request, body_limit, "[trackers] body_limit")
+
+    @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 413, 503) | {200: {"model": Ignored}})
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
         """A delivery of Jira's: accepted once the broker has confirmed its messages, or ignored with the reason."""
-        answer = await door.webhook(request.headers, await read_body(request, body_limit))
+        answer = await door.webhook(request.headers, await body_of(request))
         response.status_code = 202 if isinstance(answer, Accepted) else 200
         return answer
 
@@ -65,17 +47,17 @@ def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limi
         "/messages",
         status_code=201,
         dependencies=[Depends(refuse_foreign_pages)],
-        responses=_faults(403, 413, 422, 503),
+        responses=faults(403, 413, 422, 503),
         openapi_extra=_takes(FrontMessage),
     )
     async def message(request: Request) -> BackMessage:
         """A front-end message: the message that the broker has confirmed."""
-        return await door.message(await read_body(request, body_limit))
+        return await door.message(await body_of(request))
 
     @app.delete(
         "/messages",
         dependencies=[Depends(refuse_foreign_pages)],
-        responses=_faults(403, 404, 422, 503),
+        responses=faults(403, 404, 422, 503),
         openapi_extra={"parameters": _ORDER},
     )
     async def withdraw(request: Request) -> Withdrawal:
@@ -92,36 +74,8 @@ def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limi
     return app
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises TooLarge as soon as it is known to exceed `limit` bytes, whatever its headers say."""
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
-        raise TooLarge(limit=limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > limit:
-            raise TooLarge(limit=limit)
-        body += chunk
-    return bytes(body)
-
-
-async def _answer_fault(_: Request, fault: Exception) -> JSONResponse:
-    code = next(code for kind, code in _STATUS_CODES.items() if isinstance(fault, kind))
-    headers = {"Retry-After": str(RETRY_SECONDS)} if code == _STATUS_CODES[BrokerError] else None
-    return JSONResponse({"detail": str(fault)}, code, headers)
-
-
-async def _answer_nobody(_: Request, __: Exception) -> Response:
-    """The sender went in the middle of the body."""
-    return Response(status_code=400)
-
-
-def _faults(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Fault} for code in codes}
-
-
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    # the body is read by hand, so that it is bounded: FastAPI doesn't know of it
+    # read by hand, so that project and status are checked with it: FastAPI does not know of it
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 

@@ -13,7 +13,7 @@ from usher.api.types import Ordered
 from usher.core.errors import BadMessage, BrokerError, UnknownServer, UsherError
 from usher.core.issues import Issue
 from usher.core.servers import Servers
-from usher.web.app import ForeignPage, refuse_foreign_pages
+from usher.web.auth import ForeignPage, refuse_foreign_pages
 
 O = TypeVar("O", bound="Order")  # noqa: E741 - an order
 

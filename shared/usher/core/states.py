@@ -48,8 +48,8 @@ BEFORE: dict[State, frozenset[State]] = {
 }
 """For each state, the states from which a message may come into it.
 
-Only a decision or a later pass settles what failed or is parked. What is settled stays settled. What passed is deployed,
-whatever was decided about it before.
+Only a decision or a later pass settles what failed or is parked. What is settled stays settled. What passed is
+deployed, whatever was decided about it before.
 """
 
 

@@ -1,4 +1,4 @@
-"""What the services' web pages share: health, readiness, API docs from our own host, a server that stops when told."""
+"""The app of each service: health, readiness, API documentation from our own host, and a server that stops in order."""
 
 import asyncio
 import contextlib
@@ -9,25 +9,26 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
 from usher.api.types import rfc3339
-from usher.core.errors import UsherError
 
 log = logging.getLogger(__name__)
 
 
-class ForeignPage(UsherError):
-    """a web page of another site may not give orders to Usher; use the `usher` command, or /docs"""
-
-
 Ready = Callable[[], Awaitable[bool]]
 
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a request's body, where nothing else is said."""
 
-def web_app(title: str, ready: Ready) -> FastAPI:
-    """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503)."""
-    app = FastAPIOffline(title=title, version=version("usher"))
+
+def web_app(title: str, ready: Ready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
+    """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503).
+
+    A request with a body of more than `body_limit` bytes is answered with 413; None sets no limit.
+    """
+    app = FastAPIOffline(title=title, version=version("usher"), max_body_size=body_limit)
     started_at = rfc3339(datetime.now(UTC))
 
     @app.get("/health", tags=["health"])
@@ -44,12 +45,6 @@ def web_app(title: str, ready: Ready) -> FastAPI:
         return {"status": "not ready", "reason": "no connection to the broker, or it is stopping"}
 
     return app
-
-
-async def refuse_foreign_pages(request: Request) -> None:
-    """Raises ForeignPage for what a browser sends on behalf of another site's page; programs name no site."""
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise ForeignPage
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,25 @@
+"""Reading a request's body by hand, where FastAPI's own limit would answer without saying what to do."""
+
+from fastapi import Request
+
+from usher.core.errors import UsherError
+
+
+class TooLarge(UsherError):
+    """the body is larger than {limit} bytes; {setting} sets the limit"""
+
+
+async def read_body(request: Request, limit: int, setting: str) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is known to exceed `limit` bytes, whatever its headers say.
+
+    `setting` names the setting of the limit, for the message.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
+        raise TooLarge(limit=limit, setting=setting)
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > limit:
+            raise TooLarge(limit=limit, setting=setting)
+        body += chunk
+    return bytes(body)
