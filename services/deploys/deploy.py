@@ -59,8 +59,8 @@ class Deploy:
             if batch is None:
                 return
             end = await self._command(prepared, taken, batch)
-            if isinstance(end, DeployInterrupted) and self._waits.lost.is_set():
-                # with the turn lost and the command dead, the next holder need not wait
+            if isinstance(end, DeployInterrupted) and (self._waits.lost.is_set() or self._journal.halted.is_set()):
+                # with the turn over and the command dead, the next holder need not wait
                 self._context.unwritten.add(end.model_copy(update={"held": held.id, "returns": returns}))
         if isinstance(end, DeployInterrupted):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
@@ -93,7 +93,7 @@ class Deploy:
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
         finished = Finished(How.CUT, "nothing was started")
         try:
-            if not (self._waits.lost.is_set() or self._waits.stop.is_set()):
+            if not self._waits.over:
                 finished = await prepared.run(job, self._waits.lost, self._context.drain)
         finally:
             end = end_of(

@@ -11,7 +11,7 @@ from deploys.runner import Runner, make_runner
 from deploys.unwritten import Unwritten
 from deploys.worker import work
 from usher.broker import topology
-from usher.broker.journal import follow
+from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Memory
@@ -22,6 +22,7 @@ from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.web.app import serve_web, web_app
+from usher.web.readiness import STOPPING, unconfirmed
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
         log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
-        app = web_app("Usher: deploys", service.ready)
+        app = web_app("Usher: deploys", service.unready)
         stopped = asyncio.Event()
 
         async def work_to_the_end() -> None:
@@ -56,7 +57,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
 
 
 class Deploys:
-    """What outlives a connection: the slots, the unwritten, and whether we are ready."""
+    """What outlives a connection: the slots, the unwritten outcomes, and whether we are ready."""
 
     def __init__(
         self, settings: Settings, environment: dict[str, str], stop: Stop, clock: Clock, runner: Runner
@@ -71,35 +72,44 @@ class Deploys:
         self.drain = Drain(stop, settings.deploys.drain.total_seconds())
         self._publisher: Publisher | None = None
 
-    async def ready(self) -> bool:
-        """Connected, the journal read, not stopping, and the broker answers."""
-        if self._publisher is None or self.drain.stop.is_set():
-            return False
-        return await self._publisher.can_publish()
+    async def unready(self) -> str | None:
+        """Why no turn can be taken now; None if one can."""
+        if self.drain.stop.is_set():
+            return STOPPING
+        if self._memory.halted:
+            return str(self._memory.halted)
+        return await unconfirmed(self._publisher)
 
     async def session(self, link: Link) -> None:
         """One connection's life: declare, read the journal, work every server's queue."""
         await topology.declare(link, self._settings.catalogue)
         publisher = await Publisher.open(link, "deploys")
-        async with follow(link, publisher, self._clock, "journal:deploys", self._memory) as journal:
-            context = Context(
-                settings=self._settings,
-                journal=journal,
-                publisher=publisher,
-                runner=self._runner,
-                clock=self._clock,
-                slots=self._slots,
-                unwritten=self.unwritten,
-                drain=self.drain,
-                holder=link.name,
-                environment=self._environment,
-            )
-            self._publisher = publisher
-            servers = self._settings.catalogue
-            log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
-            async with beside(self.drain.watch()):
-                try:
-                    # all of them to their end, whatever becomes of one: no command may outlive its session
-                    await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
-                finally:
-                    self._publisher = None
+        stop = self.drain.stop
+        while not (link.lost.is_set() or stop.is_set()):
+            # again when the journal was not understood for a while
+            async with follow(link, publisher, self._clock, "journal:deploys", self._memory, stop=stop) as journal:
+                await self._work(link, publisher, journal)
+
+    async def _work(self, link: Link, publisher: Publisher, journal: Journal) -> None:
+        """Take every server's turns while the link holds and the journal is understood, until Usher stops."""
+        context = Context(
+            settings=self._settings,
+            journal=journal,
+            publisher=publisher,
+            runner=self._runner,
+            clock=self._clock,
+            slots=self._slots,
+            unwritten=self.unwritten,
+            drain=self.drain,
+            holder=link.name,
+            environment=self._environment,
+        )
+        self._publisher = publisher
+        servers = self._settings.catalogue
+        log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
+        async with beside(self.drain.watch()):
+            try:
+                # all of them to their end, whatever becomes of one: no command may outlive its session
+                await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
+            finally:
+                self._publisher = None

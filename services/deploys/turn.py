@@ -19,6 +19,7 @@ from usher.core.events import DeployInterrupted, DeployTaken, TurnGivenBack, dec
 from usher.core.messages import BackMessage
 from usher.core.servers import Server
 from usher.core.states import OPEN, SETTLED
+from usher.core.versions import check
 from usher.runtime.wording import process
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,14 @@ class Turn:
         self._delivery = delivery
         self._lost = lost
         self._since = context.clock.monotonic()
-        self._waits = Waits(context.clock, lost, context.drain.stop)
+        self._waits = Waits(context.clock, lost, context.journal, context.drain.stop)
         self._deploy = Deploy(context, server, self._waits)
 
     async def run(self) -> None:
-        """Until the delivery is acked. Raises ConsumerLost, LinkLost or Stopping; no command runs then."""
+        """Until the delivery is acked.
+
+        Raises ConsumerLost, LinkLost, NotUnderstood or Stopping; no command runs then.
+        """
         if self._returns > MANY_RETURNS:
             returned = self._delivery.message_id, self._returns
             log.warning("! %s: message %s came back %d times; it is deployed by itself", self._server, *returned)
@@ -94,7 +98,8 @@ class Turn:
         return True
 
     def _message(self) -> BackMessage:
-        """What was delivered. Raises Unreadable, also for what another server's settings once put here."""
+        """What was delivered. Raises NotUnderstood; Unreadable, also for a message of another server."""
+        check(self._delivery.headers, f"message {self._delivery.message_id}")
         held = decode_message(self._delivery.body)
         if held.server != self._server.name:
             raise Unreadable(why=f"it is for {held.server}, but in the queue of {self._server}")

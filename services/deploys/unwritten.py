@@ -1,8 +1,11 @@
 """Unwritten outcomes: how a deploy ended, when that could not be written to the journal at once."""
 
+from contextlib import suppress
+
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.core.events import DeployEnded, DeployInterrupted
+from usher.core.versions import NotUnderstood
 
 
 class Unwritten:
@@ -23,12 +26,14 @@ class Unwritten:
         """Write the server's outcome, if there is one: a result to the reply queue, then to the journal; read it back.
 
         The other order would lose the result in a crash between the two. Raises NotConfirmed or LinkLost, and then
-        keeps the outcome.
+        keeps the outcome. A reader that has halted cannot read the outcome back, but those who understand the journal
+        can.
         """
         outcome = self._outcomes.get(server)
         if outcome is None:
             return
         if isinstance(outcome, DeployEnded):
             await publisher.result(outcome, outcome.deploy)
-        await journal.append(outcome)
+        with suppress(NotUnderstood):
+            await journal.append(outcome)
         del self._outcomes[server]

@@ -1,13 +1,17 @@
-"""Waiting while a turn is had: every wait ends at once when the turn is lost or Usher stops."""
+"""Waiting during a turn: a wait ends at once when the turn is lost, the journal is not understood, or Usher stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from usher.broker.consumer import ConsumerLost
+from usher.broker.journal import Journal
 from usher.core.errors import UsherError
 from usher.runtime.clock import Clock
-from usher.runtime.tasks import end
+from usher.runtime.tasks import Ending, end, first
+
+T = TypeVar("T")
 
 
 class Stopping(UsherError):
@@ -15,19 +19,33 @@ class Stopping(UsherError):
 
 
 class Waits:
-    """The waits of one turn. Each raises ConsumerLost when `lost` is set, Stopping when `stop` is."""
+    """The waits of one turn.
 
-    def __init__(self, clock: Clock, lost: asyncio.Event, stop: asyncio.Event) -> None:
+    Each raises ConsumerLost when `lost` is set, NotUnderstood when the journal's reader has halted, and Stopping when
+    `stop` is set.
+    """
+
+    def __init__(self, clock: Clock, lost: asyncio.Event, journal: Journal, stop: asyncio.Event) -> None:
         self._clock = clock
         self.lost = lost
-        self.stop = stop
+        self._endings: tuple[Ending, ...] = (
+            (lost, ConsumerLost), (journal.halted, journal.why_halted), (stop, Stopping)
+        )  # fmt: skip
+
+    @property
+    def over(self) -> bool:
+        """Whether no new command may start."""
+        return any(event.is_set() for event, _ in self._endings)
 
     def check(self) -> None:
-        """Raise if the turn is lost or Usher stops."""
-        if self.lost.is_set():
-            raise ConsumerLost
-        if self.stop.is_set():
-            raise Stopping
+        """Raise if the turn is lost, the journal is not understood, or Usher stops."""
+        for event, error in self._endings:
+            if event.is_set():
+                raise error()
+
+    async def first(self, waiting: Awaitable[T]) -> T:
+        """The result of `waiting`, which is cancelled if one of the endings comes first."""
+        return await first(waiting, *self._endings)
 
     async def sleep(self, seconds: float, changed: asyncio.Event | None = None) -> None:
         """Wait that long, or until `changed` is set."""
@@ -35,30 +53,30 @@ class Waits:
         if changed:
             waits.append(asyncio.ensure_future(changed.wait()))
         try:
-            await self.until(*waits)
+            await self._until(*waits)
         finally:
             await end(*waits)
 
     @asynccontextmanager
     async def one_of(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
-        """Have one of those for as long as the block runs."""
+        """Hold one of the slots while the block runs."""
         acquiring: asyncio.Future[object] = asyncio.ensure_future(slots.acquire())
         try:
-            await self.until(acquiring)
+            await self._until(acquiring)
             yield
         finally:
-            # also one that was got in the very moment of a stop; a wait that is cancelled hands it on itself
+            # also one that was acquired at the moment of a stop; a wait that is cancelled passes its slot on itself
             if acquiring.done() and not acquiring.cancelled():
                 slots.release()
             else:
                 acquiring.cancel()
 
-    async def until(self, *waits: asyncio.Future[object]) -> None:
-        """Wait until one of these is done. They stay the caller's, who alone cancels them: so that nothing that one of
-        them got is dropped, not even in the very moment of a stop."""
-        ends: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait()) for event in (self.lost, self.stop)]
+    async def _until(self, *waits: asyncio.Future[object]) -> None:
+        """Wait until one of these is done. They stay the caller's, who alone cancels them: nothing that one of them
+        acquired is dropped, not even at the moment of a stop."""
+        endings: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait()) for event, _ in self._endings]
         try:
-            await asyncio.wait((*waits, *ends), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*waits, *endings), return_when=asyncio.FIRST_COMPLETED)
             self.check()
         finally:
-            await end(*ends)
+            await end(*endings)

@@ -12,7 +12,7 @@ from usher.broker.link import Link
 from usher.broker.topology import server_queue
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.servers import Server
-from usher.runtime.tasks import first
+from usher.core.versions import NotUnderstood
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +23,31 @@ SENT_SECONDS = 1.0
 
 
 async def work(context: Context, link: Link, server: Server) -> None:
-    """Take that server's turns until the link is lost or Usher stops; no command of this process runs then.
+    """Take that server's turns until the link is lost, Usher stops, or the journal is not understood any more.
 
-    A fault in our own code gives the whole link up, so that everything starts afresh rather than half.
+    No command of this process runs then. A fault in our own code gives the whole link up, so that everything starts
+    afresh rather than half.
     """
+    waits = Waits(context.clock, link.lost, context.journal, context.drain.stop)
     try:
-        while not (link.lost.is_set() or context.drain.stop.is_set()):
+        while not waits.over:
             try:
                 await _turns(context, link, server)
-            except (ConsumerLost, NotConfirmed) as fault:
-                if not link.lost.is_set():
+            except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
+                if not waits.over:
                     log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, fault)
-                    await Waits(context.clock, link.lost, context.drain.stop).sleep(PAUSE)
+                    await waits.sleep(PAUSE)
     except Stopping:
         return
+    except NotUnderstood:
+        with suppress(BrokerError):  # those who understand the journal can read how our deploy ended
+            await context.unwritten.write(server.name, context.journal, context.publisher)
     except BrokerError as fault:
         log.warning("! %s: %s", server, fault)
     except Exception:
         log.exception("! %s: a fault in Usher; connecting again", server)
     finally:
-        if not context.drain.stop.is_set():
+        if not (context.drain.stop.is_set() or context.journal.halted.is_set()):
             link.lost.set()
 
 
@@ -50,12 +55,13 @@ async def _turns(context: Context, link: Link, server: Server) -> None:
     await context.unwritten.write(server.name, context.journal, context.publisher)
     tag = f"turn:{server.name}"
     async with consume(link, server_queue(server.name), tag, prefetch=1) as consumer:
+        waits = Waits(context.clock, consumer.lost, context.journal, context.drain.stop)
         turn: Turn | None = None
         active = False
         try:
             while True:
                 turn = None
-                delivery = await first(consumer.get(), context.drain.stop, Stopping)
+                delivery = await waits.first(consumer.get())
                 active = True
                 turn = Turn(context, server, delivery, consumer.lost)
                 await turn.run()

@@ -6,6 +6,7 @@ from usher.broker.journal import Journal
 from usher.core.checkpoints import TooLarge
 from usher.core.errors import NotConfirmed
 from usher.runtime.clock import Clock
+from usher.runtime.tasks import until_first
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +18,16 @@ PAUSE = 60.0
 
 
 async def write_checkpoints(journal: Journal, clock: Clock) -> None:
-    """Write a checkpoint whenever the last one, whoever wrote it, is an hour old, until cancelled. Raises LinkLost."""
+    """Write a checkpoint whenever the last one, whoever wrote it, is an hour old, until cancelled. Raises LinkLost.
+
+    At once when the board has come to need a lower version of its readers: those that halted can go on from there.
+    """
     while True:
         left = journal.checkpointed_at / 1000 + EVERY - clock.now() / 1000
-        if left > 0:
-            await clock.sleep(min(left, EVERY))
+        if left > 0 and not journal.lowered.is_set():
+            await until_first(clock.sleep(min(left, EVERY)), journal.lowered.wait())
             continue
+        journal.lowered.clear()
         try:
             await journal.checkpoint()
             await journal.barrier()

@@ -26,17 +26,20 @@ from usher.core.board.board import Board
 from usher.core.errors import BrokerError
 from usher.core.events import Event
 from usher.core.states import Change
+from usher.core.versions import NotUnderstood
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
 from usher.runtime.tasks import together, until_first
 from usher.settings import Settings
 from usher.web.app import serve_web
+from usher.web.readiness import unconfirmed
 
 log = logging.getLogger(__name__)
 
 SERVICE = "successes"
 ABOUT = "Takes the results of deploys, tries again or parks what did not pass, keeps the ledger, shows the board."
-LEDGER_PAUSE = 5.0
+PAUSE = 5.0
+"""Seconds before a failed ledger, or something that is not understood, is tried again."""
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -44,7 +47,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ledger = Ledger.open(settings.successes.ledger)
     try:
         service = Service(settings, ledger, stop, SystemClock())
-        app = make_app(settings, ledger, lambda: service.board, service.orders, service.ready)
+        app = make_app(settings, ledger, lambda: service.board, service.orders, service.unready)
         with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
             await together(
                 stop,
@@ -72,6 +75,7 @@ class Service:
         self._journal: Journal | None = None
         self._publisher: Publisher | None = None
         self._stood: Board | None = None
+        self._not_understood: NotUnderstood | None = None
 
     @property
     def board(self) -> Board | None:
@@ -79,34 +83,39 @@ class Service:
         looking at, and `ready` says so. None if there was none yet."""
         return self._journal.board if self._journal else self._stood
 
-    async def ready(self) -> bool:
-        """Whether the journal is caught up with and the broker answers."""
-        return self._publisher is not None and await self._publisher.can_publish()
+    async def unready(self) -> str | None:
+        """Why results cannot be taken now; None if they can."""
+        if why := self._not_understood or self._memory.halted:
+            return str(why)
+        return await unconfirmed(self._publisher)
 
     async def session(self, link: Link) -> None:
         """Follow the journal and do what is to be done, until `stop` is set or the link is lost.
 
         Raises BrokerError only if it could not begin.
         """
-        self._follower.begin()
         try:
             await until_first(self._follower.run(), self._begin(link), self._stop_set())
         except LedgerFault as fault:
             # nothing of it was acked: it all comes again
-            log.error("%s; trying again in %.0f s", fault, LEDGER_PAUSE)
-            await until_first(self._stop_set(), self._clock.sleep(LEDGER_PAUSE))
-        finally:
-            self._stood, self._journal, self._publisher = self.board, None, None
-            self.orders.journal = self.orders.publisher = None
+            log.error("%s; trying again in %.0f s", fault, PAUSE)
+            await until_first(self._stop_set(), self._clock.sleep(PAUSE))
 
     async def _begin(self, link: Link) -> None:
         await topology.declare(link, self._settings.catalogue, self._settings.retries.every_delay)
         publisher = await Publisher.open(link, SERVICE)
-        reading = follow(link, publisher, self._clock, "journal:successes", self._memory, self._observe)
+        while await self._follow(link, publisher):
+            log.info("reading the journal again")
+
+    async def _follow(self, link: Link, publisher: Publisher) -> bool:
+        """Read the journal and do what is to be done; whether that ended with something that is not understood."""
+        self._follower.begin()
         if self._memory.position is None:
             self._memory.seen = await self._ledger.through()
+        reading = follow(link, publisher, self._clock, "journal:successes", self._memory, self._observe, self._stop)
         async with reading as journal:
             await self._follower.caught_up()
+            self._not_understood = None
             self._cleaning.begin(journal.board)
             self._heard.since = self._clock.now()
             self._journal, self._publisher = journal, publisher
@@ -114,8 +123,18 @@ class Service:
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
             try:
                 await self._work(link, journal, publisher)
+            except NotUnderstood as fault:
+                self._not_understood = fault
+                log.error("%s. Nothing is done until then", fault)
             except BrokerError as fault:
                 log.warning("%s", fault)
+            finally:
+                self._stood, self._journal, self._publisher = self.board, None, None
+                self.orders.journal = self.orders.publisher = None
+        if self._not_understood:
+            # it came from a queue, which may be faster than the journal
+            await self._clock.sleep(PAUSE)
+        return bool(self._not_understood or self._memory.halted)
 
     async def _work(self, link: Link, journal: Journal, publisher: Publisher) -> None:
         """All that a connection is for, until one part of it ends."""
@@ -134,6 +153,7 @@ class Service:
                 self._cleaning.run(link, journal),
                 Sweep(publisher, decisions, self._heard, clock).run(journal, servers, window, span, longest),
                 write_checkpoints(journal, clock),
+                journal.halted.wait(),
             )
 
     def _observe(self, event: Event, changes: tuple[Change, ...]) -> None:

@@ -19,6 +19,7 @@ from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 from usher.runtime.clock import Clock
 from usher.settings import Settings
+from usher.web.readiness import unconfirmed
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +59,9 @@ class Door:
         self._clock = clock
         self._ignored: deque[IgnoredMove] = deque(maxlen=KEPT)
 
-    async def ready(self) -> bool:
-        """Connected, and the broker answers."""
-        return self.publisher is not None and await self.publisher.can_publish()
+    async def unready(self) -> str | None:
+        """Why nothing can be accepted now; None if it can."""
+        return await unconfirmed(self.publisher)
 
     @property
     def ignored(self) -> list[IgnoredMove]:

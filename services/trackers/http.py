@@ -30,7 +30,7 @@ _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401,
 
 def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limit: int) -> FastAPI:
     """The app in front of that door; bodies of more than `body_limit` bytes are refused."""
-    app = web_app("Usher: trackers", door.ready, body_limit=None)
+    app = web_app("Usher: trackers", door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
     async def body_of(request: Request) -> bytes:

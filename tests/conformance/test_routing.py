@@ -54,6 +54,19 @@ async def test_an_exchange_fills_another_and_a_queue_reached_twice_gets_a_messag
     assert bodies(await (await world.consume("q", 10))[1].only(3)) == ["beta.abc", "beta.xyz", "test.abc"]
 
 
+async def test_a_deleted_exchange_is_gone_with_its_bindings_and_may_be_of_another_kind_afterwards(world: World) -> None:
+    channel = await world.queue("q", QUORUM)
+    await channel.declare_exchange("door", Kind.TOPIC)
+    await channel.bind_queue("q", "door", "#")
+    await channel.delete_exchange("door")
+    await channel.delete_exchange("door")
+    await channel.declare_exchange("door", Kind.FANOUT)
+    await told(channel, "door", "beta.abc")
+    await channel.bind_queue("q", "door", "")
+    await told(channel, "door", "test.abc")
+    assert bodies(await (await world.consume("q", 10))[1].only(1)) == ["test.abc"]
+
+
 async def test_what_an_exchange_has_nowhere_to_send_goes_to_its_alternate_whatever_an_outer_one_did(
     world: World,
 ) -> None:

@@ -158,7 +158,7 @@ class Evidence:
     def _read_journal(self) -> None:
         written: dict[str, float] = {}
         for entry in self.history.of("asked deploy.interrupted", "asked deploy.ended"):
-            if entry["to"] == "usher.events":
+            if entry["to"] == "usher.facts":
                 written.setdefault(str(entry["id"]), entry.at)
         arrived = {message: at for at, queue, message in reversed(self.arrivals) if queue == JOURNAL}
         acks = deque(self.history.of("acked"))

@@ -30,7 +30,7 @@ def opened_for(world: "World", *servers: str) -> int:
 
 async def ready(service: "Deploys") -> None:
     async with asyncio.timeout(20):
-        while not await service.ready():
+        while await service.unready():
             await asyncio.sleep(0.02)
 
 

@@ -37,7 +37,7 @@ async def test_a_stop_lets_commands_end_and_gives_everything_else_back_at_once(m
         await world.until(lambda: any(event.server == TEST for event in world.of("window.opened")))
         service.drain.stop.signal()
         await world.until(lambda: bool(world.of("turn.given_back")))
-        assert not await service.ready()
+        assert await service.unready()
         (idle,) = await world.tell("ABC-1 stage")
         assert world.journal.board.server(BETA).running
         held.unlink()

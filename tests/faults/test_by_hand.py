@@ -57,7 +57,7 @@ def test_a_malformed_message_from_the_console_is_parked_and_costs_no_turn_and_no
     publish(container, topology.MESSAGES, "beta.abc", payload, "into-the-door")
     publish(container, topology.RESULTS, "", payload, "into-the-results")
     publish(container, topology.RETURNS, "", payload, "into-the-returns")
-    publish(container, topology.EVENTS, "deploy.taken", payload, "into-the-journal")
+    publish(container, topology.FACTS, "deploy.taken", payload, "into-the-journal")
     storm(usher, range(3))
     usher.wait(lambda: not usher.missed(), "everything told is deployed")
     parked = {"into-the-door", "into-the-results", "into-the-returns"}

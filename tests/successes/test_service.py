@@ -71,7 +71,7 @@ async def test_it_goes_on_after_the_reply_queue_was_taken_away(world):
             await channel.queue_delete(topology.RESULTS)
 
         async def read_anew() -> bool:
-            return await world.service.ready() and await consumers(world, topology.RESULTS) == 1
+            return await world.service.unready() is None and await consumers(world, topology.RESULTS) == 1
 
         await until(read_anew)
         [message] = await world.told("ABC-111")

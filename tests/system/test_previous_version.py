@@ -80,7 +80,7 @@ async def restore(recorded: dict[str, Any], url: str, folder: Path) -> None:
     async with connect(settings.broker, "test") as link:
         await topology.declare(link, settings.catalogue)
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        events = await channel.get_exchange(topology.EVENTS, ensure=False)
+        events = await channel.get_exchange(topology.FACTS, ensure=False)
         for entry in recorded["journal"]:
             await events.publish(recording(entry), entry["body"]["kind"])
         for queue, entries in recorded["queues"].items():

@@ -18,6 +18,7 @@ from usher.core.errors import Unreadable
 from usher.core.events import DeployEnded, Outcome, decode
 from usher.core.issues import Issue
 from usher.core.retries import Again
+from usher.core.versions import check
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def _line(result: DeployEnded) -> str:
 
 
 def _result(delivery: Delivery) -> DeployEnded | Unreadable:
+    """What a result says. Raises NotUnderstood, and then nothing that came with it has been touched."""
+    check(delivery.headers, f"result {delivery.message_id}")
     try:
         event = decode(delivery.body)
     except Unreadable as fault:

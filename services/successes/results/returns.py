@@ -10,6 +10,7 @@ from usher.core.errors import NotConfirmed, Unreadable
 from usher.core.events import decode_message
 from usher.core.messages import BackMessage
 from usher.core.states import State
+from usher.core.versions import check
 from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class Returns:
         """Take what returns until cancelled. Raises BrokerError; what is not acked by then comes again."""
         while True:
             deliveries = await consumer.drain()
+            for delivery in deliveries:
+                check(delivery.headers, f"message {delivery.message_id}")
             # what has passed or was withdrawn by now is not told any more
             await self._journal.barrier()
             await each(deliveries, self._take)

@@ -20,7 +20,8 @@ from usher.core.events import Outcome
 from usher.core.issues import Issue
 from usher.core.states import State
 from usher.settings import Settings
-from usher.web.app import Ready, web_app
+from usher.web.app import web_app
+from usher.web.readiness import Unready
 
 MOST_PAGES = 1_000_000_000
 
@@ -46,11 +47,11 @@ UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal 
 
 
 def make_app(
-    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], orders: Orders, ready: Ready
+    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], orders: Orders, unready: Unready
 ) -> FastAPI:
     """The app. `board` gives the board as of the last entry read; None before the journal was caught up with."""
     caught_up = _caught_up(board)
-    app = web_app("Usher: successes", ready)
+    app = web_app("Usher: successes", unready)
     _add_servers(app, settings, caught_up)
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)

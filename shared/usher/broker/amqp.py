@@ -94,6 +94,10 @@ class Channel:
         with _errors():
             await self.raw.declare_queue(name, durable=True, arguments=dict(arguments))
 
+    async def delete_exchange(self, name: str) -> None:
+        with _errors():
+            await self._underlay.exchange_delete(name)
+
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         with _errors():
             await self._underlay.queue_bind(queue, exchange, key)

@@ -48,7 +48,7 @@ class Link:
 
     async def published(self, publishing: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first, Blocked if the broker takes no messages now."""
-        return await self.hold(first(publishing, self.blocked, Blocked))
+        return await self.hold(first(publishing, (self.blocked, Blocked)))
 
     async def watch(self) -> None:
         """Keep `blocked` true, and log when it changes, until cancelled."""
@@ -62,7 +62,7 @@ class Link:
 
     async def hold(self, waiting: Awaitable[T]) -> T:
         """What that gives; raises LinkLost if the link goes first."""
-        return await first(waiting, self.lost, LinkLost)
+        return await first(waiting, (self.lost, LinkLost))
 
 
 @asynccontextmanager
@@ -112,7 +112,8 @@ async def keep(
                 await _alone(session(link))
         except BrokerError as error:
             # one that goes while its session is still being set up was there
-            if not worked and (isinstance(error, ChannelClosed) or not isinstance(error, Gone | NotConfirmed)):
+            known = isinstance(error, Gone | NotConfirmed) and not isinstance(error, ChannelClosed)
+            if not (worked or known or stop.is_set()):
                 raise
             fault = error
         worked = True

@@ -103,6 +103,9 @@ class Channel(Protocol):
     async def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
         """See that a durable queue is there. Raises Mismatch if it has other arguments."""
 
+    async def delete_exchange(self, name: str) -> None:
+        """Delete it with its bindings. One that is not there is no fault."""
+
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         """Have the exchange fill the queue, too. Raises NotFound."""
 

@@ -10,6 +10,7 @@ from usher.broker.port import Channel, Envelope
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.events import Event, encode
 from usher.core.messages import BackMessage
+from usher.core.versions import NEEDS
 
 CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0
@@ -43,12 +44,12 @@ class Publisher:
 
     async def event(self, event: Event, message_id: str) -> None:
         """Write an event into the journal."""
-        await self._event(topology.EVENTS, event.kind, event, message_id)
+        await self._event(topology.FACTS, event.kind, event, message_id)
 
-    async def checkpoint(self, body: bytes) -> None:
-        """Write a checkpoint into the journal."""
+    async def checkpoint(self, body: bytes, needs: int) -> None:
+        """Write a checkpoint into the journal, for readers that understand version `needs` of it."""
         await self._publish(
-            topology.EVENTS,
+            topology.FACTS,
             "journal.checkpoint",
             Envelope(
                 body,
@@ -56,6 +57,7 @@ class Publisher:
                 type="journal.checkpoint/1",
                 content_type="application/json",
                 content_encoding="gzip",
+                headers=_needing(needs),
                 app_id=self._app,
             ),
         )
@@ -127,7 +129,7 @@ class Publisher:
                 content_type="application/json",
                 correlation_id=getattr(event, "deploy", None),
                 expires=expires,
-                headers=headers or {},
+                headers={**_needing(event.needs), **(headers or {})},
                 reply_to=topology.RESULTS,
                 app_id=self._app,
             ),
@@ -142,3 +144,8 @@ class Publisher:
             raise NotConfirmed(what=what, why=f"no answer in {CONFIRM_SECONDS:.0f} s") from None
         except BrokerError as error:
             raise NotConfirmed(what=what, why=error) from None
+
+
+def _needing(needs: int) -> dict[str, object]:
+    """The header of what only newer readers understand."""
+    return {NEEDS: needs} if needs > 1 else {}

@@ -2,8 +2,12 @@
 
 A reader goes on where it was, if the journal still has that entry; else from a checkpoint not long ago; else from the
 first entry. It never takes a journal for another: after a loss an offset may be given a second time.
+
+A reader halts at an entry that only a newer version understands (`usher.core.versions`). It goes on at a checkpoint
+that covers that entry and that it understands.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from usher.core.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
 from usher.core.errors import BrokerError, Unreadable
 from usher.core.events import Event, decode
 from usher.core.states import Change
+from usher.core.versions import VERSION, NotUnderstood, understands
 from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -47,6 +52,7 @@ class Entry:
 
     position: Position
     body: bytes
+    needs: int = 1
 
     def says(self) -> Event | Checkpoint | None:
         """What it says; None if it cannot be read, which is logged."""
@@ -61,27 +67,34 @@ class Entry:
 class Memory:
     """What a process knows of the journal, whatever becomes of its connection.
 
-    `position` is the last entry in `board`. `seen` is the last entry that an observer has heard of for good: without
-    one it has to hear of all.
+    `position` is the last entry in `board`. `seen` is the last entry that an observer has recorded permanently: without
+    one it has to hear of all. `halted` says why the reader stands still, if it does. `adopted` is the checkpoint at
+    which it goes on.
     """
 
     board: Board | None = None
     position: Position | None = None
     seen: Position | None = None
+    halted: NotUnderstood | None = None
+    adopted: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where the stream is read from: an argument of its consumer, and whether that is the first entry of all."""
+    """Where the stream is read from: an argument of its consumer, and whether that is the first entry of all, the last
+    entry that was read, or the one after an adopted checkpoint."""
 
     offset: Argument
     first: bool = False
     resumes: bool = False
+    adopts: bool = False
 
 
 def starts(memory: Memory, now: int, *, observed: bool) -> Iterator[Start]:
     """Where to begin, best first; the next is for when that one cannot be."""
-    if memory.position:
+    if memory.adopted:
+        yield Start(memory.adopted.through + 1, adopts=True)
+    elif memory.position:
         yield Start(memory.position.offset, resumes=True)
     if not observed or memory.seen:
         for span in LOOK_BACK:
@@ -102,30 +115,49 @@ class Fold:
         self._memory = memory
         self._clock = clock
         self._observe = observe
-        self._resumes_at = memory.position if start.resumes else None
-        self._expected = None if start.first or start.resumes else memory.seen
+        self._expected = memory.position if start.resumes else None if start.first or start.adopts else memory.seen
+        self._is_first = True
         self._trimmed = False
         self._before: list[Entry] = []
-        if not start.resumes:
+        self._halted_at: int | None = None
+        self.halted = asyncio.Event()
+        self.adopted = asyncio.Event()
+        if start.adopts:
+            assert memory.adopted is not None  # noqa: S101 - it is what the start was made of
+            memory.board, memory.position = memory.adopted.board(clock.monotonic()), None
+        elif not start.resumes:
             memory.board, memory.position = (Board() if start.first else None), None
+        memory.halted = memory.adopted = None
 
     def take(self, entry: Entry) -> tuple[Change, ...]:
-        """The next entry; gives what it changed on the board, if there is one yet. Raises OtherJournal."""
-        if self._resumes_at:
-            if entry.position != self._resumes_at:
-                raise OtherJournal
-            self._resumes_at = None
+        """The next entry; gives what it changed on the board, if there is one yet. Raises OtherJournal or NoCheckpoint.
+
+        Once `halted` is set nothing is folded any more.
+        """
+        if self._halted_at is not None:
+            self._look_for_checkpoint(entry, self._halted_at)
             return ()
-        if self._expected and entry.position.offset == self._expected.offset:
-            if entry.position != self._expected:
-                raise OtherJournal
-            self._expected = None
-        if self.start.first and self._memory.position is None:
-            self._trimmed = entry.position.offset > 0
+        if self._was_read(entry):
+            return ()
+        if self._memory.board is not None and self._halts(entry):
+            return ()
         self._memory.position = entry.position
         if self._memory.board is None or self._trimmed:
             self._before.append(entry)
         return () if self._memory.board is None else self._fold(entry, self._memory.board, self._observe)
+
+    def _was_read(self, entry: Entry) -> bool:
+        """Whether that is the entry at which this reader left off. Raises OtherJournal or NoCheckpoint."""
+        is_first, self._is_first = self._is_first, False
+        if is_first and self.start.adopts and entry.position.offset != self.start.offset:
+            raise NoCheckpoint  # the journal was trimmed meanwhile
+        if is_first and self.start.first:
+            self._trimmed = entry.position.offset > 0
+        if self._expected and ((is_first and self.start.resumes) or entry.position.offset == self._expected.offset):
+            if entry.position != self._expected:
+                raise OtherJournal
+            self._expected = None
+        return is_first and self.start.resumes
 
     def settle(self) -> None:
         """All that was in the journal has been taken: begin. Raises NoCheckpoint or OtherJournal if that cannot be."""
@@ -134,10 +166,15 @@ class Fold:
             board, through = self._beginning(before)
             self._memory.board = board
             seen = self._memory.seen.offset if self._memory.seen else -1
+            last: Position | None = None
             for entry in before:
                 if entry.position.offset > through:
+                    if self._halts(entry):
+                        self._memory.position = last
+                        break
                     self._fold(entry, board, self._observe if entry.position.offset > seen else None)
-        if self._expected:
+                last = entry.position
+        if self._expected and not self.halted.is_set():
             raise OtherJournal
 
     def _beginning(self, before: list[Entry]) -> tuple[Board, int]:
@@ -146,7 +183,7 @@ class Fold:
             raise NoCheckpoint
         first = before[0].position.offset
         for entry in reversed(before):
-            if is_checkpoint(entry.body) and isinstance(found := entry.says(), Checkpoint):
+            if found := _checkpoint(entry):
                 seen = self._memory.seen
                 # everything after it has been read, and what an observer has to hear of comes after it
                 if first <= found.through + 1 and (seen is None or found.through <= seen.offset):
@@ -154,6 +191,31 @@ class Fold:
         if first > 0:
             raise NoCheckpoint
         return Board(), -1
+
+    def why(self) -> NotUnderstood:
+        """Why the reader has halted."""
+        assert self._memory.halted is not None  # noqa: S101 - set before the event is
+        return self._memory.halted
+
+    def _halts(self, entry: Entry) -> bool:
+        """Whether that entry is for newer readers only; then this one stands still."""
+        if understands(entry.needs):
+            return False
+        self._halted_at = entry.position.offset
+        self._memory.halted = NotUnderstood(
+            what=f"entry {entry.position.offset} of the journal", needs=entry.needs, version=VERSION
+        )
+        self.halted.set()
+        return True
+
+    def _look_for_checkpoint(self, entry: Entry, halted_at: int) -> None:
+        """Adopt the first checkpoint that covers the entry we halted at, and that we understand."""
+        if self.adopted.is_set():
+            return
+        found = _checkpoint(entry)
+        if found and found.through >= halted_at:
+            self._memory.adopted = found
+            self.adopted.set()
 
     def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
         says = entry.says()
@@ -178,3 +240,11 @@ class Fold:
         for entry in before:
             if entry.position.offset > checkpoint.through:
                 self._fold(entry, self._memory.board, None)
+
+
+def _checkpoint(entry: Entry) -> Checkpoint | None:
+    """The checkpoint that an entry is, if it is one that we understand."""
+    if not (is_checkpoint(entry.body) and understands(entry.needs)):
+        return None
+    found = entry.says()
+    return found if isinstance(found, Checkpoint) else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from usher.broker.link import Link
 from usher.broker.port import Argument, ChannelClosed, Kind, Mismatch
+from usher.broker.upgrade import shut_out_former
 from usher.core.errors import BrokerError
 from usher.core.servers import Server
 
@@ -17,7 +18,7 @@ UNROUTED = "usher.unrouted"
 RESULTS = "usher.results"
 RETURNS = "usher.returns"
 PARKED = "usher.parked"
-EVENTS = "usher.events"
+FACTS = "usher.facts"
 JOURNAL = "usher.journal"
 PROBE = "usher.probe"
 """An exchange that fills nothing: what is published to it shows that the broker takes messages."""
@@ -77,7 +78,7 @@ def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue
         *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
         *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
         *(Queue(server_queue(s.name), _SERVER, ((SERVERS, s.routing_key),)) for s in servers),
-        Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (EVENTS, "#"))),
+        Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (FACTS, "#"))),
     )
 
 
@@ -86,12 +87,13 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
 
     Raises BrokerError, naming the queue, if one exists with other arguments.
     """
+    await shut_out_former(link)
     channel = await link.publishing.channel(confirms=False)
     try:
         for name in (PROBE, *FANOUTS, *map(retry_queue, delays)):
             await channel.declare_exchange(name, Kind.FANOUT)
         await channel.declare_exchange(SERVERS, Kind.TOPIC, {"alternate-exchange": UNROUTED})
-        for name in (MESSAGES, EVENTS):
+        for name in (MESSAGES, FACTS):
             await channel.declare_exchange(name, Kind.TOPIC)
         for queue in queues(servers, delays):
             await channel.declare_queue(queue.name, queue.arguments)

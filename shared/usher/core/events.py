@@ -1,7 +1,7 @@
 """Events: what the journal holds. Facts in the past tense, a closed union; unknown kinds are refused."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -22,6 +22,9 @@ class Outcome(StrEnum):
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    needs: ClassVar[int] = 1
+    """The journal version that a reader of this kind needs (`usher.core.versions`)."""
 
     v: Literal[1] = 1
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -46,6 +46,9 @@ class BackMessage(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    needs: ClassVar[int] = 1
+    """The journal version that a reader needs (`usher.core.versions`)."""
 
     kind: Literal["message"] = "message"
     v: Literal[1] = 1

@@ -1,7 +1,7 @@
 """Waiting for one of several things: whatever is not needed any more is cancelled and has ended before we go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -18,17 +18,21 @@ async def end(*tasks: "asyncio.Future[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def first(waiting: Awaitable[T], lost: asyncio.Event, error: type[UsherError]) -> T:
-    """The result of `waiting`. If `lost` is set first, cancels it and raises `error`."""
+Ending = tuple[asyncio.Event, Callable[[], UsherError]]
+"""An event that ends a wait, and the error that is raised then: a class, or a function that makes one."""
+
+
+async def first(waiting: Awaitable[T], *endings: Ending) -> T:
+    """The result of `waiting`. If one of the events is set first, cancels it and raises that event's error."""
     work = asyncio.ensure_future(waiting)
-    loss = asyncio.ensure_future(lost.wait())
+    events = [asyncio.ensure_future(event.wait()) for event, _ in endings]
     try:
-        await asyncio.wait((work, loss), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, *events), return_when=asyncio.FIRST_COMPLETED)
         if work.done() and not work.cancelled():  # the client cancels what waits for a connection that goes
             return work.result()
-        raise error
+        raise next((error for event, error in endings if event.is_set()), endings[0][1])()
     finally:
-        await end(work, loss)
+        await end(work, *events)
 
 
 async def until_first(*parts: Coroutine[Any, Any, object]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -13,17 +13,16 @@ from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
 from usher.api.types import rfc3339
+from usher.web.readiness import Unready
 
 log = logging.getLogger(__name__)
 
-
-Ready = Callable[[], Awaitable[bool]]
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of a request's body, where nothing else is said."""
 
 
-def web_app(title: str, ready: Ready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
+def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
     """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503).
 
     A request with a body of more than `body_limit` bytes is answered with 413; None sets no limit.
@@ -39,10 +38,11 @@ def web_app(title: str, ready: Ready, body_limit: int | None = BODY_LIMIT) -> Fa
     @app.get("/ready", tags=["health"], responses={503: {"description": "Not now"}})
     async def readiness(response: Response) -> dict[str, str]:
         """This process can do its work: it is connected to the broker, and the broker answers."""
-        if await ready():
+        reason = await unready()
+        if reason is None:
             return {"status": "ready"}
         response.status_code = 503
-        return {"status": "not ready", "reason": "no connection to the broker, or it is stopping"}
+        return {"status": "not ready", "reason": reason}
 
     return app
 

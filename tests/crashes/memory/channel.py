@@ -83,6 +83,9 @@ class MemoryChannel:
     async def purge(self, queue: str) -> None:
         await self._ask(ServedChannel.purge, queue)
 
+    async def delete_exchange(self, name: str) -> None:
+        await self._ask(ServedChannel.delete_exchange, name)
+
     async def delete_queue(self, queue: str) -> None:
         await self._ask(ServedChannel.delete_queue, queue)
 

@@ -40,6 +40,13 @@ class Exchanges:
             bindings.append(binding)
         self._routes.clear()
 
+    def delete(self, name: str) -> None:
+        """Remove it, with all bindings from it and to it."""
+        self._exchanges.pop(name, None)
+        for exchange in self._exchanges.values():
+            exchange.bindings = [b for b in exchange.bindings if b[1] != name or not b[2]]
+        self._routes.clear()
+
     def forget(self, queue: str) -> None:
         """Remove all bindings of a queue."""
         for exchange in self._exchanges.values():

@@ -49,6 +49,9 @@ class ServedChannel:
     def declare_exchange(self, name: str, kind: Kind, arguments: Mapping[str, Argument]) -> None:
         self._store.exchanges.declare(name, kind, arguments)
 
+    def delete_exchange(self, name: str) -> None:
+        self._store.exchanges.delete(name)
+
     def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
         self._store.declare_queue(name, arguments)
 

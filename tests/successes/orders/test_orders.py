@@ -25,7 +25,7 @@ async def ask(world):
     """Ask the service's API; the service runs."""
     async with world.running():
         service = world.service
-        app = make_app(world.settings, world.ledger, lambda: service.board, service.orders, service.ready)
+        app = make_app(world.settings, world.ledger, lambda: service.board, service.orders, service.unready)
         await world.handled()
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app, client=("10.1.2.3", 1)), base_url="http://successes"
@@ -219,7 +219,7 @@ async def test_no_order_is_taken_before_the_journal_is_read_or_from_another_site
     async with world.running():
         pass
     service = world.service
-    app = make_app(world.settings, world.ledger, lambda: service.board, service.orders, service.ready)
+    app = make_app(world.settings, world.ledger, lambda: service.board, service.orders, service.unready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         early = await client.post("/api/parked/retry", json={"all": True})
         foreign = await client.post("/api/parked/retry", json={"all": True}, headers={"Sec-Fetch-Site": "cross-site"})

@@ -147,7 +147,7 @@ async def test_a_result_that_cannot_be_read_is_parked_with_its_reason(world):
 
 
 async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypatch, caplog):
-    monkeypatch.setattr("successes.service.LEDGER_PAUSE", 0.01)
+    monkeypatch.setattr("successes.service.PAUSE", 0.01)
     write, failed = type(world.ledger).write, asyncio.Event()
 
     async def fails_once(ledger, news):

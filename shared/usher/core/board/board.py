@@ -40,6 +40,11 @@ class Board:
     def __iter__(self) -> Iterator[str]:
         return iter(self.servers)
 
+    @property
+    def needs(self) -> int:
+        """The journal version that a reader of this board needs: what its checkpoint says (`usher.core.versions`)."""
+        return 1
+
     def server(self, name: str) -> ServerBoard:
         """That server's part, empty if the journal has nothing of it."""
         return self.servers.setdefault(name, ServerBoard())

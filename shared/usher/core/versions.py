@@ -1,0 +1,38 @@
+"""Journal versions: what a reader must know to act on what it reads.
+
+Every entry of the journal, every checkpoint and every result may say which version its reader needs, in the header
+`needs`; without one it is 1. A known kind of event never gets a new meaning: a new meaning is a new kind, which needs a
+higher version. It is written only when somebody uses the new feature, so an upgrade alone changes nothing.
+"""
+
+from collections.abc import Mapping
+
+from usher.core.errors import BrokerError
+
+NEEDS = "needs"
+"""The header."""
+
+VERSION = 1
+"""The version that this code understands."""
+
+
+class NotUnderstood(BrokerError):
+    """{what} needs a newer Usher (journal version {needs}; this one understands {version}); upgrade this process"""
+
+
+def needs_of(headers: Mapping[str, object]) -> int:
+    """The version that the reader of a message with these headers needs. What is not a number needs more than any."""
+    needs = headers.get(NEEDS, 1)
+    return needs if isinstance(needs, int) and not isinstance(needs, bool) else 2**31
+
+
+def understands(needs: int) -> bool:
+    """Whether this process may act on what needs that version."""
+    return needs <= VERSION
+
+
+def check(headers: Mapping[str, object], what: str) -> None:
+    """Raises NotUnderstood if the reader of a message with these headers needs a newer version."""
+    needs = needs_of(headers)
+    if not understands(needs):
+        raise NotUnderstood(what=what, needs=needs, version=VERSION)
