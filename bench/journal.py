@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from usher.broker import reading as usual
+from usher.broker import places as usual
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.batches import Batch
 from usher.core.events import DeployEnded, DeployTaken, Event, Outcome
 from usher.core.issues import Issue

@@ -13,8 +13,8 @@ from deploys.worker import work
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
 from usher.runtime.service import Stop

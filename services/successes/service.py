@@ -20,8 +20,8 @@ from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.board.board import Board
 from usher.core.errors import BrokerError
 from usher.core.events import Event

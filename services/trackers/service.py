@@ -10,8 +10,8 @@ from trackers.withdrawals import Withdrawals
 from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import Link, keep
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.errors import BrokerError
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen

@@ -19,8 +19,8 @@ from deploys.service import Deploys
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.events import Event
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
@@ -93,10 +93,26 @@ class World:
 
     async def until_consumed(self, server: str) -> None:
         """Wait until somebody has that server's turns."""
-        name = topology.server_queue(server)
-        async with asyncio.timeout(20), self.link.publishing.raw.channel() as channel:
-            while not (await channel.declare_queue(name, passive=True)).declaration_result.consumer_count:
+        async with asyncio.timeout(20):
+            while not await self.consumers(server):
                 await asyncio.sleep(0.02)
+
+    async def until_free(self, server: str) -> None:
+        """Wait until nobody has that server's turns."""
+        async with asyncio.timeout(20):
+            while await self.consumers(server):
+                await asyncio.sleep(0.02)
+
+    async def consumers(self, server: str) -> int:
+        """How many processes consume that server's queue."""
+        name = topology.server_queue(server)
+        async with self.link.publishing.raw.channel() as channel:
+            return (await channel.declare_queue(name, passive=True)).declaration_result.consumer_count or 0
+
+    async def publish_newer(self, message: BackMessage) -> None:
+        """Publish a message that only readers of a newer version understand."""
+        newer = type("Newer", (BackMessage,), {"needs": 2}).model_validate(message.model_dump())
+        await self.publisher.message(newer)
 
     def of(self, kind: str) -> list[Event]:
         return [event for event in self.seen if event.kind == kind]

@@ -18,8 +18,8 @@ from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, connect, keep
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.batches import Batch
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, Outcome
 from usher.core.issues import Issue

@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from successes.checkpoints import EVERY, write_checkpoints
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
+from usher.core import versions
+from usher.core.board.board import Board
+from usher.runtime.clock import SystemClock
+from usher.runtime.tasks import end
 from usher.settings import Settings
 
 HOUR = round(EVERY * 1000)
@@ -51,3 +57,28 @@ async def until_enough(journal: Journal, clock: HurriedClock) -> None:
         await asyncio.wait_for(write_checkpoints(journal, clock), 20)
     except TimeoutError:
         return
+
+
+async def test_one_is_written_at_once_when_the_board_needs_less_of_its_readers(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, needs = make_settings(), [2]
+    monkeypatch.setattr(versions, "VERSION", 2)
+    monkeypatch.setattr(Board, "needs", property(lambda _: needs[0]))
+    async with connect(settings.broker, "test") as link:
+        await topology.declare(link, settings.catalogue)
+        publisher = await Publisher.open(link, "test")
+        async with follow(link, publisher, SystemClock(), "test", Memory()) as journal:
+            writing = asyncio.create_task(write_checkpoints(journal, SystemClock()))
+            await until_checkpointed(journal, after=0)
+            first, needs[0] = journal.checkpointed_at, 1
+            await journal.barrier()
+            await until_checkpointed(journal, after=first)
+            await end(writing)
+
+
+async def until_checkpointed(journal: Journal, after: int) -> None:
+    """Wait until a checkpoint has been read that is newer than that (ms)."""
+    async with asyncio.timeout(20):
+        while journal.checkpointed_at <= after:
+            await journal.barrier()

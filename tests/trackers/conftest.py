@@ -18,8 +18,8 @@ from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import follow
 from usher.broker.link import connect
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.events import decode_message
 from usher.core.messages import BackMessage
 from usher.runtime.clock import SystemClock

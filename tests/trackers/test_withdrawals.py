@@ -12,8 +12,8 @@ import pytest
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.events import DeployEnded, DeployTaken, Event, MessagesRetried, MessagesWithdrawn, Outcome, Retry
 from usher.core.messages import BackMessage
 from usher.core.states import State

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from successes.ledger.ledger import Ledger
 from successes.ledger.writes import Moved, News
-from usher.broker.reading import Memory
+from usher.broker.places import Memory
 from usher.core.board.board import Board
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, MessagesWithdrawn

@@ -16,7 +16,7 @@ from successes.ledger import writes
 from successes.ledger.databases import Database, database, is_passing, lock, why
 from successes.ledger.migrations import NewerLedger, upgrade
 from successes.ledger.writes import News
-from usher.broker.reading import Position
+from usher.broker.places import Position
 from usher.core.errors import ServiceError
 
 T = TypeVar("T")

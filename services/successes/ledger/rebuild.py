@@ -20,8 +20,8 @@ from successes.ledger.merge import Merged, merge
 from usher.broker import topology
 from usher.broker.journal import follow
 from usher.broker.link import connect
+from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory
 from usher.core.events import Event, MessagesRetried
 from usher.core.messages import BackMessage
 from usher.core.states import Change

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, Update, select
 
 from successes.ledger import statements
 from successes.ledger.schema import journal
-from usher.broker.reading import Position
+from usher.broker.places import Position
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.core.messages import BackMessage
 from usher.core.states import State

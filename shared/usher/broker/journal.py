@@ -10,8 +10,9 @@ from typing import NoReturn
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
+from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start, starts
 from usher.broker.publisher import TELLING, Publisher
-from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, Observer, OtherJournal, Position, Start, starts
+from usher.broker.reading import Fold, Observer
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, Event

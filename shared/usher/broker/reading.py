@@ -1,4 +1,4 @@
-"""Where a reader of the journal begins, and how entries become the board.
+"""How the journal's entries become the board.
 
 A reader goes on where it was, if the journal still has that entry; else from a checkpoint not long ago; else from the
 first entry. It never takes a journal for another: after a loss an offset may be given a second time.
@@ -8,98 +8,17 @@ that covers that entry and that it understands.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 
-from usher.broker.port import Argument
+from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start
 from usher.core.board.board import Board
-from usher.core.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
-from usher.core.errors import BrokerError, Unreadable
-from usher.core.events import Event, decode
+from usher.core.checkpoints import Checkpoint
+from usher.core.events import Event
 from usher.core.states import Change
 from usher.core.versions import VERSION, NotUnderstood, understands
 from usher.runtime.clock import Clock
 
-log = logging.getLogger(__name__)
-
 Observer = Callable[[Event, tuple[Change, ...]], None]
-
-LOOK_BACK = (timedelta(minutes=90), timedelta(days=7))
-"""How far back a checkpoint is looked for; they are written hourly, while there is somebody to write them."""
-
-
-class OtherJournal(BrokerError):
-    """the journal on the broker is not the one that was read before; it is read from its first entry"""
-
-
-class NoCheckpoint(BrokerError):
-    """the journal has no checkpoint to begin with in this part"""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """An entry of the journal: its offset, and what no other entry has: the id that it was published with."""
-
-    offset: int
-    entry: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry as it travelled."""
-
-    position: Position
-    body: bytes
-    needs: int = 1
-
-    def says(self) -> Event | Checkpoint | None:
-        """What it says; None if it cannot be read, which is logged."""
-        try:
-            return decode_checkpoint(self.body) if is_checkpoint(self.body) else decode(self.body)
-        except Unreadable as fault:
-            log.warning("passed over an entry of the journal: %s", fault)
-            return None
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a process knows of the journal, whatever becomes of its connection.
-
-    `position` is the last entry in `board`. `seen` is the last entry that an observer has recorded permanently: without
-    one it has to hear of all. `halted` says why the reader stands still, if it does. `adopted` is the checkpoint at
-    which it goes on.
-    """
-
-    board: Board | None = None
-    position: Position | None = None
-    seen: Position | None = None
-    halted: NotUnderstood | None = None
-    adopted: Checkpoint | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where the stream is read from: an argument of its consumer, and whether that is the first entry of all, the last
-    entry that was read, or the one after an adopted checkpoint."""
-
-    offset: Argument
-    first: bool = False
-    resumes: bool = False
-    adopts: bool = False
-
-
-def starts(memory: Memory, now: int, *, observed: bool) -> Iterator[Start]:
-    """Where to begin, best first; the next is for when that one cannot be."""
-    if memory.adopted:
-        yield Start(memory.adopted.through + 1, adopts=True)
-    elif memory.position:
-        yield Start(memory.position.offset, resumes=True)
-    if not observed or memory.seen:
-        for span in LOOK_BACK:
-            yield Start(datetime.fromtimestamp(now / 1000, UTC) - span)
-    yield Start("first", first=True)
 
 
 class Fold:
@@ -183,7 +102,7 @@ class Fold:
             raise NoCheckpoint
         first = before[0].position.offset
         for entry in reversed(before):
-            if found := _checkpoint(entry):
+            if found := entry.checkpoint():
                 seen = self._memory.seen
                 # everything after it has been read, and what an observer has to hear of comes after it
                 if first <= found.through + 1 and (seen is None or found.through <= seen.offset):
@@ -195,7 +114,7 @@ class Fold:
     def why(self) -> NotUnderstood:
         """Why the reader has halted."""
         assert self._memory.halted is not None  # noqa: S101 - set before the event is
-        return self._memory.halted
+        return NotUnderstood(**self._memory.halted.facts)
 
     def _halts(self, entry: Entry) -> bool:
         """Whether that entry is for newer readers only; then this one stands still."""
@@ -212,7 +131,7 @@ class Fold:
         """Adopt the first checkpoint that covers the entry we halted at, and that we understand."""
         if self.adopted.is_set():
             return
-        found = _checkpoint(entry)
+        found = entry.checkpoint()
         if found and found.through >= halted_at:
             self._memory.adopted = found
             self.adopted.set()
@@ -240,11 +159,3 @@ class Fold:
         for entry in before:
             if entry.position.offset > checkpoint.through:
                 self._fold(entry, self._memory.board, None)
-
-
-def _checkpoint(entry: Entry) -> Checkpoint | None:
-    """The checkpoint that an entry is, if it is one that we understand."""
-    if not (is_checkpoint(entry.body) and understands(entry.needs)):
-        return None
-    found = entry.says()
-    return found if isinstance(found, Checkpoint) else None

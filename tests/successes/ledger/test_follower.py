@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from successes.ledger.follower import Follower
 from successes.ledger.ledger import Ledger, LedgerFault
-from usher.broker.reading import Memory
+from usher.broker.places import Memory
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
 from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry

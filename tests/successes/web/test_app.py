@@ -10,7 +10,7 @@ from successes.ledger.writes import Moved, News
 from successes.orders.orders import Orders
 from successes.web.app import make_app
 from usher.api.types import Deploy, MessageState, ServerState
-from usher.broker.reading import Memory
+from usher.broker.places import Memory
 from usher.core.board.board import Board
 from usher.core.events import DeployInterrupted, Outcome
 from usher.core.states import State

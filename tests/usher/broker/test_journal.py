@@ -9,8 +9,9 @@ import pytest
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
+from usher.broker.places import Memory, Position
 from usher.broker.publisher import Publisher
-from usher.broker.reading import Memory, Observer, Position
+from usher.broker.reading import Observer
 from usher.core.board.board import Board
 from usher.core.events import Event, MessagesWithdrawn
 from usher.core.issues import Issue

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usher.broker.reading import Entry, Fold, Memory, NoCheckpoint, OtherJournal, Position, Start
+from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start, starts
+from usher.broker.reading import Fold
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, DeployTaken, Event, MessagesWithdrawn, encode
@@ -102,3 +103,97 @@ def test_a_journal_whose_entries_are_others_is_found_out() -> None:
         board_of(entries, WINDOW, Memory(seen=Position(99, "id99")))
     with pytest.raises(OtherJournal):
         board_of(entries[1:], Start(1, resumes=True), Memory(Board(), Position(1, "another")))
+
+
+def newer(offset: int) -> Entry:
+    """An entry that only readers of version 2 understand."""
+    return Entry(Position(offset, f"id{offset}"), encode(Barrier(id="newer")), needs=2)
+
+
+def checkpoint_of(entries: Sequence[Entry], offset: int, *, through: int, needs: int = 1) -> Entry:
+    """A checkpoint at that offset, written by somebody who understands everything before."""
+    known = [Entry(one.position, one.body) for one in entries if one.position.offset <= through]
+    body = encode_checkpoint(Checkpoint.of(board_of(known), through=through, at=0))
+    return Entry(Position(offset, f"id{offset}"), body, needs)
+
+
+def read_on(entries: Sequence[Entry], memory: Memory) -> Fold:
+    """Read as a process does: from where it may begin, and from an adopted checkpoint on."""
+    ahead = starts(memory, 0, observed=True)
+    while True:
+        start = next(ahead)
+        fold = Fold(start, memory, SystemClock(), None)
+        offset = 0 if start.first else start.offset
+        assert isinstance(offset, int)
+        for one in entries[offset:]:
+            fold.take(one)
+        fold.settle()
+        if not fold.adopted.is_set():
+            return fold
+        ahead = starts(memory, 0, observed=True)
+
+
+def test_a_reader_halts_at_an_entry_for_newer_ones_and_says_why() -> None:
+    memory = Memory()
+    entries = [entry(0, encode(message(1))), newer(1), entry(2, encode(message(2)))]
+    fold = read_on(entries, memory)
+    assert fold.halted.is_set()
+    assert memory.position == entries[0].position
+    assert memory.board is not None
+    assert memory.board.state(message(2).id) is None
+    assert "entry 1 of the journal needs a newer Usher (journal version 2; this one understands 1)" in str(
+        memory.halted
+    )
+
+
+@pytest.mark.parametrize(("through", "needs", "adopts"), [(1, 1, True), (2, 1, True), (0, 1, False), (2, 2, False)])
+def test_it_goes_on_at_a_checkpoint_that_covers_that_entry_and_that_it_understands(
+    through: int, needs: int, adopts: bool
+) -> None:
+    memory = Memory()
+    entries = [entry(0, encode(message(1))), newer(1), entry(2, encode(message(2)))]
+    entries += [checkpoint_of(entries, 3, through=through, needs=needs), entry(4, encode(message(3)))]
+    fold = read_on(entries, memory)
+    assert fold.halted.is_set() != adopts
+    assert memory.board is not None
+    known = [memory.board.state(message(n).id) is not None for n in (1, 2, 3)]
+    assert known == ([True] * 3 if adopts else [True, False, False])
+
+
+def test_a_process_that_comes_back_to_a_halted_journal_halts_again_until_there_is_such_a_checkpoint() -> None:
+    memory = Memory()
+    entries = [entry(0, encode(message(1))), newer(1)]
+    read_on(entries, memory)
+    assert read_on(entries, memory).halted.is_set()
+    entries.append(checkpoint_of(entries, 2, through=1))
+    assert not read_on(entries, memory).halted.is_set()
+
+
+def test_a_journal_trimmed_beyond_an_adopted_checkpoint_is_not_taken_for_it() -> None:
+    entries = [entry(0, encode(message(1))), newer(1)]
+    memory = Memory(adopted=Checkpoint.of(Board(), through=1, at=0))
+    fold = Fold(next(starts(memory, 0, observed=True)), memory, SystemClock(), None)
+    with pytest.raises(NoCheckpoint):
+        fold.take(entry(7, entries[0].body))
+
+
+@given(st.lists(st.tuples(events, lags, st.booleans()), min_size=1, max_size=30))
+def test_whoever_halts_and_goes_on_has_the_same_board_as_who_understood_everything(
+    told: list[tuple[Event, int | None, bool]],
+) -> None:
+    entries = list[Entry]()
+    for event, lag, needs_more in told:
+        entries.append(entry(len(entries), encode(event)))
+        if needs_more:
+            entries.append(newer(len(entries)))
+        if lag is not None and (through := len(entries) - 1 - lag) >= 0:
+            entries.append(checkpoint_of(entries, len(entries), through=through))
+    entries.append(entry(len(entries), encode(Barrier(id="last"))))
+    memory = Memory()
+    fold = read_on(entries, memory)
+    last_newer = max((one.position.offset for one in entries if one.needs > 1), default=-1)
+    covered = any(found.through >= last_newer for one in entries if (found := one.checkpoint()))
+    assert fold.halted.is_set() == (last_newer >= 0 and not covered)
+    if not fold.halted.is_set():
+        assert memory.board is not None
+        assert facts(memory.board) == facts(board_of([Entry(one.position, one.body) for one in entries]))

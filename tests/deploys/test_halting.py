@@ -1,0 +1,73 @@
+"""A journal that only a newer version understands: running commands end, nothing new begins, and it goes on later."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from deploys.service import Deploys
+from newer import write_covering_checkpoint, write_newer_fact
+from usher.broker import topology
+from usher.broker.consumer import consume
+from usher.core.events import Outcome, decode
+
+if TYPE_CHECKING:
+    from conftest import World
+
+BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
+
+MakeWorld = Callable[..., Awaitable["World"]]
+
+
+async def until_unready(service: Deploys, why: str | None) -> None:
+    """Wait until the service says so; None: until it is ready."""
+    async with asyncio.timeout(20):
+        while (said := await service.unready()) is not why and not (why and said and why in said):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_running_command_ends_nothing_new_begins_and_turns_are_taken_again_after_a_checkpoint(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world()
+    async with world.deploys() as service:
+        held = world.hold(BETA)
+        await world.tell("ABC-1 beta")
+        await world.until_noted(1)
+        await write_newer_fact(world.publisher)
+        await until_unready(service, "needs a newer Usher")
+        await world.tell("ABC-2 test")
+        held.unlink()
+        async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results, asyncio.timeout(20):
+            result = decode((await results.get()).body)
+        assert result.outcome is Outcome.PASSED
+        await world.until_free(BETA)
+        assert [note["server"] for note in world.notes() if note["what"] == "begin"] == [BETA]
+
+        await write_covering_checkpoint(world.publisher, world.journal)
+        await until_unready(service, None)
+        begun = await world.until_noted(2)
+        await world.until_noted(2, "end")
+    assert [note["server"] for note in begun] == [BETA, TEST]
+
+
+async def test_a_process_that_starts_on_such_a_journal_takes_no_turn_and_stops_in_order(make_world: MakeWorld) -> None:
+    world = await make_world()
+    await world.tell("ABC-1 beta")
+    await write_newer_fact(world.publisher)
+    async with world.deploys() as service:
+        await until_unready(service, "entry")
+        assert await world.consumers(BETA) == 0
+    assert world.notes() == []
+
+
+async def test_a_message_for_newer_readers_is_neither_deployed_nor_parked(make_world: MakeWorld) -> None:
+    world = await make_world()
+    (told,) = await world.tell("ABC-1 beta")
+    async with consume(world.link, topology.server_queue(BETA), "look", prefetch=1) as queue:
+        await (await queue.get()).ack()
+    await world.publish_newer(told)
+    async with world.deploys() as service:
+        await until_unready(service, "needs a newer Usher")
+    assert world.notes() == []
+    async with consume(world.link, topology.server_queue(BETA), "look", prefetch=1) as queue, asyncio.timeout(20):
+        assert (await queue.get()).message_id == told.id

@@ -1,0 +1,33 @@
+"""What a newer version of Usher would write: an entry that this one does not understand, and a checkpoint over it."""
+
+import secrets
+from typing import ClassVar
+
+from usher.broker.journal import Journal
+from usher.broker.publisher import Publisher
+from usher.core.checkpoints import Checkpoint, encode_checkpoint
+from usher.core.events import Barrier, DeployEnded
+
+
+class NewerFact(Barrier):
+    """A fact that only readers of version 2 understand."""
+
+    needs: ClassVar[int] = 2
+
+
+class NewerResult(DeployEnded):
+    """A result that only readers of version 2 understand."""
+
+    needs: ClassVar[int] = 2
+
+
+async def write_newer_fact(publisher: Publisher) -> None:
+    """Write an entry that halts every reader."""
+    await publisher.event(NewerFact(id="newer"), secrets.token_hex(16))
+
+
+async def write_covering_checkpoint(publisher: Publisher, halted: Journal, needs: int = 1) -> None:
+    """Write a checkpoint that covers the entry at which that reader has halted."""
+    through = halted.position.offset + 1
+    body = encode_checkpoint(Checkpoint.of(halted.board, through=through, at=0))
+    await publisher.checkpoint(body, needs)
