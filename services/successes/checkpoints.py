@@ -20,14 +20,13 @@ PAUSE = 60.0
 async def write_checkpoints(journal: Journal, clock: Clock) -> None:
     """Write a checkpoint whenever the last one, whoever wrote it, is an hour old, until cancelled. Raises LinkLost.
 
-    At once when the board has come to need a lower version of its readers: those that halted can go on from there.
+    At once when the board needs less of its readers than an entry before did: those that halted can go on from there.
     """
     while True:
         left = journal.checkpointed_at / 1000 + EVERY - clock.now() / 1000
         if left > 0 and not journal.lowered.is_set():
             await until_first(clock.sleep(min(left, EVERY)), journal.lowered.wait())
             continue
-        journal.lowered.clear()
         try:
             await journal.checkpoint()
             await journal.barrier()

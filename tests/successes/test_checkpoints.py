@@ -73,7 +73,9 @@ async def test_one_is_written_at_once_when_the_board_needs_less_of_its_readers(
             await until_checkpointed(journal, after=0)
             first, needs[0] = journal.checkpointed_at, 1
             await journal.barrier()
+            assert journal.lowered.is_set()
             await until_checkpointed(journal, after=first)
+            assert not journal.lowered.is_set()
             await end(writing)
 
 

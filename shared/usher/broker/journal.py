@@ -55,9 +55,6 @@ class Journal:
         self._limits: set[asyncio.Timeout] = set()
         self._changed: dict[str, asyncio.Event] = {}
         self._begun = asyncio.Event()
-        self._needs = 1
-        self.lowered = asyncio.Event()
-        """Set when the board needs a lower version of its readers than before; whoever waits for it clears it."""
 
     @property
     def board(self) -> Board:
@@ -79,6 +76,11 @@ class Journal:
     def why_halted(self) -> NotUnderstood:
         """Why it has halted."""
         return self._fold.why()
+
+    @property
+    def lowered(self) -> asyncio.Event:
+        """Set while a checkpoint would let readers go on that have halted: the board needs less than an entry did."""
+        return self._fold.lowered
 
     @property
     def checkpointed_at(self) -> int:
@@ -187,10 +189,6 @@ class Journal:
         changes = self._fold.take(Entry(Position(delivery.offset, entry), delivery.body, needs_of(delivery.headers)))
         if self.halted.is_set():
             return  # who waits for this entry is told so instead
-        if self._memory.board is not None:
-            needs, self._needs = self._needs, self._memory.board.needs
-            if self._needs < needs:
-                self.lowered.set()
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)

@@ -41,6 +41,8 @@ class Fold:
         self._halted_at: int | None = None
         self.halted = asyncio.Event()
         self.adopted = asyncio.Event()
+        self.lowered = asyncio.Event()
+        self._demanding: Entry | None = None
         if start.adopts:
             assert memory.adopted is not None  # noqa: S101 - it is what the start was made of
             memory.board, memory.position = memory.adopted.board(clock.monotonic()), None
@@ -137,18 +139,29 @@ class Fold:
             self.adopted.set()
 
     def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
-        says = entry.says()
+        says, changes = entry.says(), tuple[Change, ...]()
         if isinstance(says, Checkpoint):
             self.checkpointed_at = says.at
             if self._trimmed:
                 self._restore(says)
-            return ()
-        if says is None:
-            return ()
-        changes = board.apply(says, now=self._clock.now(), read_at=self._clock.monotonic())
-        if observe:
-            observe(says, changes)
+        elif says is not None:
+            changes = board.apply(says, now=self._clock.now(), read_at=self._clock.monotonic())
+            if observe:
+                observe(says, changes)
+        self._compare(entry, board, says.through if isinstance(says, Checkpoint) else -1)
         return changes
+
+    def _compare(self, entry: Entry, board: Board, through: int) -> None:
+        """Set `lowered` if the last demanding entry needed more than the board, and no checkpoint covers it."""
+        if entry.needs > 1:
+            self._demanding = entry
+        demanding = self._demanding
+        if demanding and through >= demanding.position.offset and entry.needs <= board.needs:
+            demanding = self._demanding = None
+        if demanding and board.needs < demanding.needs:
+            self.lowered.set()
+        else:
+            self.lowered.clear()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Begin with that after all. What came before has been observed, as far as it could be understood."""
