@@ -1,4 +1,4 @@
-/* The board: what the journal's entries come to, folded one by one (shared/usher/board.py and server_board.py).
+/* The board: what the journal's entries come to, folded one by one (shared/usher/core/board/).
    T is the board at the journal's end. A reader's own board is T as of when it last read on. */
 
 #define NONE       0

@@ -1,4 +1,4 @@
-/* A replica of deploys with one server's worker and turn (services/deploys/worker.py, turn.py, deploy.py, debts.py) and
+/* A replica of deploys with one server's worker and turn (services/deploys/worker.py, turn.py, deploy.py, unwritten.py) and
    the guard of its command (guard.py, runner.py). What lies between two awaits that matter is one step. */
 
 /* Read on to the end of the journal. A wait that is to be kept begins with reading what it is kept for. */

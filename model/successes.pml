@@ -1,4 +1,4 @@
-/* The reply queue, retries and returns (services/successes/results.py, decisions.py, returns.py, sweep.py). */
+/* The reply queue, retries and returns (services/successes/results/: results.py, decisions.py, returns.py, sweep.py). */
 
 #define READ     0   /* takes the next result */
 #define RETRY    1   /* the journal learns first what is tried again */
