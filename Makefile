@@ -1,6 +1,10 @@
 # Usher's tasks. GNU Make 3.81, POSIX sh. `make` alone says what there is.
 
-.PHONY: help up demo test test-all test-more test-long storm guards simulate lint model bench lock env clean
+# How many tests run at once, each worker on a broker of its own. Tests mostly wait, so it is more than there are cores.
+WORKERS = 4
+PYTEST = .venv/bin/pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: help up demo check test test-all test-long storm guards simulate planted lint model bench lock env clean
 
 help: ## say what can be made
 	@echo 'make …'
@@ -16,25 +20,24 @@ demo: ## watch a storm of moves become four deploys, in a minute, on a throw-awa
 	@sh make/broker
 	@.venv/bin/usher demo
 
+check: lint test-all ## run every gate, as CI does
+
 test: ## run all tests but the slow ones, on one broker
 	@sh make/environment develop
 	@sh make/broker
-	.venv/bin/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
-test-all: test test-more ## run all tests, on an installed RabbitMQ and on one in a container; compose too
-
-test-more: ## run what `make test` leaves out: the slow tests, and all on the other RabbitMQ
-	@sh make/environment develop
+test-all: test ## run all tests but the longest: on an installed RabbitMQ and on one in a container; simulator, model, compose
 	@sh make/broker node container
 	@sh make/spin
-	.venv/bin/pytest --broker=node -m 'slow and not long'
-	.venv/bin/pytest --broker=container -m 'not quick and not programs and not long'
+	$(PYTEST) --broker=node -m 'slow and not long'
+	$(PYTEST) --broker=container -m 'not quick and not programs and not long'
 
-test-long: ## run the tests that take longer still: storms of kills, broken lines, a cluster, the largest searches of the model
+test-long: ## run the longest tests: storms of kills, broken lines, a cluster, 10,000 new seeds, the largest searches of the model
 	@sh make/environment develop
 	@sh make/broker node
 	@sh make/spin
-	.venv/bin/pytest --broker=node -m long
+	.venv/bin/pytest --broker=node -m long -s
 
 storm: ## kill every part of a whole Usher for ten minutes, then of a cluster; prints figures
 	@sh make/environment develop
@@ -48,6 +51,10 @@ guards: ## take away, one by one, what each test of a fault stands for, and see 
 simulate: ## run crash schedules in virtual time and check what always holds; SEEDS=10000, or SEED=17 alone
 	@sh make/environment develop
 	.venv/bin/python tests/simulator/simulate.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
+
+planted: ## find the seeds anew in which the simulator sees each planted bug; after a change of the product
+	@sh make/environment develop
+	.venv/bin/python tests/simulator/simulate.py --record
 
 lint: ## check style, format, types and imports
 	@sh make/environment develop
