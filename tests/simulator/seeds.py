@@ -9,16 +9,13 @@ from simulator.checker import check
 from simulator.ledgers import Disk
 from simulator.plan import Plan
 from simulator.planted import MUTATIONS, recorded
-from simulator.world import run
+from simulator.world import BUDGET, run
 
 AT_A_TIME = 25
 """Seeds that a worker is given."""
 
-SHORT = 50_000
-"""Steps that no ordinary run takes. One that never comes to rest takes many more, and half a minute."""
-
-COMPARED = 10
-"""Seeds after which such a long run is recorded if no short one has seen the bug."""
+PLANTED_BUDGET = 200_000
+"""Steps of a run with a bug planted: ten times what an ordinary run takes. Some bugs make it spin for a minute."""
 
 LIVES = 4
 """Portions that a worker takes before another replaces it: what a run leaves behind goes with it."""
@@ -37,10 +34,10 @@ class Verdict:
     about: str = ""
 
 
-def judge(plan: Plan, disk: Disk) -> Verdict:
+def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
     """Run a plan, and check it."""
     try:
-        outcome = run(plan, disk)
+        outcome = run(plan, disk, budget)
     except Exception:
         return Verdict(plan.seed, 0, 0.0, 0, (f"the simulator failed: {traceback.format_exc()}",), "")
     violations = check(outcome.evidence)
@@ -69,31 +66,24 @@ def first_violation(mutation: str, seeds: int) -> str | None:
     """
     known = recorded().get(mutation)
     wanted = [*([known] if known else []), *range(1, seeds + 1)]
-    found = next((verdict for verdict in planted(mutation, wanted) if verdict.violations), None)
+    found = _first(mutation, wanted)
     return f"seed {found.seed}: {found.violations[0][:300]}" if found else None
 
 
-def quickest_seed(mutation: str, seeds: int) -> tuple[str, int | None]:
-    """With that bug planted, in a process of its own: its name, and the first seed that sees it in a short run.
-
-    If no short run sees it, that is the first seed of a long one; None if none of `seeds` sees it.
-    """
-    found: list[Verdict] = []
-    for number, verdict in enumerate(planted(mutation, range(1, seeds + 1)), 1):
-        if verdict.violations:
-            found.append(verdict)
-        if found and (found[-1].steps < SHORT or number >= COMPARED):
-            break
-    return mutation, min(found, key=lambda verdict: verdict.steps).seed if found else None
+def first_seed(mutation: str, seeds: int) -> tuple[str, int | None]:
+    """With that bug planted, in a process of its own: its name, and the first of seeds 1 to `seeds` that sees it."""
+    found = _first(mutation, range(1, seeds + 1))
+    return mutation, found.seed if found else None
 
 
-def planted(mutation: str, seeds: Iterable[int]) -> Iterator[Verdict]:
-    """The verdicts of these seeds, in order, with that bug planted for the rest of this process."""
+def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
+    """The first verdict with a violation, with that bug planted for the rest of this process."""
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
-        for seed in seeds:
-            yield judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk)
+        plans = (Plan.of(seed, calm=MUTATIONS[mutation].calm) for seed in seeds)
+        verdicts = (judge(plan, disk, PLANTED_BUDGET) for plan in plans)
+        return next((verdict for verdict in verdicts if verdict.violations), None)
     finally:
         disk.close()
 

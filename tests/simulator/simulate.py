@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from simulator.ledgers import Disk
 from simulator.plan import Plan
 from simulator.planted import MUTATIONS, SEEDS
-from simulator.seeds import Verdict, judge, quickest_seed, run_seeds
+from simulator.seeds import Verdict, first_seed, judge, run_seeds
 from simulator.shrink import shrink
 
 ABOUT = """
@@ -98,7 +98,7 @@ def record(workers: int) -> int:
     """Find a seed for each planted bug, and write them all beside the bugs."""
     found: dict[str, int | None] = {}
     with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
-        for name, seed in pool.imap_unordered(partial(quickest_seed, seeds=RARE), sorted(MUTATIONS)):
+        for name, seed in pool.imap_unordered(partial(first_seed, seeds=RARE), sorted(MUTATIONS)):
             print(f"{name}: {f'seed {seed}' if seed else f'not found in {RARE} seeds'}", flush=True)
             found[name] = seed
     kept = {name: seed for name, seed in found.items() if seed}
