@@ -34,7 +34,7 @@ from usher.broker.topology import JOURNAL
 from usher.core.errors import UsherError
 
 BUDGET = 3_000_000
-"""Steps."""
+"""Steps after which a run is taken to spin."""
 
 FUNERALS = 30
 """Virtual seconds for what is left of a run to end."""
@@ -163,10 +163,10 @@ class Outcome:
     seconds: float
 
 
-def run(plan: Plan, disk: Disk) -> Outcome:
-    """Run that plan."""
+def run(plan: Plan, disk: Disk, budget: int = BUDGET) -> Outcome:
+    """Run that plan, in at most `budget` steps."""
     disk.erase()
-    loop = SimulatedLoop(plan.seed, BUDGET)
+    loop = SimulatedLoop(plan.seed, budget)
     world = World(plan, loop, disk)
     logging.disable(logging.WARNING)
     gc.disable()
