@@ -32,9 +32,6 @@ from usher.core.versions import NEEDS
 
 OLDER, NEWER = 1, 2
 
-CHECKPOINTS = 30.0
-"""Seconds between two checkpoints in such a run."""
-
 LOOK = 5.0
 RELEASE_AGAIN = 6
 """Looks after which a release that the journal may have lost is written again."""
@@ -62,7 +59,8 @@ class ServerReleased(_Fact):
 class Fleet:
     """Which replicas run the newer version. A server is held from `at` (s) on for that many `seconds`.
 
-    With `downgrade`, older ones replace them as soon as the journal does not need the newer version any more.
+    With `downgrade`, older ones replace them as soon as the journal does not need the newer version any more. There are
+    `checkpoints` seconds between two checkpoints.
     """
 
     newer: tuple[str, ...]
@@ -70,6 +68,7 @@ class Fleet:
     at: float
     seconds: float
     downgrade: bool
+    checkpoints: float
 
     @classmethod
     def of(cls, seed: int, replicas: list[str], servers: int, span: float) -> "Fleet | None":
@@ -80,7 +79,8 @@ class Fleet:
         others = [name for name in replicas if name != "successes-1"]
         newer = ("successes-1", *(name for name in others if chance.random() < 0.4))
         at, seconds = round(chance.uniform(2, span), 3), round(chance.uniform(1, 60), 3)
-        return cls(newer, chance.randrange(servers), at, seconds, chance.random() < 0.5)
+        often = chance.choice((10.0, 3600.0))
+        return cls(newer, chance.randrange(servers), at, seconds, chance.random() < 0.5, often)
 
 
 def decode(body: bytes) -> Event:
@@ -175,7 +175,7 @@ def mixed(fleet: Fleet | None) -> Iterator[None]:
             case ServerReleased():
                 board.told.pop(_key(event.server), None)
                 return ()
-            case DeployTaken() if is_held(board, event.server):
+            case DeployTaken() if is_held(board, event.server) and _version() >= NEWER:
                 return ()
         return apply(board, event, **clocks)
 
@@ -185,7 +185,7 @@ def mixed(fleet: Fleet | None) -> Iterator[None]:
         stack.enter_context(patch.object(places, "decode", decode))
         stack.enter_context(patch.object(Board, "apply", newer_apply))
         stack.enter_context(patch.object(Board, "needs", property(_needs)))
-        stack.enter_context(patch.object(checkpoints, "EVERY", CHECKPOINTS))
+        stack.enter_context(patch.object(checkpoints, "EVERY", fleet.checkpoints))
         yield
 
 
