@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from usher.core.errors import Unreadable
-from usher.core.messages import BackMessage, MessageId, Millis
-
-DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+from usher.core.messages import BackMessage, DeployId, MessageId, Millis
+from usher.core.orders import DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
 
 
 class Outcome(StrEnum):
@@ -119,7 +118,7 @@ class Retry(BaseModel):
 
 
 class MessagesRetried(_Event):
-    """What failed is to be tried again: by the ladder, or at once by an order (`by` is who gave it)."""
+    """What failed is to be tried again: by the ladder, or at once by `order`, which `by` gave."""
 
     kind: Literal["messages.retried"] = "messages.retried"
     deploy: DeployId | None
@@ -127,16 +126,19 @@ class MessagesRetried(_Event):
     retries: tuple[Retry, ...]
     reason: str
     by: str | None = None
+    order: OrderId | None = None
     at: Millis
 
 
 class MessagesWithdrawn(_Event):
-    """An order: these messages are not to be deployed. One that is being deployed counts if that does not pass."""
+    """An order took these messages out of what is pending. For one that is being deployed, it takes effect only if
+    that deploy does not pass."""
 
     kind: Literal["messages.withdrawn"] = "messages.withdrawn"
     server: str
     messages: tuple[MessageId, ...]
     by: str
+    order: OrderId | None = None
     at: Millis
 
 
@@ -161,7 +163,11 @@ Event = Annotated[
     | WindowOpened
     | MessagesParked
     | MessagesRetried
-    | MessagesWithdrawn,
+    | MessagesWithdrawn
+    | WithdrawOrder
+    | RetryOrder
+    | DropOrder
+    | OrderDone,
     Field(discriminator="kind"),
 ]
 
@@ -181,6 +187,14 @@ def decode(body: bytes) -> Event:
         error = invalid.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in error["loc"])
         raise Unreadable(why=f"{where}: {error['msg']}" if where else error["msg"]) from None
+
+
+def decode_order(body: bytes) -> Order:
+    """What the queue of orders holds to the order. Raises Unreadable."""
+    event = decode(body)
+    if not isinstance(event, WithdrawOrder | RetryOrder | DropOrder):
+        raise Unreadable(why=f"{event.kind} is not an order")
+    return event
 
 
 def decode_message(body: bytes) -> BackMessage:

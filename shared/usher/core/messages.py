@@ -14,6 +14,7 @@ Millis = Annotated[int, Field(ge=0, le=2**53)]
 """A time: milliseconds since 1970-01-01 UTC."""
 
 MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class FrontMessage(BaseModel):
