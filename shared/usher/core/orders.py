@@ -9,6 +9,9 @@ from usher.core.messages import DeployId, MessageId, Millis
 
 OrderId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
+MAX_ISSUES, MAX_BY, MAX_REASON = 1000, 100, 500
+"""Issues that one order may name, and characters of a name and of a reason."""
+
 MAX_LEFT = 1000
 """An order's result names at most this many issues that were left as they are."""
 

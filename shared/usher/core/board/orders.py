@@ -63,9 +63,11 @@ def _returning(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
 
 @dataclass(slots=True)
 class Ordered:
-    """An order and what came of it. `meant` are ids by server until it is done; `changed` and `running` are by id.
+    """An order and what came of it. `changed` and `running` are by the messages' ids.
 
-    One that is `abridged` has been carried out, and its details are no longer kept.
+    `meant` are, by server and until it is done, the ids of the messages that it means; for a withdrawal, the ids of
+    their first attempts, since a later attempt of the same move is withdrawn too. One that is `abridged` has been
+    carried out, and its details are no longer kept.
     """
 
     order: AnyOrder
@@ -89,6 +91,18 @@ class Ordered:
         return sum(map(len, held))
 
 
+def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...]:
+    """What an order has still to change on a server, whose board is as it is now."""
+    targets = set(entry.meant.get(server, ()))
+    match entry.order:
+        case WithdrawOrder():
+            return tuple(m for m in board.messages() if m.message.move in targets and m.message.id not in entry.running)
+        case RetryOrder():
+            return tuple(m for m in board.messages() if m.state in _UNPASSED and m.message.id in targets)
+        case _:
+            return tuple(m for m in board.messages() if m.state is State.PARKED and m.message.id in targets)
+
+
 class Orders:
     """The last orders by id, oldest first. Every method takes an entry of the journal."""
 
@@ -104,8 +118,8 @@ class Orders:
         """A new order; one that is known changes nothing."""
         if order.id in self.entries:
             return
-        means = {name: tuple(m.id for m in meant(order, servers[name])) for name in order.servers if name in servers}
-        self.entries[order.id] = Ordered(order, {name: ids for name, ids in means.items() if ids})
+        means = {name: tuple(_target(order, m) for m in meant(order, servers[name])) for name in _known(order, servers)}
+        self.entries[order.id] = Ordered(order, {name: targets for name, targets in means.items() if targets})
         if len(self.entries) > REMEMBERED:
             # one that is still to be carried out is forgotten last: forgotten, it would be given again
             done = (known for known, entry in self.entries.items() if entry.done_at is not None)
@@ -152,6 +166,14 @@ class Orders:
         self._names -= entry.names
         entry.order = entry.order.model_copy(update={"servers": (), "issues": ()})
         entry.changed, entry.running, entry.left, entry.abridged = {}, {}, (), True
+
+
+def _known(order: Order, servers: Mapping[str, ServerBoard]) -> list[str]:
+    return [name for name in order.servers if name in servers]
+
+
+def _target(order: Order, message: BackMessage) -> str:
+    return message.move if isinstance(order, WithdrawOrder) else message.id
 
 
 def _of(ids: Collection[str], server: ServerBoard) -> tuple[Unsettled, ...]:
