@@ -221,6 +221,22 @@ def calm(seen: Evidence) -> Iterator[Violation]:
             yield Violation("6", f"{message} was told {times} times, and counts {told}", seen.ended_at)
 
 
+def orders(seen: Evidence) -> Iterator[Violation]:
+    """Every confirmed order is carried out, once, and touches nothing newer. Only the journal's loss of an order that
+    had been carried out makes it unknown."""
+    for why in seen.orders.wrong:
+        yield Violation("order", why, seen.ended_at)
+    kinds = ("confirmed order.withdraw", "confirmed order.retry", "confirmed order.drop")
+    taken = {str(entry["id"]): entry.at for entry in seen.history.of(*kinds)}
+    taken |= {str(entry["id"]): entry.at for entry in seen.history.of("order answered")}
+    for order, at in taken.items():
+        entry = seen.board.orders.get(order)
+        if entry is None and order not in seen.orders.lost:
+            yield Violation("order", f"order {order} was confirmed, and nobody knows it", at)
+        if entry is not None and entry.done_at is None:
+            yield Violation("order", f"order {order} is not carried out", at)
+
+
 RULES = (
     own_faults,
     overlaps,
@@ -234,4 +250,5 @@ RULES = (
     acks,
     truth,
     calm,
+    orders,
 )

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from successes.ledger.ledger import Ledger
 from successes.orders.carrying import PREFETCH, Carrying
 from successes.orders.desk import Desk, Session
 from successes.orders.refusals import Refusals
+from successes.orders.sweep import sweep_orders
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import follow
@@ -19,6 +21,8 @@ from usher.runtime.tasks import until_first
 from usher.settings import Settings
 
 log = logging.getLogger(__name__)
+
+MILLISECOND = timedelta(milliseconds=1)
 
 
 class Orders:
@@ -47,7 +51,11 @@ class Orders:
             self.desk.open(Session(link, journal, publisher))
             log.info("orders are taken")
             try:
-                await until_first(carrying.run(consumer), self._stop_set())
+                await until_first(
+                    carrying.run(consumer),
+                    sweep_orders(journal, publisher, self._clock, self._settings.successes.sweep // MILLISECOND),
+                    self._stop_set(),
+                )
             except BrokerError as fault:
                 log.warning("%s", fault)
             finally:

@@ -59,9 +59,8 @@ class Servers:
         known = {server.project for server in servers}
         for issue in issues:
             if issue.project.lower() not in known:
-                raise BadMessage(
-                    why=f"{name or 'no server'} deploys nothing of {issue.project}, so {issue} is not there"
-                )
+                which = f"{servers[0]} does not deploy" if name else "no server deploys"
+                raise BadMessage(why=f"{which} {issue.project}, so {issue} is not there")
         return tuple(server for server in servers if not wanted or server.project in wanted)
 
     def status(self, *words: str | None) -> str | None:
