@@ -222,10 +222,13 @@ def calm(seen: Evidence) -> Iterator[Violation]:
 
 
 def orders(seen: Evidence) -> Iterator[Violation]:
-    """Every confirmed order is carried out, once, and touches nothing newer. Only the journal's loss of an order that
-    had been carried out makes it unknown."""
+    """Every confirmed order is carried out, once, and touches nothing newer. Only a journal that loses that an order
+    had been carried out may not know it."""
     for why in seen.orders.wrong:
         yield Violation("order", why, seen.ended_at)
+    for order, at in seen.orders.early.items():
+        if order not in seen.orders.lost:
+            yield Violation("order", f"order {order} was acked, and had not been carried out", at)
     kinds = ("confirmed order.withdraw", "confirmed order.retry", "confirmed order.drop")
     taken = {str(entry["id"]): entry.at for entry in seen.history.of(*kinds)}
     taken |= {str(entry["id"]): entry.at for entry in seen.history.of("order answered")}

@@ -14,7 +14,7 @@ from usher.core.board.board import Board
 from usher.core.checkpoints import is_checkpoint
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome, decode
 from usher.core.messages import BackMessage
-from usher.core.orders import DropOrder, RetryOrder, WithdrawOrder
+from usher.core.orders import OrderDone
 from usher.core.states import SETTLED, State
 
 NEVER = 2**53
@@ -252,8 +252,8 @@ class Evidence:
         match event:
             case BackMessage():
                 self.lost_messages.add(event.id)
-            case WithdrawOrder() | RetryOrder() | DropOrder():
-                self.orders.lost.add(event.id)
+            case OrderDone():
+                self.orders.lost.add(event.order)
             case DeployTaken() | DeployEnded() | DeployInterrupted():
                 self.lost_deploys.add(event.deploy)
                 if isinstance(event, DeployEnded) and event.outcome is Outcome.PASSED:

@@ -14,10 +14,11 @@ from usher.core.states import Change, State
 
 @dataclass(slots=True)
 class OrdersSeen:
-    """Collected while the journal is folded. `wrong` are sentences about what must not be; `lost` are orders of which
-    the journal lost a copy."""
+    """Collected while the journal is folded. `wrong` are sentences about what must not be, `early` are orders that were
+    acked too early; `lost` are orders of which the journal lost that they were done."""
 
     wrong: list[str] = field(default_factory=list)
+    early: dict[str, float] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
     _board: Board | None = None
@@ -58,7 +59,7 @@ class OrdersSeen:
         self._acked[order] = self._acked.get(order, 0) + 1
         copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
         if not lost and order not in self.done and copies - self._acked[order] < 1:
-            self.wrong.append(f"order {order} was acked, and had not been carried out")
+            self.early[order] = ack.at
 
     def _name(self, message: BackMessage) -> None:
         self._moves[message.id] = message.move

@@ -4,7 +4,7 @@
 while nothing goes wrong.
 """
 
-from crashes.mutations import board, messages, results, turns
+from crashes.mutations import board, messages, orders, results, turns
 from crashes.mutations.planting import MUTATIONS
 
-__all__ = ["MUTATIONS", "board", "messages", "results", "turns"]
+__all__ = ["MUTATIONS", "board", "messages", "orders", "results", "turns"]
