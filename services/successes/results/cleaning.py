@@ -30,7 +30,7 @@ QUIET_SECONDS = 1.0
 """A queue that brings nothing for so long has brought all that it has. What it had not is seen next time."""
 
 HELD_SECONDS = 60.0
-"""Seconds within which the broker notices that a consumer is gone. Until then that consumer's deliveries are not seen."""
+"""Seconds within which the broker notices that a consumer is gone: until then, what it held is not seen."""
 
 
 class Cleaning:
