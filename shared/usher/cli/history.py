@@ -82,7 +82,7 @@ def show_deploy(client: Client, deploy: str, *, as_json: bool) -> None:
     screen.print(f"{'Output':>9}  its end:")
     print_output(client, found, indent=11)
     if found.outcome in ("failed", "timed_out"):
-        screen.print(f"Next: `usher retry {found.id}` tries again what of it is not deployed yet.", style="dim")
+        screen.print(f"Next: `usher retry {found.id}` queues again what of it is not deployed yet.", style="dim")
 
 
 def _facts(deploy: Deploy) -> list[tuple[str, str]]:

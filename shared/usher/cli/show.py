@@ -132,7 +132,9 @@ def _show_parked(parked: list[MessageState], client: Client) -> None:
     """What failed, why, where its output is, and how it is tried again."""
     screen = console()
     for message in parked:
-        again = f"`usher parked retry {message.server} {message.issue}` tries again, `usher parked drop` forgets it."
+        again = (
+            f"`usher parked retry {message.server} {message.issue}` queues it again, `usher parked drop` forgets it."
+        )
         screen.print(f"  {message.issue} is parked: its deploy to {message.server} failed. {again}", soft_wrap=True)
     for deploy in dict.fromkeys(message.deploy for message in parked if message.deploy):
         failed = client.deploy(deploy)
