@@ -144,7 +144,7 @@ def test_a_container_keeps_its_messages_in_a_volume_and_leaves_nothing_else(tmp_
 HOLDER = """
 import sys, time
 from pathlib import Path
-from usher.broker.choose import running_broker
+from usher.local.choose import running_broker
 from usher.settings import load
 with running_broker(load({}), Path(sys.argv[1]), kind="node") as broker:
     print(broker.url, flush=True)
