@@ -74,6 +74,15 @@ def rights(seen: Evidence) -> Iterator[Violation]:
             yield Violation("3", f"the end of deploy {ran.deploy} was written while it ran", ran.started_at)
 
 
+def understanding(seen: Evidence) -> Iterator[Violation]:
+    """11. No process acts on a journal that it does not fully understand: an older one does not run through a hold."""
+    for ran in seen.commands:
+        if ran.deploy in seen.of_held:
+            yield Violation(
+                "11", f"deploy {ran.deploy} of {ran.by} ran on {ran.server}, which was held", ran.started_at
+            )
+
+
 def acceptance(seen: Evidence) -> Iterator[Violation]:
     """1. What was accepted was in the broker by then."""
     for entry in seen.history.of("accepted"):
@@ -225,6 +234,7 @@ RULES = (
     own_faults,
     overlaps,
     rights,
+    understanding,
     acceptance,
     last_states,
     agreement,

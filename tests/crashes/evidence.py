@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from crashes.clocks import BEGAN
+from crashes.fleet import decode, is_held
 from crashes.history import Entry, History
 from crashes.plan import Plan
 from crashes.settings import CAP, QUIET
 from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.core.board.board import Board
 from usher.core.checkpoints import is_checkpoint
-from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome, decode
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome
 from usher.core.messages import BackMessage
 from usher.core.states import SETTLED, State
 
@@ -88,6 +89,7 @@ class Evidence:
     jira_moves: set[object] = field(default_factory=set)
     takings: list[Granted] = field(default_factory=list)
     unsettled_acks: list[Entry] = field(default_factory=list)
+    of_held: set[str] = field(default_factory=set)
     results: dict[str, tuple[float, float]] = field(default_factory=dict)
     _acked: dict[str, int] = field(default_factory=dict)
 
@@ -168,6 +170,8 @@ class Evidence:
             if not is_checkpoint(body):
                 event = decode(body)
                 due_at = self._due_at(event)
+                if isinstance(event, DeployTaken) and is_held(self.board, event.server):
+                    self.of_held.add(event.deploy)
                 self._fold(event, written.get(message_id))
                 if isinstance(event, DeployTaken) and event.deploy in self.granted:
                     self.takings.append(Granted(event.deploy, arrived[message_id], due_at))

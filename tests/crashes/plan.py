@@ -4,6 +4,7 @@ import dataclasses
 import random
 from dataclasses import dataclass
 
+from crashes.fleet import Fleet
 from crashes.guards import Behaviour
 
 SERVERS = ("beta.abc.wwts.com", "test.abc.wwts.com", "beta.pear.wwts.com")
@@ -70,6 +71,7 @@ class Plan:
     orders: tuple[Order, ...] = ()
     commands: tuple[Behaviour, ...] = ()
     faults: tuple[Fault, ...] = ()
+    fleet: Fleet | None = None
 
     @property
     def calm(self) -> bool:
@@ -88,6 +90,7 @@ class Plan:
         ]
         for part in (self.moves, self.orders, self.commands):
             said += [f"  {one}" for one in part]
+        said += [f"  {self.fleet}"] if self.fleet else []
         return "\n".join([*said, *(f"  fault: {fault}" for fault in self.faults)])
 
     @classmethod
@@ -97,7 +100,7 @@ class Plan:
         if not calm:
             return plan
         commands = tuple(dataclasses.replace(command, owner="") for command in plan.commands)
-        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers)
+        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers, fleet=None)
 
 
 class _Drawing:
@@ -123,6 +126,7 @@ class _Drawing:
             orders=tuple(self._order(servers) for _ in range(chance.choice((0, 0, 1, 3)))),
             commands=tuple(self._command() for _ in range(20)),
             faults=tuple(self._fault(servers) for _ in range(chance.randint(FAULTS, FAULTS + 6))),
+            fleet=Fleet.of(self.seed, self.replicas, servers, self.span),
         )
 
     def _move(self, servers: int) -> Move:

@@ -36,6 +36,8 @@ class Rest:
             return "faults are still going on"
         if not all(replica.process and replica.process.life is Life.RUNNING for replica in world.replicas):
             return "not every process is there"
+        if not world.operator_of_fleet.done:
+            return "readers still halt at a hold"
         if not all(telling.done() for telling in world.tellings):
             return "somebody still tells"
         if any(guard.busy for guard in world.commands.guards):
@@ -51,6 +53,8 @@ class Rest:
             memory = replica.service._memory if replica.service else None
             if memory is None or memory.board is None:
                 return f"{replica.name} has no board"
+            if memory.halted:
+                return f"{replica.name} has halted: {memory.halted}"
             for name in memory.board:
                 server = memory.board.server(name)
                 if server.open or server.retrying or server.undecided or server.running:
