@@ -4,7 +4,7 @@
 while nothing goes wrong. `mutations/seeds.json` records a seed that finds each; `make planted` writes it.
 """
 
-from crashes.mutations import board, messages, results, turns, versions
+from crashes.mutations import board, messages, orders, results, turns, versions
 from crashes.mutations.planting import MUTATIONS, SEEDS, recorded
 
-__all__ = ["MUTATIONS", "SEEDS", "board", "messages", "recorded", "results", "turns", "versions"]
+__all__ = ["MUTATIONS", "SEEDS", "board", "messages", "orders", "recorded", "results", "turns", "versions"]

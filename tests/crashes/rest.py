@@ -40,6 +40,8 @@ class Rest:
             return "readers still halt at a hold"
         if not all(telling.done() for telling in world.tellings):
             return "somebody still tells"
+        if not all(order.done() for order in world.orders):
+            return "somebody still gives an order"
         if any(guard.busy for guard in world.commands.guards):
             return "a command runs"
         for name in sorted(set(world.broker.queues) - {JOURNAL, PARKED, UNROUTED}):
@@ -49,6 +51,12 @@ class Rest:
 
     def _unread(self) -> str:
         """What the processes' own boards still have to be done."""
+        for replica in self._world.of("successes"):
+            board = replica.orders._memory.board if replica.orders else None
+            if board is None:
+                return f"{replica.name} has no board of orders"
+            if asked := [known for known, entry in board.orders.entries.items() if entry.done_at is None]:
+                return f"{replica.name}: orders {asked[:4]} are not carried out"
         for replica in self._world.of("deploys") + self._world.of("successes"):
             memory = replica.service._memory if replica.service else None
             if memory is None or memory.board is None:

@@ -98,20 +98,21 @@ class World:
             outside.tell(number, move, late) for number, move in enumerate(self.plan.moves) for late in move.late
         ]
         self.tellings = [self.loop.create_task(one) for one in telling]
-        orders = [self.loop.create_task(outside.order(order)) for order in self.plan.orders]
+        self.orders = [self.loop.create_task(outside.order(order)) for order in self.plan.orders]
         holding = self.loop.create_task(self.operator_of_fleet.work())
         self.faults.begin()
         await asyncio.sleep(self.horizon)
         self.faults.end()
         await self.rest.come()
-        for task in (*supervisors, *orders, *self.tellings, holding):
+        for task in (*supervisors, *self.orders, *self.tellings, holding):
             task.cancel()
 
     @property
     def horizon(self) -> float:
         """When the faults end (s)."""
         times = [move.at + max(move.late) for move in self.plan.moves]
-        times += [fault.at for fault in self.plan.faults] + [order.at for order in self.plan.orders]
+        times += [fault.at for fault in self.plan.faults]
+        times += [order.at + sum(order.again) for order in self.plan.orders]
         times += [self.plan.fleet.at + self.plan.fleet.seconds] if self.plan.fleet else []
         return max([*times, 1.0]) + 60.0
 

@@ -46,10 +46,10 @@ class Entry:
         """The checkpoint in this entry, if it is one that this version understands."""
         if not (is_checkpoint(self.body) and understands(self.needs)):
             return None
-        found = self.content()
+        found = self.says()
         return found if isinstance(found, Checkpoint) else None
 
-    def content(self) -> Event | Checkpoint | None:
+    def says(self) -> Event | Checkpoint | None:
         """The decoded entry. Returns None and logs a warning if it cannot be read."""
         try:
             return decode_checkpoint(self.body) if is_checkpoint(self.body) else decode(self.body)

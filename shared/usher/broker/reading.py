@@ -141,7 +141,7 @@ class Fold:
             self.adopted.set()
 
     def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
-        content, changes = entry.content(), tuple[Change, ...]()
+        content, changes = entry.says(), tuple[Change, ...]()
         if isinstance(content, Checkpoint):
             self.checkpointed_at = content.at
             if self._trimmed:

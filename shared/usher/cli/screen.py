@@ -30,7 +30,7 @@ COLOURS = {
     "interrupted": "yellow",
 }
 PIPED_WIDTH = 200
-WHOLE = ("Deploy", "Outcome", "State", "Took")
+WHOLE = ("Deploy", "Outcome", "State", "Took", "ID")
 """Columns that are never wrapped, because people search for their cells or copy them."""
 
 

@@ -2,18 +2,20 @@
 
 import hashlib
 import secrets
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from usher.core.errors import BadMessage
 from usher.core.issues import Issue
 from usher.core.servers import Server, Servers
+from usher.core.versions import Versioned
 
 Millis = Annotated[int, Field(ge=0, le=2**53)]
 """A time: milliseconds since 1970-01-01 UTC."""
 
 MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class FrontMessage(BaseModel):
@@ -37,7 +39,7 @@ class FrontMessage(BaseModel):
         return self
 
 
-class BackMessage(BaseModel):
+class BackMessage(Versioned):
     """A message in the queue: complete, immutable, versioned. Unknown fields of later versions are ignored.
 
     `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. A retry is a
@@ -45,13 +47,7 @@ class BackMessage(BaseModel):
     how often it was postponed without using up an attempt.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    needs: ClassVar[int] = 1
-    """The journal version that a reader needs (`usher.core.versions`)."""
-
     kind: Literal["message"] = "message"
-    v: Literal[1] = 1
     id: MessageId
     issue: Issue
     status: str

@@ -216,7 +216,7 @@ def listening(port: int) -> Iterator[None]:
 
 
 def containers() -> set[str]:
-    """Those of this module: tests that run beside it start others, with longer names."""
+    """The containers of this module. Tests that run in parallel start others, with longer names."""
     return set(docker("ps", "--all", "--format", "{{.Names}}", "--filter", "name=^/?usher-[0-9a-f]{12}$"))
 
 
