@@ -102,9 +102,9 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
 def withdraw(server: str | Server | None, issues: Iterable[str | Issue], *, reason: str = "") -> "OrderState":
     """Withdraw issues from what is pending for a server: `usher.withdraw("beta.abc.wwts.com", ["ABC-111"])`.
 
-    None as the server means all of them. What is being deployed goes on: for that, the order takes effect only if the
-    deploy does not pass. Returns the order and what came of it: `messages` were withdrawn, `running` are being
-    deployed, `left` says why each other issue was left. Its `state` is `requested` if it is not carried out yet.
+    None as the server means all of them. A running deploy continues; for its issues, the order takes effect only if the
+    deploy does not pass. Returns the order and its result: `messages` were withdrawn, `running` are being deployed, and
+    `left` says why other issues were left. Its `state` is `requested` if it has not been carried out yet.
 
     Raises SettingsError, or ServiceError if successes refuses it or does not answer.
     """

@@ -17,7 +17,7 @@ from usher.up import programs, running_services
 
 
 @dataclass(frozen=True)
-class Said:
+class Result:
     """The output and the exit code of the command."""
 
     code: int
@@ -25,7 +25,7 @@ class Said:
     err: str
 
 
-Usher = Callable[..., Said]
+Usher = Callable[..., Result]
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def usher(folder: Path, capsys: pytest.CaptureFixture[str]) -> Usher:
     """Runs `usher` with the given arguments."""
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> Result:
         code = main(arguments)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        result = capsys.readouterr()
+        return Result(code, result.out, result.err)
 
     return run
 

@@ -21,8 +21,8 @@ def test_the_examples_in_the_docstring_work() -> None:
 
 def test_importing_usher_loads_no_heavy_modules() -> None:
     code = f"import sys, usher; print([name for name in {HEAVY} if name in sys.modules])"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_every_public_name_has_a_docstring() -> None:

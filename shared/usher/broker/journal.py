@@ -120,8 +120,10 @@ class Journal:
         await self._publisher.checkpoint(body, board.needs)
 
     def changed(self, what: str) -> asyncio.Event:
-        """Set whenever an event of that server has been read, or one of that kind which concerns no single server;
-        whoever waits for it clears it."""
+        """An event that is set whenever an entry about a server has been read. The waiting task clears it.
+
+        For entries that concern no single server, `what` is their kind.
+        """
         return self._changed.setdefault(what, asyncio.Event())
 
     @asynccontextmanager

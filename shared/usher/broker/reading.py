@@ -72,7 +72,7 @@ class Fold:
         """Whether this is the entry that the reader read last. Raises OtherJournal or NoCheckpoint."""
         is_first, self._is_first = self._is_first, False
         if is_first and self.start.adopts and entry.position.offset != self.start.offset:
-            raise NoCheckpoint  # the journal was trimmed meanwhile
+            raise NoCheckpoint  # the journal has been trimmed since
         if is_first and self.start.first:
             self._trimmed = entry.position.offset > 0
         if self._expected and ((is_first and self.start.resumes) or entry.position.offset == self._expected.offset):

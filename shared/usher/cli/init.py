@@ -88,7 +88,7 @@ def _draft(
         ",".join(project) if project else None,
         check_projects,
         default.projects,
-        "Which projects may deploy? Their Jira keys, like: abc, def",
+        "Which projects may deploy? List their Jira keys. For example: abc, def",
         "abc",
     )
     return NewSettings(
@@ -117,10 +117,10 @@ def _jira() -> dict[str, tuple[str, ...]]:
     """Jira's names and ids for each status. A status that only has its own name needs no section."""
     answers = {}
     for status in WELL_KNOWN_STATUSES:
-        question = f"What does Jira call the status that deploys to {status}? Names or ids, like: Ready for Beta, 10003"
+        question = f"What does Jira call the status that deploys to {status}? For example: Ready for Beta, 10003"
         answers[status] = _ask(question, partial(check_words, status), status)
     jira = {status: words for status, words in answers.items() if words != (status,)}
-    question = "Do you have another status that deploys? Its name and Jira's names or ids, like: qa=Ready for QA, 10105"
+    question = "Do you have another status that deploys? Add Jira's names or ids. For example: qa=Ready for QA, 10105"
     while more := _ask(f"{question}\n  Leave empty to continue", _another, ""):
         jira |= [more]
     return jira

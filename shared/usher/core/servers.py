@@ -52,8 +52,10 @@ class Servers:
             raise UnknownServer(name=ascii(name)[:80], known=", ".join(self._by_name)) from None
 
     def meant(self, issues: Collection[Issue], name: str | None = None) -> tuple[Server, ...]:
-        """The servers that an order means: the one of that name, else those to which these issues are deployed, else,
-        without issues, all of them. Raises UnknownServer, or BadMessage for an issue that they don't deploy."""
+        """The servers that an order means: the named one, else those that deploy these issues, else all of them.
+
+        Raises UnknownServer, or BadMessage for an issue that these servers don't deploy.
+        """
         servers = tuple(self) if name is None else (self.named(name.strip()),)
         wanted = {issue.project.lower() for issue in issues}
         known = {server.project for server in servers}

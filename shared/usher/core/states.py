@@ -7,8 +7,8 @@ from enum import StrEnum
 class State(StrEnum):
     """The state of a message.
 
-    `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a message of its
-    own. `parked` is terminal unless a person or a later pass decides otherwise.
+    `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a separate
+    message. `parked` is terminal unless a person or a later pass decides otherwise.
     """
 
     WAITING = "waiting"

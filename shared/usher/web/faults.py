@@ -29,7 +29,7 @@ def answer_faults(app: FastAPI, codes: Mapping[type[UsherError], int]) -> None:
     for kind, code in {**COMMON, **codes}.items():
         app.add_exception_handler(kind, _answering(code))
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnect)
 
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -54,6 +54,6 @@ async def _answer_invalid(_: Request, invalid: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"{where}: {says}" if where else says}, 422)
 
 
-async def _answer_nobody(_: Request, __: Exception) -> Response:
+async def _answer_disconnect(_: Request, __: Exception) -> Response:
     """The client disconnected in the middle of the body."""
     return Response(status_code=400)

@@ -50,9 +50,9 @@ async def test_losing_and_finding_the_broker_is_logged_once_despite_many_attempt
     stop.set()
     link.lost.set()
     await keeping
-    said = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
-    assert [line.partition(" at ")[0] for line in said if "connected" in line] == ["connected to the broker"] * 2
-    between = [line for line in said if "connected to" not in line]
+    lines = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
+    assert [line.partition(" at ")[0] for line in lines if "connected" in line] == ["connected to the broker"] * 2
+    between = [line for line in lines if "connected to" not in line]
     assert len(between) == len(set(between)) <= 2  # the loss, and that nothing answers
     assert all("connecting again until it works" in line for line in between)
 

@@ -20,8 +20,8 @@ def typed(*answers: str) -> str:
 
 
 def init(*arguments: str, typing: str = "") -> tuple[int, str]:
-    said = CliRunner().invoke(app, ["init", *arguments], input=typing)
-    return said.exit_code, said.output
+    result = CliRunner().invoke(app, ["init", *arguments], input=typing)
+    return result.exit_code, result.output
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def file(folder: Path) -> Path:
 
 
 def test_the_default_answers_write_a_valid_file_that_rehearses(file: Path) -> None:
-    code, said = init(typing=typed("", "", "", "", "", "", "", ""))
-    assert (code, "Wrote usher.toml: 3 servers" in said) == (0, True)
+    code, result = init(typing=typed("", "", "", "", "", "", "", ""))
+    assert (code, "Wrote usher.toml: 3 servers" in result) == (0, True)
     settings = load({})
     assert [server.name for server in settings.catalogue] == [f"{s}.abc.wwts.com" for s in ("beta", "stage", "test")]
     assert settings.deploys.rehearses
@@ -66,8 +66,8 @@ def test_it_writes_the_answers(file: Path) -> None:
 )
 def test_a_wrong_answer_repeats_the_question(file: Path, place: int, wrong: str, says: str) -> None:
     answers = ["abc", "", "", "", "", "", COMMAND, "y"]
-    code, said = init(typing=typed(*answers[:place], wrong, *answers[place:]))
-    assert (code, says in said) == (0, True)
+    code, result = init(typing=typed(*answers[:place], wrong, *answers[place:]))
+    assert (code, says in result) == (0, True)
     assert load({}).deploys.command == tuple(COMMAND.split())
 
 
@@ -85,26 +85,26 @@ def test_with_options_and_yes_it_asks_nothing(file: Path) -> None:
 
 
 def test_a_missing_program_is_only_a_warning(file: Path, usher) -> None:
-    said = usher("init", "--yes", "--command", "no-such-program {server}")
-    assert (said.code, said.err) == (0, "")
-    assert "Warning: [deploys] command: there is no program no-such-program" in said.out
+    result = usher("init", "--yes", "--command", "no-such-program {server}")
+    assert (result.code, result.err) == (0, "")
+    assert "Warning: [deploys] command: there is no program no-such-program" in result.out
     assert load({}).deploys.command == ("no-such-program", "{server}")
 
 
 def test_without_a_terminal_it_says_to_use_options(file: Path, usher, monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
-        said = usher("init")
-    assert said.code == 1
-    assert "there is no terminal to ask on; use options and --yes: see `usher init --help`" in said.err
+        result = usher("init")
+    assert result.code == 1
+    assert "there is no terminal to ask on; use options and --yes: see `usher init --help`" in result.err
     assert not file.exists()
 
 
 def test_it_asks_before_overwriting_a_file(file: Path, usher) -> None:
     file.write_text("# mine\n")
-    said = usher("init", "--yes")
-    assert (said.code, said.out) == (1, "")
-    assert "already exists" in said.err
+    result = usher("init", "--yes")
+    assert (result.code, result.out) == (1, "")
+    assert "already exists" in result.err
     assert init(typing=typed("", "", "", "", "", "", "", "n"))[0] == 1
     assert file.read_text() == "# mine\n"
     assert init(typing=typed("", "", "", "", "", "", "", "y"))[0] == 0

@@ -27,16 +27,16 @@ def test_it_restores_lost_rows_while_usher_runs(running: None) -> None:
         while not database.execute("DELETE FROM messages").rowcount:
             assert time.monotonic() < deadline, "the message did not reach the ledger"
             time.sleep(0.05)
-        said = run("rebuild")
-        assert said.returncode == 0, said.stderr
-        assert "the ledger has 1 messages" in said.stderr
+        result = run("rebuild")
+        assert result.returncode == 0, result.stderr
+        assert "the ledger has 1 messages" in result.stderr
         assert database.execute("SELECT issue FROM messages").fetchall() == [("ABC-111",)]
 
 
 def test_without_the_successes_package_it_says_where_to_run_it(usher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild, "PACKAGE", "not_there")
-    said = usher("rebuild")
-    assert (said.code, said.err) == (
+    result = usher("rebuild")
+    assert (result.code, result.err) == (
         1,
         "usher: the service successes is not installed here; run `usher rebuild` where it runs\n",
     )
@@ -45,7 +45,7 @@ def test_without_the_successes_package_it_says_where_to_run_it(usher, monkeypatc
 @pytest.mark.slow
 def test_an_unreachable_broker_is_a_readable_error(folder, monkeypatch) -> None:
     monkeypatch.setenv("USHER_BROKER__URL", "amqp://guest:guest@127.0.0.1:1/")
-    said = run("rebuild")
-    assert said.returncode == 1
-    assert "successes.ledger.rebuild: " in said.stderr
-    assert "Traceback" not in said.stderr
+    result = run("rebuild")
+    assert result.returncode == 1
+    assert "successes.ledger.rebuild: " in result.stderr
+    assert "Traceback" not in result.stderr

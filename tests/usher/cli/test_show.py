@@ -41,25 +41,25 @@ def passed(usher, issue: str, server: str) -> bool:
     ],
 )
 def test_an_issue_can_be_sent_in_each_of_three_forms(usher, words: list[str], issues: list[str]) -> None:
-    said = usher("send", *words, "--json")
-    assert said.code == 0
-    assert [(message["issue"], message["server"]) for message in json.loads(said.out)] == [
+    result = usher("send", *words, "--json")
+    assert result.code == 0
+    assert [(message["issue"], message["server"]) for message in json.loads(result.out)] == [
         (issue, BETA) for issue in issues
     ]
     until(lambda: all(passed(usher, issue, BETA) for issue in issues))
 
 
 def test_send_shows_where_the_issue_is_pending_and_the_next_step(usher) -> None:
-    said = usher("send", "ABC-21", "test")
-    assert said.out.startswith("ABC-21 is pending for test.abc.wwts.com")
-    assert "usher show test.abc.wwts.com" in said.out
+    result = usher("send", "ABC-21", "test")
+    assert result.out.startswith("ABC-21 is pending for test.abc.wwts.com")
+    assert "usher show test.abc.wwts.com" in result.out
 
 
 def test_send_shows_why_trackers_refused_a_move(usher) -> None:
-    said = usher("send", "XYZ-1", "beta")
-    assert (said.code, said.out) == (1, "")
-    assert "XYZ-1 was not sent: " in said.err
-    assert "unknown project XYZ; add [projects.xyz]" in said.err
+    result = usher("send", "XYZ-1", "beta")
+    assert (result.code, result.out) == (1, "")
+    assert "XYZ-1 was not sent: " in result.err
+    assert "unknown project XYZ; add [projects.xyz]" in result.err
 
 
 def test_servers_shows_all_servers_with_their_state(usher) -> None:
@@ -72,25 +72,25 @@ def test_servers_shows_all_servers_with_their_state(usher) -> None:
 def test_a_server_shows_its_last_deploy_and_how_to_send(usher) -> None:
     usher("send", "ABC-31", "stage")
     until(lambda: passed(usher, "ABC-31", "stage.abc.wwts.com"))
-    said = usher("show", "stage.abc.wwts.com")
-    assert "Last deploy: passed (rehearsed) at" in said.out
-    assert "usher send ABC-111 stage" in said.out
+    result = usher("show", "stage.abc.wwts.com")
+    assert "Last deploy: passed (rehearsed) at" in result.out
+    assert "usher send ABC-111 stage" in result.out
     assert re.search(r"stage\.abc\.wwts\.com .* passed \(rehearsed\) \d", usher("servers").out)
 
 
 def test_an_issue_shows_its_state_per_server(usher) -> None:
     usher("send", "DEF-5", "beta")
     until(lambda: passed(usher, "DEF-5", "beta.def.wwts.com"))
-    said = usher("show", "DEF-5")
-    assert "beta.def.wwts.com" in said.out
-    assert "deployed (rehearsed)" in said.out
+    result = usher("show", "DEF-5")
+    assert "beta.def.wwts.com" in result.out
+    assert "deployed (rehearsed)" in result.out
     assert "Usher has received nothing for DEF-6" in usher("show", "DEF-6").out
 
 
 def test_an_unknown_server_is_named_in_the_error(usher) -> None:
-    said = usher("show", "prod.abc.wwts.com")
-    assert said.code == 1
-    assert "unknown server 'prod.abc.wwts.com'" in said.err
+    result = usher("show", "prod.abc.wwts.com")
+    assert result.code == 1
+    assert "unknown server 'prod.abc.wwts.com'" in result.err
 
 
 def test_history_lists_deploys_newest_first(usher) -> None:
@@ -108,20 +108,20 @@ def test_a_deploy_shows_its_outcome_command_times_and_output(usher) -> None:
     usher("send", "ABC-61", "beta")
     until(lambda: passed(usher, "ABC-61", BETA))
     deploy = json.loads(usher("history", BETA, "-n", "1", "--json").out)[0]
-    said = usher("show", deploy["id"]).out
-    assert said.startswith(f"{BETA} passed (rehearsed)\n")
-    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in said
-    assert "ABC-61  (1 message)" in said
-    assert "Why" not in said
-    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", said)
-    assert "rehearsed, nothing was run: python -m wwts" in said
+    result = usher("show", deploy["id"]).out
+    assert result.startswith(f"{BETA} passed (rehearsed)\n")
+    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in result
+    assert "ABC-61  (1 message)" in result
+    assert "Why" not in result
+    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", result)
+    assert "rehearsed, nothing was run: python -m wwts" in result
     assert json.loads(usher("show", deploy["id"], "--json").out) == deploy
 
 
 def test_an_unknown_deploy_says_how_to_list_them(usher) -> None:
-    said = usher("show", "0123456789ab")
-    assert (said.code, said.out) == (1, "")
-    assert said.err == "usher: there is no deploy 0123456789ab; `usher history` lists the deploys\n"
+    result = usher("show", "0123456789ab")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "usher: there is no deploy 0123456789ab; `usher history` lists the deploys\n"
 
 
 def webhook(issue: str, status: str) -> None:
@@ -142,9 +142,9 @@ def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
     webhook("ABC-51", "Ready for Prod")
     data = json.loads(usher("ignored", "--json").out)
     assert data[0]["issue"] == "ABC-51"
-    said = usher("ignored").out
-    assert "ABC-51" in said
-    assert 'jira = ["Ready for Prod", "9"]' in said
+    result = usher("ignored").out
+    assert "ABC-51" in result
+    assert 'jira = ["Ready for Prod", "9"]' in result
 
 
 def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher) -> None:
@@ -179,8 +179,8 @@ class TestWhyNotYet:
         return why_not_yet(state, load({}), self.opened + now)
 
     def test_the_window_is_open_and_another_message_extends_it(self) -> None:
-        said = self.why(timedelta(minutes=3), timedelta(minutes=2))
-        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min after the last" in said
+        result = self.why(timedelta(minutes=3), timedelta(minutes=2))
+        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min after the last" in result
 
     def test_another_message_does_not_extend_it_beyond_the_cap(self) -> None:
         assert "the limit, 8 min 17 s after the first" in self.why(timedelta(seconds=496.8), timedelta(minutes=7))

@@ -57,9 +57,9 @@ def test_it_says_whether_the_result_is_as_expected(change: dict[str, object], as
     assert found.as_expected is as_expected
     console = Console(record=True, width=100)
     show_figures(console, found)
-    said = console.export_text()
-    assert "11 moves → 4 deploys" in said
-    assert ("usher init" in said, "Expected one deploy per server" in said) == (as_expected, not as_expected)
+    output = console.export_text()
+    assert "11 moves → 4 deploys" in output
+    assert ("usher init" in output, "Expected one deploy per server" in output) == (as_expected, not as_expected)
 
 
 def test_two_deploys_of_one_server_are_not_as_expected() -> None:
@@ -118,8 +118,8 @@ def test_ctrl_c_during_the_burst_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.programs
 def test_eleven_moves_become_four_deploys(tmp_path: Path) -> None:
     with started(tmp_path) as demo:
-        said, _ = demo.communicate(timeout=120)
-    assert demo.returncode == 0, said
-    assert "11 moves → 4 deploys" in said
-    assert "ABC-111 ABC-113 ABC-115" in said.partition("11 moves")[2]
+        output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, output
+    assert "11 moves → 4 deploys" in output
+    assert "ABC-111 ABC-113 ABC-115" in output.partition("11 moves")[2]
     assert list(tmp_path.iterdir()) == []

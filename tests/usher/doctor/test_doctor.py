@@ -284,10 +284,10 @@ def test_invalid_settings_are_the_only_finding(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("running")
 def test_a_running_usher_has_no_faults(usher) -> None:
-    said = usher("doctor")
-    assert (said.code, said.err) == (0, "")
-    assert "No faults found." in said.out
-    assert "successes: ready at http://127.0.0.1" in said.out
+    result = usher("doctor")
+    assert (result.code, result.err) == (0, "")
+    assert "No faults found." in result.out
+    assert "successes: ready at http://127.0.0.1" in result.out
     assert json.loads(usher("doctor", "--json").out)["ok"] is True
 
 
@@ -295,18 +295,18 @@ def test_a_running_usher_has_no_faults(usher) -> None:
 def test_settings_changed_after_the_services_started_are_reported_and_are_not_a_fault(usher, folder: Path) -> None:
     file = folder / "usher.toml"
     file.write_text("[projects.abc]\n[projects.def]\nstatuses = ['test', 'beta']\n")
-    said = usher("doctor")
-    assert said.code == 0
-    assert "usher.toml: it was changed after trackers, deploys, successes started: they still use the old" in said.out
+    result = usher("doctor")
+    assert result.code == 0
+    assert "usher.toml: it was changed after trackers, deploys, successes started: they still use the old" in result.out
     os.utime(file, (0, 0))
     assert "it was changed after" not in usher("doctor").out
 
 
 @pytest.mark.usefixtures("nobody_answers")
 def test_the_exit_code_is_1_if_there_is_a_fault(usher) -> None:
-    said = usher("doctor")
-    assert said.code == 1
-    assert "nothing answers at http://127.0.0.1:1 (trackers); start it with `usher up`" in said.out
+    result = usher("doctor")
+    assert result.code == 1
+    assert "nothing answers at http://127.0.0.1:1 (trackers); start it with `usher up`" in result.out
     data = json.loads(usher("doctor", "--json").out)
     assert (data["ok"], [f["about"] for f in data["findings"] if f["verdict"] == "fault"]) == (
         False,

@@ -73,9 +73,9 @@ def test_the_console_s_address_is_derived_from_the_broker_s(url: str, console: s
 @pytest.mark.slow
 def test_a_private_node_listens_only_on_loopback_and_keeps_its_messages(tmp_path: Path) -> None:
     """One test for all of it, because a start takes seconds: taken ports, the loopback, a stop, another start."""
-    folder, said = tmp_path / "broker", list[str]()
-    with listening(5672), listening(15672), running_broker(UNSET, folder, kind="node", say=said.append) as first:
-        assert said == [line for line in said if line.startswith("starting a private RabbitMQ")]
+    folder, lines = tmp_path / "broker", list[str]()
+    with listening(5672), listening(15672), running_broker(UNSET, folder, kind="node", say=lines.append) as first:
+        assert lines == [line for line in lines if line.startswith("starting a private RabbitMQ")]
         assert not {":5672/", ":15672"} & {first.url[-6:], first.console[-6:]}
         assert httpx.get(f"{first.console}/api/overview", auth=first.credentials).status_code == httpx.codes.OK
         assert {host for process in left(folder) for host in hosts(process)} == {"127.0.0.1"}
