@@ -207,7 +207,7 @@ async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_w
     async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
         delivery = await parked.get()
     assert delivery.message_id == "by-hand"
-    assert "not a message of Usher's" in str(delivery.headers["reason"])
+    assert "not an Usher message" in str(delivery.headers["reason"])
     await channel.close()
 
 

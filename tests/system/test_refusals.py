@@ -51,7 +51,7 @@ class TestEveryService:
             port = str(taken.getsockname()[1])
             said = run(program, tmp_path, BROKER__URL="amqp://127.0.0.1:1/", **{f"{program.upper()}__PORT": port})
         assert f"cannot listen on 127.0.0.1:{port}" in said
-        assert said.endswith(f"choose another with USHER_{program.upper()}__PORT")
+        assert said.endswith(f"or set USHER_{program.upper()}__PORT")
 
     def test_a_misspelt_key(self, program: str, tmp_path: Path) -> None:
         said = run(program, tmp_path, BROKER__HEARTBEET="10s")
@@ -65,7 +65,7 @@ class TestEveryService:
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     said = run("deploys", tmp_path, DEPLOYS__COMMAND='["no-such-deploy", "{server}"]', DEPLOYS__PORT="0")
     assert said.startswith("deploys: [deploys] command: there is no program no-such-deploy on PATH ")
-    assert said.endswith("install it, or name its whole path")
+    assert said.endswith("install it, or use its full path")
 
 
 async def test_a_queue_that_was_declared_with_other_arguments(vhost_url: str, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
         said = subprocess.run(
             show, env={**usher.environment, **port}, capture_output=True, text=True, check=True
         ).stdout
-        assert "`usher parked retry beta.abc.wwts.com ABC-1` queues it again" in said
+        assert "`usher parked retry beta.abc.wwts.com ABC-1` retries it" in said
         assert "exit code 3. Its output ends with:\n    oh no\n" in said
     usher.tell("ABC-2", "beta")
     usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 2, "the next one, too")

@@ -142,7 +142,7 @@ async def test_a_result_that_cannot_be_read_is_parked_with_its_reason(world):
         parked = await world.handled()
         assert await world.handled() == []
 
-    assert [delivery.headers["reason"] for delivery in parked] == ["not a message of Usher's: message is not a result"]
+    assert [delivery.headers["reason"] for delivery in parked] == ["not an Usher message: message is not a result"]
     assert await world.left() == []
 
 
