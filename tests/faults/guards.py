@@ -183,7 +183,7 @@ GUARDS = (
     guard(
         "who is blocked is told so at once",
         f"{BROKER}/link.py",
-        "return await self.hold(first(publishing, self.blocked, Blocked))",
+        "return await self.hold(first(publishing, (self.blocked, Blocked)))",
         "return await self.hold(publishing)",
         "503, False",
         "test_outages.py::test_under_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn",
