@@ -56,23 +56,23 @@ async def started(job: Job) -> None:
 
 async def test_a_command_that_ends_well_passes_with_its_output(python: Python) -> None:
     finished = await run(python("import sys; print('hello'); print('oops', file=sys.stderr)"))
-    assert (finished.how, finished.exit_code, finished.more) == (How.BY_ITSELF, 0, False)
+    assert (finished.how, finished.exit_code, finished.truncated) == (How.EXITED, 0, False)
     assert sorted(finished.output.split()) == ["hello", "oops"]
 
 
 async def test_a_command_that_fails_says_its_exit_code(python: Python) -> None:
     finished = await run(python("raise SystemExit(3)"))
-    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, 3, "exit code 3")
+    assert (finished.how, finished.exit_code, finished.reason) == (How.EXITED, 3, "exit code 3")
 
 
 async def test_a_command_that_dies_of_a_signal_says_so(python: Python) -> None:
     finished = await run(python("import os; os.kill(os.getpid(), 11)"))
-    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, -11, "it was ended by signal 11")
+    assert (finished.how, finished.exit_code, finished.reason) == (How.EXITED, -11, "it was ended by signal 11")
 
 
 async def test_a_program_that_is_not_there_fails(python: Python, tmp_path: Path) -> None:
     finished = await run(Job(("/nowhere/deploy",), {}, tmp_path / "log"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
     assert "/nowhere/deploy" in finished.reason
 
@@ -80,7 +80,7 @@ async def test_a_program_that_is_not_there_fails(python: Python, tmp_path: Path)
 async def test_a_log_that_cannot_be_written_fails(python: Python, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file in the folder's place")
     finished = await run(python("print('hello')"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
 
 
@@ -96,25 +96,25 @@ async def test_a_guard_that_cannot_be_started_says_so(monkeypatch: pytest.Monkey
 
 async def test_a_command_that_hangs_is_stopped_at_its_limit(python: Python) -> None:
     finished = await run(python("import time; time.sleep(600)"), timeout="300ms")
-    assert (finished.how, finished.reason) == (How.OUT_OF_TIME, "it ran longer than 0.3 s")
+    assert (finished.how, finished.reason) == (How.TIMED_OUT, "it ran longer than 0.3 s")
 
 
 async def test_a_command_that_ignores_term_is_killed(python: Python) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('started', flush=True); time.sleep(600)"
     finished = await run(python(code), timeout="700ms")
-    assert (finished.how, finished.exit_code) == (How.OUT_OF_TIME, -9)
+    assert (finished.how, finished.exit_code) == (How.TIMED_OUT, -9)
 
 
 async def test_a_command_that_ends_well_on_term_has_timed_out_all_the_same(python: Python) -> None:
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); time.sleep(600)"
-    assert (await run(python(code), timeout="700ms")).how is How.OUT_OF_TIME
+    assert (await run(python(code), timeout="700ms")).how is How.TIMED_OUT
 
 
 @pytest.mark.parametrize("detach", ["", "os.setsid(); os.fork() and os._exit(0);"], ids=["child", "daemon"])
 async def test_what_a_command_leaves_behind_is_ended_with_it(python: Python, detach: str) -> None:
     code = f"import os, time\nif os.fork() == 0:\n    {detach} time.sleep(600)\nelse: time.sleep(0.2)"
     finished = await run(python(code))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
 
 
 async def still_grows(path: Path) -> bool:
@@ -150,7 +150,7 @@ async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Pytho
     """
     start = f"subprocess.Popen([sys.executable, '-c', {child!r}])"
     finished = await run(python(f"import subprocess, sys, time; {start}; time.sleep(0.5)"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
     assert not await still_grows(tmp_path / "alive")
 
 
@@ -158,7 +158,7 @@ async def test_a_storm_of_output_is_kept_whole_in_the_file_and_its_end_in_the_re
     job = python("import sys\nfor _ in range(1600): sys.stdout.write('x' * 65535 + '\\n')\nprint('the end')")
     finished = await run(job)
     assert finished.exit_code == 0
-    assert finished.more
+    assert finished.truncated
     assert finished.output.endswith("the end\n")
     assert len(finished.output) == OUTPUT_BYTES
     assert job.log.stat().st_size > 100_000_000
@@ -181,16 +181,16 @@ async def test_a_lost_turn_ends_the_command(python: Python) -> None:
     await started(job)
     lost.set()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "the turn was lost")
+    assert (finished.how, finished.reason) == (How.KILLED, "the turn was lost")
 
 
 async def test_a_stop_ends_the_command(python: Python) -> None:
     job, drain = python("import time; print('started', flush=True); time.sleep(600)"), Drain(Stop(), 0)
     running = asyncio.create_task(run(job, drain=drain))
     await started(job)
-    drain.cut.set()
+    drain.kill.set()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "Usher stops")
+    assert (finished.how, finished.reason) == (How.KILLED, "Usher was stopped")
 
 
 async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) -> None:
@@ -201,14 +201,14 @@ async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) 
         if guard.__file__ in process.cmdline():
             process.kill()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "the guard died")
+    assert (finished.how, finished.reason) == (How.KILLED, "the guard died")
 
 
 async def test_a_rehearsal_says_the_command_and_runs_nothing(tmp_path: Path) -> None:
     job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
     async with Rehearsal().prepare() as prepared:
         finished = await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
     assert "/nowhere/deploy beta.abc.wwts.com ABC-1" in finished.output
 
 
@@ -259,7 +259,7 @@ async def test_a_closed_pipe_ends_the_command(bare: BareGuard, python: Python) -
     bare.say(start=order(python("import time; time.sleep(600)")))
     assert "started" in await bare.hear()
     bare.stdin.close()
-    assert (await bare.hear())["stopped"] == "deploys has gone"
+    assert (await bare.hear())["stopped"] == "deploys closed the pipe"
 
 
 async def test_nothing_is_started_after_a_missed_beat(bare: BareGuard, python: Python, tmp_path: Path) -> None:
@@ -267,6 +267,6 @@ async def test_nothing_is_started_after_a_missed_beat(bare: BareGuard, python: P
     await asyncio.sleep(0.5)  # the silence itself: the guard must find that it has passed
     bare.say(start=order(python(f"open('{tmp_path}/ran', 'w')")))
     os.kill(bare.process.pid, signal.SIGCONT)
-    assert (await bare.hear())["refused"] == "a beat was missed"
+    assert (await bare.hear())["refused"] == "a heartbeat was missed"
     await bare.process.wait()
     assert not (tmp_path / "ran").exists()

@@ -63,8 +63,8 @@ async def test_an_orderly_stop_hands_every_turn_over_without_the_take_over_wait(
     assert taken[0] == (BETA, "first")
     assert sorted(taken[1:]) == [(BETA, "second"), (STAGE, "second"), (TEST, "second")]
     assert world.of("deploy.interrupted") == []
-    assert "may still run" not in caplog.text
-    assert "has no end yet" not in caplog.text
+    assert "may still be running" not in caplog.text
+    assert "has not reported its end" not in caplog.text
     opened = [event for event in world.of("window.opened") if event.message in {message.id for message in waiting}]
     closing = {event.message: event.closes_at for event in opened}
     assert len(opened) == 4
@@ -87,7 +87,7 @@ async def test_a_holder_that_is_killed_in_mid_deploy_costs_its_server_the_take_o
         victim.signal(signal.SIGKILL)
         held.unlink()
         async with asyncio.timeout(10):
-            while "has no end yet" not in caplog.text:  # until then the broker may send to the dead
+            while "has not reported its end" not in caplog.text:  # until then the broker may send to the dead
                 await asyncio.sleep(0.01)
         await world.tell("ABC-1 test")
         await world.until(lambda: len(world.of("deploy.ended")) == 2, seconds=40)
@@ -95,7 +95,7 @@ async def test_a_holder_that_is_killed_in_mid_deploy_costs_its_server_the_take_o
     assert taken == [(BETA, "deploys"), (TEST, "second"), (BETA, "second")]
     (interrupted,) = world.of("deploy.interrupted")
     assert interrupted.by.startswith("second")
-    assert re.fullmatch(r"deploys on .+ \(process \d+\), which ran it, is gone", interrupted.reason)
+    assert re.fullmatch(r"deploys on .+ \(process \d+\), which ran it, was lost", interrupted.reason)
     assert interrupted.at / 1000 - killed_at > takeover_wait(world.settings) - 0.1
     idle, other = world.of("deploy.ended")
     assert (idle.server, other.server) == (TEST, BETA)

@@ -48,7 +48,7 @@ async def test_a_stop_lets_commands_end_and_gives_everything_else_back_at_once(m
     states = [world.journal.board.state(message.id) for message in (runs, waits, idle)]
     assert states == [State.DEPLOYED, State.WAITING, State.WAITING]
     (ended,) = world.of("deploy.ended")
-    assert service.drain.last_words() == f"finished deploy {ended.deploy} of {BETA}"
+    assert service.drain.summary() == f"finished deploy {ended.deploy} of {BETA}"
     assert [event.server for event in world.of("deploy.taken")] == [BETA]
     async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results:
         assert (await results.get()).message_id == ended.deploy
@@ -68,9 +68,9 @@ async def test_what_has_not_ended_when_the_time_is_over_is_cut(make_world: MakeW
         held.unlink()
         await world.until(lambda: bool(world.of("deploy.ended") and world.of("deploy.interrupted")))
     (ended,), (cut,) = world.of("deploy.ended"), world.of("deploy.interrupted")
-    assert (ended.server, cut.server, cut.reason) == (TEST, BETA, "Usher stops")
-    words = f"finished deploy {ended.deploy} of {TEST}; cut deploy {cut.deploy} of {BETA}"
-    assert service.drain.last_words() == words
+    assert (ended.server, cut.server, cut.reason) == (TEST, BETA, "Usher was stopped")
+    words = f"finished deploy {ended.deploy} of {TEST}; killed deploy {cut.deploy} of {BETA}"
+    assert service.drain.summary() == words
 
 
 async def test_a_second_signal_cuts_at_once(make_world: MakeWorld) -> None:
@@ -119,7 +119,7 @@ async def test_a_second_signal_ends_the_program_and_it_says_what_was_cut(
     code, said = await program.ended()
     assert code == 0
     (cut,) = world.of("deploy.interrupted")
-    assert said.splitlines()[-1].endswith(f"stopped: cut deploy {cut.deploy} of {BETA}")
+    assert said.splitlines()[-1].endswith(f"stopped: killed deploy {cut.deploy} of {BETA}")
 
 
 async def test_a_stop_while_waiting_for_a_slot_gives_the_turn_back(make_world: MakeWorld) -> None:
@@ -146,7 +146,7 @@ async def test_who_stops_in_the_take_over_wait_leaves_the_rest_of_it_to_the_next
     left = 10**9
     for times in (1, 2):
         async with world.deploys(), asyncio.timeout(10):
-            while caplog.text.count("may still run a command") < times:
+            while caplog.text.count("may still be running") < times:
                 await asyncio.sleep(0.01)
         given_back = world.of("turn.given_back")
         assert [event.message for event in given_back] == [message.id] * times

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aio_pika import Message
 
-from deploys.deploy import MANY_RETURNS
+from deploys.deploy import MAX_DELIVERY_COUNT
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.publisher import Publisher
@@ -188,7 +188,7 @@ async def test_a_stop_cuts_the_command_which_comes_back_and_costs_nothing(make_w
         held = world.hold(BETA)
         (message,) = await world.tell("ABC-1 beta")
         await world.until_noted(1)
-    assert [event.reason for event in world.of("deploy.interrupted")] == ["Usher stops"]
+    assert [event.reason for event in world.of("deploy.interrupted")] == ["Usher was stopped"]
     assert world.journal.board.state(message.id) is State.WAITING
     held.unlink()
     async with world.deploys():
@@ -290,16 +290,16 @@ async def test_a_message_that_came_back_again_and_again_is_deployed_by_itself(
 ) -> None:
     world = await make_world(WINDOW__QUIET="0s", WINDOW__CAP="0s", BROKER__HEARTBEAT="1s", DEPLOYS__SILENCE="200ms")
     first, again, _ = await world.tell("ABC-1 beta", "ABC-1 beta", "ABC-2 beta")
-    for _ in range(MANY_RETURNS + 1):
+    for _ in range(MAX_DELIVERY_COUNT + 1):
         async with consume(world.link, topology.server_queue(BETA), "dies", prefetch=1) as dies:
             assert (await dies.get()).message_id == first.id
     # given back in order, so that nobody waits
-    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MANY_RETURNS))
+    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MAX_DELIVERY_COUNT))
     async with world.deploys():
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     assert [set(event.messages) >= {first.id, again.id} for event in world.of("deploy.taken")] == [True, False]
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-2"]]
-    assert caplog.text.count(f"message {first.id} came back") == 1
+    assert caplog.text.count(f"message {first.id} was redelivered") == 1
 
 
 async def test_an_orderly_end_says_nothing_of_the_holders_after_the_next(
@@ -313,7 +313,7 @@ async def test_an_orderly_end_says_nothing_of_the_holders_after_the_next(
     await world.journal.append(TurnGivenBack(server=BETA, message=message.id, holder="in order", returns=0))
     await held_and_left(world)
     async with world.deploys(), asyncio.timeout(10):
-        while "may still run a command" not in caplog.text:
+        while "may still be running" not in caplog.text:
             await asyncio.sleep(0.01)
     assert world.of("deploy.taken") == []
 
@@ -330,7 +330,7 @@ async def test_what_comes_back_settled_is_acked_only_when_its_former_holder_is_s
     await world.journal.append(MessagesWithdrawn(server=BETA, messages=(message.id,), by="me", at=0))
     await world.tell("ABC-2 beta")
     async with world.deploys(), asyncio.timeout(10):
-        while "may still run a command" not in caplog.text:
+        while "may still be running" not in caplog.text:
             await asyncio.sleep(0.01)
     assert world.of("deploy.taken") == []
 
