@@ -37,7 +37,7 @@ def ignored(as_json: Json = False) -> None:
             latest.status or "",
             latest.issue or "",
             # the rest of the sentence is the line beside it
-            latest.reason.partition(". To notice it")[0],
+            latest.reason.partition(". To accept it")[0],
             latest.accept or "",
         )
     screen.print(rows)
