@@ -44,6 +44,13 @@ class Check:
         return "a fault" if self.without else "holds"
 
     @property
+    def optimised(self) -> str:
+        """The optimisation level for gcc. -O2 compiles for ten seconds, -O0 for one: only a long search is worth it."""
+        if self.long:
+            return "-O2"
+        return "-O0" if self.without else "-O1"
+
+    @property
     def defines(self) -> list[str]:
         """The model's parameters, as options of spin."""
         return [f"-D{word}" for word in (*self.may.split(), *self.without.split())]
@@ -133,7 +140,7 @@ def check(one: Check) -> Found:
         defines = [f"{define}=1" if "=" not in define else define for define in one.defines]
         _run(["spin", "-a", *defines, str(HERE / "turn.pml")], folder)
         kind = "-DNP" if one.cycles else "-DSAFETY"
-        _run(["gcc", "-O0" if one.without else "-O2", "-w", kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c"], folder)
+        _run(["gcc", one.optimised, "-w", kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c"], folder)
         output = _run(["./pan", "-m100000", "-n", *(["-l"] if one.cycles else [])], folder)
     states = re.search(r"(\d+) states, stored", output)
     return Found(_what(output), int(states[1]) if states else 0, time.monotonic() - began)

@@ -20,6 +20,8 @@ SECONDS = 10.0
 """How long something that must come is waited for."""
 NOTHING = 0.15
 """How long nothing has to come, to be taken for nothing."""
+AT_ONCE = 0.02
+"""The same on the broker in memory, on which frames take no time."""
 QUORUM: dict[str, Argument] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 SINGLE: dict[str, Argument] = {**QUORUM, "x-single-active-consumer": True}
 STREAM: dict[str, Argument] = {"x-queue-type": "stream"}
@@ -93,7 +95,8 @@ def _called(connection: dict[str, dict[str, str]]) -> str | None:
 class Inbox:
     """What a consumer got, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing: float) -> None:
+        self._nothing = nothing
         self.got: list[Delivered] = []
         self.cancelled = asyncio.Event()
         self._news = asyncio.Event()
@@ -113,7 +116,7 @@ class Inbox:
     async def only(self, count: int) -> list[Delivered]:
         """So many, and no more."""
         await self.first(count)
-        await asyncio.sleep(NOTHING)
+        await asyncio.sleep(self._nothing)
         assert bodies(self.got) == bodies(self.got[:count])
         return self.got
 
@@ -127,6 +130,7 @@ class World:
 
     def __init__(self, dial: Dial, url: str, operator: Operator) -> None:
         self.operator = operator
+        self.nothing = AT_ONCE if isinstance(operator, MemoryOperator) else NOTHING
         self._dial, self._url = dial, url
         self._connections: list[Connection] = []
 
@@ -150,7 +154,7 @@ class World:
         **arguments: Argument,
     ) -> tuple[Channel, Inbox]:
         """A consumer on a channel of its own if none is given."""
-        inbox = Inbox()
+        inbox = Inbox(self.nothing)
         channel = channel or await self.channel(confirms=False)
         said = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
         await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, said)

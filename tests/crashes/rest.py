@@ -36,8 +36,12 @@ class Rest:
             return "faults are still going on"
         if not all(replica.process and replica.process.life is Life.RUNNING for replica in world.replicas):
             return "not every process is there"
+        if not world.operator_of_fleet.done:
+            return "readers still halt at a hold"
         if not all(telling.done() for telling in world.tellings):
             return "somebody still tells"
+        if not all(order.done() for order in world.orders):
+            return "somebody still gives an order"
         if any(guard.busy for guard in world.commands.guards):
             return "a command runs"
         for name in sorted(set(world.broker.queues) - {JOURNAL, PARKED, UNROUTED}):
@@ -47,10 +51,18 @@ class Rest:
 
     def _unread(self) -> str:
         """What the processes' own boards still have to be done."""
+        for replica in self._world.of("successes"):
+            board = replica.orders._memory.board if replica.orders else None
+            if board is None:
+                return f"{replica.name} has no board of orders"
+            if asked := [known for known, entry in board.orders.entries.items() if entry.done_at is None]:
+                return f"{replica.name}: orders {asked[:4]} are not carried out"
         for replica in self._world.of("deploys") + self._world.of("successes"):
             memory = replica.service._memory if replica.service else None
             if memory is None or memory.board is None:
                 return f"{replica.name} has no board"
+            if memory.halted:
+                return f"{replica.name} has halted: {memory.halted}"
             for name in memory.board:
                 server = memory.board.server(name)
                 if server.open or server.retrying or server.undecided or server.running:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from crashes.checker import check
 from crashes.ledgers import Disk
 from crashes.plan import Plan
-from crashes.planted import MUTATIONS
-from crashes.world import run
+from crashes.planted import MUTATIONS, recorded
+from crashes.world import BUDGET, run
 
 AT_A_TIME = 25
 """Seeds that a worker is given."""
+
+PLANTED_BUDGET = 200_000
+"""Steps of a run with a bug planted: ten times what an ordinary run takes. Some bugs make it spin for a minute."""
 
 LIVES = 4
 """Portions that a worker takes before another replaces it: what a run leaves behind goes with it."""
@@ -31,10 +34,10 @@ class Verdict:
     about: str = ""
 
 
-def judge(plan: Plan, disk: Disk) -> Verdict:
+def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
     """Run a plan, and check it."""
     try:
-        outcome = run(plan, disk)
+        outcome = run(plan, disk, budget)
     except Exception:
         return Verdict(plan.seed, 0, 0.0, 0, (f"the simulator failed: {traceback.format_exc()}",), "")
     violations = check(outcome.evidence)
@@ -57,14 +60,30 @@ def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterato
 
 
 def first_violation(mutation: str, seeds: int) -> str | None:
-    """With that bug planted, in a process of its own: the first of so many seeds in which it is seen, and how."""
+    """With that bug planted, in a process of its own: a seed in which it is seen, and how.
+
+    The recorded seed comes first, then seeds 1 to `seeds`: an outdated record costs time and changes no verdict.
+    """
+    known = recorded().get(mutation)
+    wanted = [*([known] if known else []), *range(1, seeds + 1)]
+    found = _first(mutation, wanted)
+    return f"seed {found.seed}: {found.violations[0][:300]}" if found else None
+
+
+def first_seed(mutation: str, seeds: int) -> tuple[str, int | None]:
+    """With that bug planted, in a process of its own: its name, and the first of seeds 1 to `seeds` that sees it."""
+    found = _first(mutation, range(1, seeds + 1))
+    return mutation, found.seed if found else None
+
+
+def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
+    """The first verdict with a violation, with that bug planted for the rest of this process."""
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
-        for seed in range(1, seeds + 1):
-            if violations := judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk).violations:
-                return f"seed {seed}: {violations[0][:300]}"
-        return None
+        plans = (Plan.of(seed, calm=MUTATIONS[mutation].calm) for seed in seeds)
+        verdicts = (judge(plan, disk, PLANTED_BUDGET) for plan in plans)
+        return next((verdict for verdict in verdicts if verdict.violations), None)
     finally:
         disk.close()
 

@@ -43,8 +43,8 @@ GUARDS = (
     guard(
         "an accepted message is one that the broker has confirmed",
         "services/trackers/door.py",
-        "await self.publisher.message(message)",
-        '__import__("asyncio").get_running_loop().create_task(_later(self.publisher, message))',
+        "await self._connected().message(message)",
+        '__import__("asyncio").get_running_loop().create_task(_later(self._connected(), message))',
         "does not have",
         "test_services.py::test_a_service_that_is_killed_in_mid_storm_loses_nothing[trackers]",
         "test_storm.py::test_in_a_storm_in_which_all_parts_are_killed_again_and_again_nothing_is_lost_or_doubled",

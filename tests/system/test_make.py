@@ -184,7 +184,7 @@ def test_env_names_the_settings_that_are_there(clone: Path) -> None:
 
 def test_make_alone_names_every_task() -> None:
     said = run("make").stdout
-    for task in ("up", "demo", "test", "test-all", "lint", "lock", "env", "clean"):
+    for task in ("up", "demo", "check", "test", "test-all", "test-long", "lint", "lock", "env", "clean"):
         assert f"\n  {task} " in said
 
 

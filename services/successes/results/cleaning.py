@@ -29,9 +29,13 @@ LAST_OF_ALL = {"x-priority": -10}
 QUIET_SECONDS = 1.0
 """A queue that brings nothing for so long has brought all that it has. What it had not is seen next time."""
 
+HELD_SECONDS = 60.0
+"""Seconds within which the broker notices that a consumer is gone: until then, what it held is not seen."""
+
 
 class Cleaning:
-    """One pass at a time through `usher.parked`: after each start, and after what settles something that is there."""
+    """One pass at a time through `usher.parked`: after each start, once more when the broker has noticed that a lost
+    connection is gone, and after what settles something that is there."""
 
     def __init__(self) -> None:
         self._parked: set[str] = set()
@@ -52,14 +56,18 @@ class Cleaning:
 
     async def run(self, link: Link, journal: Journal) -> None:
         """Clean until cancelled. Raises ConsumerLost."""
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            looking = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LAST_OF_ALL)
-            async with looking as consumer:
-                gone = await self._clean(consumer, journal.board)
-            if gone:
-                log.info("removed %d from %s: settled since", gone, topology.PARKED)
+        once_more = asyncio.get_running_loop().call_later(HELD_SECONDS, self._due.set)
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                looking = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LAST_OF_ALL)
+                async with looking as consumer:
+                    gone = await self._clean(consumer, journal.board)
+                if gone:
+                    log.info("removed %d from %s: settled since", gone, topology.PARKED)
+        finally:
+            once_more.cancel()
 
     async def _clean(self, consumer: Consumer, board: Board) -> int:
         """Ack what is settled, older copies of it, too; the rest goes back when the consumer is left."""

@@ -117,6 +117,7 @@ def test_a_ledger_of_a_newer_version_is_one_sentence_and_is_left_as_it_is(ledger
     assert (read_rows(ledger), revision(ledger)) == (before, "0099")
 
 
+@pytest.mark.programs
 async def test_replicas_that_start_at_once_upgrade_it_once(settings) -> None:
     url = settings.successes.ledger
     starting = [
