@@ -107,7 +107,7 @@ class Guard:
         if self._closing:
             return
         order = json.loads(line)
-        if "beat" in order:
+        if "heartbeat" in order:
             self._beat()
         else:
             self._soon(partial(self._take, order))
@@ -118,7 +118,7 @@ class Guard:
     def close(self) -> None:
         if not self._closing:
             self._closing = True
-            self._soon(partial(self.stop, "deploys has gone", self._grace))
+            self._soon(partial(self.stop, "deploys closed the pipe", self._grace))
 
     async def wait(self) -> int:
         await self._ended.wait()
@@ -155,7 +155,7 @@ class Guard:
 
     def _start(self, order: dict[str, object]) -> None:
         if self._missed() or self._stopped:
-            self._stopped = self._stopped or "a beat was missed"
+            self._stopped = self._stopped or "a heartbeat was missed"
             self._say(refused=self._stopped)
             self._end()
             return

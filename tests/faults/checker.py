@@ -118,7 +118,7 @@ class History:
 
     def figures(self, kills: Mapping[str, int] | None = None, redelivered: int | None = None) -> dict[str, object]:
         """What a reader wants to know of it; `kills` and `redelivered` are what the test counted."""
-        gone = sum("is gone" in (deploy["reason"] or "") for deploy in self.deploys)
+        gone = sum("which ran it" in (deploy["reason"] or "") for deploy in self.deploys)
         found: dict[str, object] = {
             "accepted": len(self.told),
             "messages": dict(Counter(message["state"] for message in self.messages)),

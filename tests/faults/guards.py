@@ -43,8 +43,8 @@ GUARDS = (
     guard(
         "an accepted message is one that the broker has confirmed",
         "services/trackers/door.py",
-        "await self.publisher.message(message)",
-        '__import__("asyncio").get_running_loop().create_task(_later(self.publisher, message))',
+        "await self._connected().message(message)",
+        '__import__("asyncio").get_running_loop().create_task(_later(self._connected(), message))',
         "does not have",
         "test_services.py::test_a_service_that_is_killed_in_mid_storm_loses_nothing[trackers]",
         "test_storm.py::test_in_a_storm_in_which_all_parts_are_killed_again_and_again_nothing_is_lost_or_doubled",
@@ -72,9 +72,9 @@ GUARDS = (
     guard(
         "the take-over wait counts from the turn, not from the taking",
         f"{DEPLOYS}/turn.py",
-        "max(taking.read_at, self._since) + takeover_wait",
+        "max(taking.read_at, self._received_at) + takeover_wait",
         "taking.read_at + takeover_wait",
-        "has no end yet",
+        "has not reported its end",
         "test_services.py::test_a_second_deploys_waits_until_a_long_command_of_one_that_is_killed_must_be_dead",
     ),
     Guard(
@@ -130,7 +130,7 @@ GUARDS = (
         """            await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
 """,
         "",
-        "has no end yet|may still run",
+        "has not reported its end|may still be running",
         "test_services.py::test_orderly_stopping_leaves_no_process_and_what_was_cut_comes_back",
     ),
     guard(
@@ -183,7 +183,7 @@ GUARDS = (
     guard(
         "who is blocked is told so at once",
         f"{BROKER}/link.py",
-        "return await self.hold(first(publishing, self.blocked, Blocked))",
+        "return await self.hold(first(publishing, (self.blocked, Blocked)))",
         "return await self.hold(publishing)",
         "503, False",
         "test_outages.py::test_under_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn",
@@ -234,7 +234,7 @@ GUARDS = (
         f"{DEPLOYS}/worker.py",
         "                await turn.give_back()\n",
         "                pass\n",
-        "has no end yet|may still run",
+        "has not reported its end|may still be running",
         "test_rolling.py::test_a_rolling_restart_of_everything_loses_doubles_and_delays_nothing",
     ),
     guard(

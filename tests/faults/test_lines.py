@@ -87,7 +87,9 @@ def test_a_turn_that_is_handed_on_while_its_holder_has_not_noticed_is_not_deploy
     other.start("deploys")
     usher.wait(lambda: usher.runs()[0].alive - usher.runs()[0].begin > 16, "it has run for longer than the wait")
     proxy.half_close("far")
-    usher.wait(lambda: "has no end yet" in other.log("deploys") or usher.overlaps(), "the other one has the turn")
+    usher.wait(
+        lambda: "has not reported its end" in other.log("deploys") or usher.overlaps(), "the other one has the turn"
+    )
     assert usher.overlaps() == []
     assert usher.runs()[0].alive > time.time() - 1, "the command goes on"
     usher.wait(lambda: time.time() - usher.runs()[0].alive > 2, "it is stopped when its holder notices")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-WAITED = ("may still run a command", "has no end yet")
+WAITED = ("may still be running", "has not reported its end")
 """What a log says of a turn that is delayed by the take-over wait."""
 
 

@@ -125,7 +125,7 @@ def test_a_second_deploys_waits_until_a_long_command_of_one_that_is_killed_must_
     usher.kill("deploys")
     history = usher.proved()
     assert history.figures()["takeovers from a holder that is gone"] == 1
-    assert other.log("deploys").count("has no end yet") == 1
+    assert other.log("deploys").count("has not reported its end") == 1
 
 
 def test_a_guard_that_is_killed_takes_its_command_with_it_and_the_batch_is_deployed_again(
@@ -169,5 +169,5 @@ def test_orderly_stopping_leaves_no_process_and_what_was_cut_comes_back(make_pro
     assert [p for p in psutil.process_iter(["cmdline"]) if mine in (p.info["cmdline"] or [])] == []
     usher.start("deploys")
     usher.proved()
-    assert "may still run" not in usher.log("deploys")
-    assert "has no end yet" not in usher.log("deploys")
+    assert "may still be running" not in usher.log("deploys")
+    assert "has not reported its end" not in usher.log("deploys")
