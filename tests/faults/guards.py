@@ -146,7 +146,7 @@ GUARDS = (
     Guard(
         "a ledger that cannot be written is tried again",
         (
-            Edit(f"{SUCCESSES}/ledger/ledger.py", "if tried == TRIES or not is_passing(error):", "if True:"),
+            Edit(f"{SUCCESSES}/ledger/ledger.py", "if attempt == TRIES or not is_transient(error):", "if True:"),
             Edit(f"{SUCCESSES}/service.py", "except LedgerFault as fault:", "except ZeroDivisionError as fault:"),
         ),
         "has ended|Connection refused",
@@ -224,7 +224,7 @@ GUARDS = (
     guard(
         "a retry waits on the broker's disk",
         f"{SUCCESSES}/results/decisions.py",
-        "await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - less)))",
+        "await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - shortened)))",
         "pass",
         "is retrying",
         POWER,

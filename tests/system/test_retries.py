@@ -148,7 +148,7 @@ def test_what_becomes_of_failures(
     server = usher.get("successes", "/api/servers/beta.abc.wwts.com")
     assert server["state"] == ("failing" if sequence.parked else "idle")
     if sequence.again_when == "retrying":
-        assert "ABC-1 of beta.abc.wwts.com is superseded: not tried again" in usher.log("successes")
+        assert "ABC-1 of beta.abc.wwts.com is superseded: not retried" in usher.log("successes")
 
 
 def ways(sequence: Sequence) -> list[str]:
