@@ -45,7 +45,7 @@ async def test_a_broker_that_goes_and_comes_back_is_one_line_each_however_often_
     proxy.cut()
     while proxy.refused < 5:
         await asyncio.sleep(0.01)
-    proxy.mend()
+    proxy.restore()
     link = await sessions.begun.get()
     stop.set()
     link.lost.set()
