@@ -1,4 +1,4 @@
-"""Many seeds, on all cores."""
+"""Runs many seeds on all cores."""
 
 import multiprocessing
 import traceback
@@ -11,16 +11,16 @@ from crashes.plan import Plan
 from crashes.planted import MUTATIONS
 from crashes.world import run
 
-AT_A_TIME = 25
-"""Seeds that a worker is given."""
+CHUNK = 25
+"""The number of seeds that a worker gets at a time."""
 
-LIVES = 4
-"""Portions that a worker takes before another replaces it: what a run leaves behind goes with it."""
+CHUNKS_PER_WORKER = 4
+"""How many chunks a worker runs before it is replaced, which frees what its runs have left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a seed; `about` is the history around the first violation."""
+    """The result of a seed. `about` is the history around the first violation."""
 
     seed: int
     steps: int
@@ -32,7 +32,7 @@ class Verdict:
 
 
 def judge(plan: Plan, disk: Disk) -> Verdict:
-    """Run a plan, and check it."""
+    """Run a plan, and check what happened."""
     try:
         outcome = run(plan, disk)
     except Exception:
@@ -44,20 +44,20 @@ def judge(plan: Plan, disk: Disk) -> Verdict:
 
 
 def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterator[Verdict]:
-    """The verdicts, as they come; of one worker, in order. With a mutation: of the product with that bug planted."""
-    portions: list[tuple[list[int], str]] = [([], mutation)]
+    """Yield the verdicts as they arrive. With a mutation, that bug is planted in the product first."""
+    chunks: list[tuple[list[int], str]] = [([], mutation)]
     for seed in seeds:
-        if len(portions[-1][0]) == AT_A_TIME:
-            portions.append(([], mutation))
-        portions[-1][0].append(seed)
+        if len(chunks[-1][0]) == CHUNK:
+            chunks.append(([], mutation))
+        chunks[-1][0].append(seed)
     context = multiprocessing.get_context("fork")
-    with context.Pool(workers, maxtasksperchild=1 if mutation else LIVES) as pool:
-        for verdicts in pool.imap_unordered(_work, portions):
+    with context.Pool(workers, maxtasksperchild=1 if mutation else CHUNKS_PER_WORKER) as pool:
+        for verdicts in pool.imap_unordered(_work, chunks):
             yield from verdicts
 
 
 def first_violation(mutation: str, seeds: int) -> str | None:
-    """With that bug planted, in a process of its own: the first of so many seeds in which it is seen, and how."""
+    """Plant that bug, and return the first violation that one of the seeds finds. Call this in a separate process."""
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
@@ -69,8 +69,8 @@ def first_violation(mutation: str, seeds: int) -> str | None:
         disk.close()
 
 
-def _work(portion: tuple[list[int], str]) -> list[Verdict]:
-    seeds, mutation = portion
+def _work(chunk: tuple[list[int], str]) -> list[Verdict]:
+    seeds, mutation = chunk
     disk = Disk()
     try:
         if mutation:
