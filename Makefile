@@ -1,6 +1,10 @@
 # Usher's tasks, for GNU Make 3.81 and POSIX sh. `make` without a target lists them.
 
-.PHONY: help up demo test test-all test-more test-long storm guards crashes lint model bench lock env clean
+# How many tests run at once, each worker on a broker of its own. Tests mostly wait, so it is more than there are cores.
+WORKERS = 4
+PYTEST = .venv/bin/pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: help up demo check test test-all test-long storm guards crashes planted lint model bench lock env clean
 
 help: ## list these tasks
 	@echo 'make …'
@@ -16,25 +20,24 @@ demo: ## watch a burst of moves become four deploys, on a temporary Usher that l
 	@sh make/broker
 	@.venv/bin/usher demo
 
+check: lint test-all ## run every gate, as CI does
+
 test: ## run all tests except the slow ones, on one broker
 	@sh make/environment develop
 	@sh make/broker
-	.venv/bin/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
-test-all: test test-more ## run all tests, on an installed RabbitMQ and on one in a container
-
-test-more: ## run the tests that `make test` skips: the slow ones, and all on the RabbitMQ in a container
-	@sh make/environment develop
+test-all: test ## run all tests except the longest, on an installed RabbitMQ and on one in a container
 	@sh make/broker node container
 	@sh make/spin
-	.venv/bin/pytest --broker=node -m 'slow and not long'
-	.venv/bin/pytest --broker=container -m 'not quick and not programs and not long'
+	$(PYTEST) --broker=node -m 'slow and not long'
+	$(PYTEST) --broker=container -m 'not quick and not programs and not long'
 
-test-long: ## run the longest tests: repeated kills, broken networks, a cluster, the largest model searches
+test-long: ## run the longest tests: repeated kills, broken networks, a cluster, new seeds, the largest model searches
 	@sh make/environment develop
 	@sh make/broker node
 	@sh make/spin
-	.venv/bin/pytest --broker=node -m long
+	.venv/bin/pytest --broker=node -m long -s
 
 storm: ## keep killing parts of a whole Usher for ten minutes, then of a cluster; print figures
 	@sh make/environment develop
@@ -48,6 +51,10 @@ guards: ## remove the safeguards one by one and see that their tests fail; takes
 crashes: ## simulate crashes in virtual time and check the guarantees; SEEDS=10000, or replay SEED=17
 	@sh make/environment develop
 	.venv/bin/python tests/crashes/run.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
+
+planted: ## record the first seed that finds each planted bug, after a change of the product
+	@sh make/environment develop
+	.venv/bin/python tests/crashes/run.py --record
 
 lint: ## check style, format, types and imports
 	@sh make/environment develop

@@ -8,7 +8,7 @@ from successes.checkpoints import write_checkpoints
 from successes.ledger.follower import Follower
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.retention import keep_small
-from successes.orders.orders import Orders
+from successes.orders.service import Orders
 from successes.results import returns
 from successes.results.cleaning import Cleaning
 from successes.results.decisions import Decisions
@@ -47,12 +47,18 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ledger = Ledger.open(settings.successes.ledger)
     try:
         service = Service(settings, ledger, stop, SystemClock())
-        app = make_app(settings, ledger, lambda: service.board, service.orders, service.unready)
+        orders = Orders(settings, ledger, stop, SystemClock())
+
+        async def unready() -> str | None:
+            return await service.unready() or await orders.unready()
+
+        app = make_app(settings, ledger, lambda: service.board, orders.desk, unready)
         with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
             await together(
                 stop,
                 serve_web(app, listening, stop),
                 keep(settings.broker, SERVICE, service.session, stop),
+                keep(settings.broker, f"{SERVICE}:orders", orders.session, stop),
                 keep_small(ledger, settings.successes.keep, SystemClock(), stop),
             )
     finally:
@@ -71,7 +77,6 @@ class Service:
         self._follower = Follower(ledger, self._memory)
         self._cleaning = Cleaning()
         self._heard = Heard()
-        self.orders = Orders(ledger, self._follower, clock)
         self._journal: Journal | None = None
         self._publisher: Publisher | None = None
         self._stood: Board | None = None
@@ -119,7 +124,6 @@ class Service:
             self._cleaning.begin(journal.board)
             self._heard.since = self._clock.now()
             self._journal, self._publisher = journal, publisher
-            self.orders.journal, self.orders.publisher = journal, publisher
             log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
             try:
                 await self._work(link, journal, publisher)
@@ -130,7 +134,6 @@ class Service:
                 log.warning("%s", fault)
             finally:
                 self._stood, self._journal, self._publisher = self.board, None, None
-                self.orders.journal = self.orders.publisher = None
         if self._not_understood:
             # it came from a queue, which may be faster than the journal
             await self._clock.sleep(PAUSE)

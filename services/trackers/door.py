@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,8 +12,10 @@ from trackers.front import read_front
 from trackers.jira import webhook as jira
 from trackers.jira.bodies import Unparsable
 from trackers.jira.signature import check_recent, check_signature
-from usher.api.types import IgnoredMove
+from trackers.withdrawals import read_withdrawal
+from usher.api.types import IgnoredMove, OrderState
 from usher.broker.publisher import Publisher
+from usher.core.board.orders import Ordered
 from usher.core.errors import BrokerError
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
@@ -93,6 +95,19 @@ class Door:
         await self._tell(message)
         return message
 
+    async def withdraw(self, query: Iterable[tuple[str, str]], length: int, address: str) -> OrderState:
+        """Take an order to withdraw issues, in a query of so many bytes from that address: successes carries it out.
+
+        Raises BadMessage or UnknownServer, or BrokerError when it is not confirmed.
+        """
+        order = read_withdrawal(query, length, self._servers, address, self._clock.now())
+        try:
+            await self._connected().order(order)
+        except BrokerError as fault:
+            raise BrokerError(why=f"{fault}; ask again with the same id, which does no harm: {order.id}") from None
+        log.info("accepted order %s of %s: withdraw %d issues", order.id, order.by, len(order.issues))
+        return OrderState.of(Ordered(order))
+
     async def _move(self, move: jira.Move) -> AcceptedMessage:
         message = BackMessage.of(
             move.issue,
@@ -106,10 +121,13 @@ class Door:
         return AcceptedMessage(id=message.id, issue=message.issue, status=message.status, server=message.server)
 
     async def _tell(self, message: BackMessage) -> None:
+        await self._connected().message(message)
+        log.info("accepted %s: %s for %s, from %s", message.id, message.issue, message.server, message.source)
+
+    def _connected(self) -> Publisher:
         if self.publisher is None:
             raise BrokerError(why="no connection to the broker; Usher connects again by itself, so send it again soon")
-        await self.publisher.message(message)
-        log.info("accepted %s: %s for %s, from %s", message.id, message.issue, message.server, message.source)
+        return self.publisher
 
     def _ignore(self, move: jira.IgnoredMove) -> None:
         log.info("ignored %s to %s: %s", move.issue, move.status, move.reason)

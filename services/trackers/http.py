@@ -8,11 +8,10 @@ from pydantic import BaseModel
 from trackers.door import Accepted, Door, Ignored
 from trackers.jira.bodies import Unparsable
 from trackers.jira.signature import Unauthentic
-from trackers.withdrawals import LONGEST_BY, MOST_ISSUES, Withdrawals, read_order
-from usher.api.types import IgnoredMove, Withdrawal
+from usher.api.types import IgnoredMove, OrderState
 from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
-from usher.core.servers import Servers
+from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON
 from usher.web.app import web_app
 from usher.web.auth import refuse_foreign_pages
 from usher.web.bodies import TooLarge, read_body
@@ -28,7 +27,7 @@ class IgnoredMoves(BaseModel):
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
 
-def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limit: int) -> FastAPI:
+def create_app(door: Door, body_limit: int) -> FastAPI:
     """The app in front of that door; bodies of more than `body_limit` bytes are refused."""
     app = web_app("Usher: trackers", door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
@@ -56,15 +55,17 @@ def create_app(door: Door, withdrawals: Withdrawals, servers: Servers, body_limi
 
     @app.delete(
         "/messages",
+        status_code=202,
         dependencies=[Depends(refuse_foreign_pages)],
         responses=faults(403, 404, 422, 503),
-        openapi_extra={"parameters": _ORDER},
+        openapi_extra={"parameters": _WITHDRAWAL},
     )
-    async def withdraw(request: Request) -> Withdrawal:
-        """Take issues out of what waits, on one server or on all; what is being deployed goes on."""
+    async def withdraw(request: Request) -> OrderState:
+        """Order issues to be withdrawn from what is pending, on one server or on all: the broker has confirmed the
+        order, and successes carries it out. `GET /api/orders/{id}` at successes says what came of it."""
         address = request.client.host if request.client else "nobody"
         query, length = request.query_params.multi_items(), len(request.scope["query_string"])
-        return await withdrawals.carry_out(read_order(query, length, servers, address))
+        return await door.withdraw(query, length, address)
 
     @app.get("/ignored")
     async def ignored() -> IgnoredMoves:
@@ -84,13 +85,16 @@ def _parameter(name: str, about: str, schema: dict[str, Any], *, required: bool 
     return {"name": name, "in": "query", "description": about, "required": required, "schema": schema}
 
 
-_ORDER = [
-    _parameter("server", "Only from that server; default: from all", {"type": "string"}),
+_ID = "^[0-9a-f]{32}$"
+_WITHDRAWAL = [
+    _parameter("server", "Only from this server; default: from all", {"type": "string"}),
     _parameter(
         "issue",
-        "An issue like ABC-111; several times for several",
-        {"type": "array", "items": {"type": "string"}, "maxItems": MOST_ISSUES},
+        "An issue like ABC-111; repeat it for several",
+        {"type": "array", "items": {"type": "string"}, "maxItems": MAX_ISSUES},
         required=True,
     ),
-    _parameter("by", "Who asks; default: the address", {"type": "string", "maxLength": LONGEST_BY}),
+    _parameter("by", "Who asks; default: the address", {"type": "string", "maxLength": MAX_BY}),
+    _parameter("reason", "Why", {"type": "string", "maxLength": MAX_REASON}),
+    _parameter("id", "Made by the client, so that asking again does no harm", {"type": "string", "pattern": _ID}),
 ]

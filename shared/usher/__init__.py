@@ -26,7 +26,7 @@ from usher.core.issues import Issue
 from usher.core.servers import Server
 
 if TYPE_CHECKING:
-    from usher.api.types import ServerState, Withdrawal
+    from usher.api.types import OrderState, ServerState
     from usher.core.messages import BackMessage
     from usher.settings import Settings
 
@@ -99,16 +99,19 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
         return client.send(str(issue), status)
 
 
-def withdraw(server: str | Server | None, issues: Iterable[str | Issue]) -> "Withdrawal":
-    """Take issues out of what waits for a server: `usher.withdraw("beta.abc.wwts.com", ["ABC-111"])`; None: for any.
+def withdraw(server: str | Server | None, issues: Iterable[str | Issue], *, reason: str = "") -> "OrderState":
+    """Withdraw issues from what is pending for a server: `usher.withdraw("beta.abc.wwts.com", ["ABC-111"])`.
 
-    What is being deployed goes on; that it is withdrawn counts if the deploy does not pass. Returns what was done.
-    Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
+    None as the server means all of them. What is being deployed goes on: for that, the order takes effect only if the
+    deploy does not pass. Returns the order and what came of it: `messages` were withdrawn, `running` are being
+    deployed, `left` says why each other issue was left. Its `state` is `requested` if it is not carried out yet.
+
+    Raises SettingsError, or ServiceError if successes refuses it or does not answer.
     """
     from usher.api.client import Client
 
     with Client(load()) as client:
-        return client.withdraw(map(str, issues), None if server is None else str(server))
+        return client.withdraw(map(str, issues), None if server is None else str(server), reason=reason)
 
 
 def run() -> int:

@@ -20,6 +20,8 @@ SECONDS = 10.0
 """How long to wait for something that must happen."""
 NOTHING = 0.15
 """How long to wait before concluding that nothing happens."""
+AT_ONCE = 0.02
+"""The same for the broker in memory, where frames take no time."""
 QUORUM: dict[str, Argument] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 SINGLE: dict[str, Argument] = {**QUORUM, "x-single-active-consumer": True}
 STREAM: dict[str, Argument] = {"x-queue-type": "stream"}
@@ -93,7 +95,8 @@ def _name_of(connection: dict[str, dict[str, str]]) -> str | None:
 class Inbox:
     """The deliveries of a consumer, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing: float) -> None:
+        self._nothing = nothing
         self.got: list[Delivered] = []
         self.cancelled = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -113,7 +116,7 @@ class Inbox:
     async def only(self, count: int) -> list[Delivered]:
         """Wait for this many deliveries, and check that no more arrive."""
         await self.first(count)
-        await asyncio.sleep(NOTHING)
+        await asyncio.sleep(self._nothing)
         assert bodies(self.got) == bodies(self.got[:count])
         return self.got
 
@@ -127,6 +130,7 @@ class World:
 
     def __init__(self, dial: Dial, url: str, operator: Operator) -> None:
         self.operator = operator
+        self.nothing = AT_ONCE if isinstance(operator, MemoryOperator) else NOTHING
         self._dial, self._url = dial, url
         self._connections: list[Connection] = []
 
@@ -150,7 +154,7 @@ class World:
         **arguments: Argument,
     ) -> tuple[Channel, Inbox]:
         """Start a consumer, on a new channel if none is given."""
-        inbox = Inbox()
+        inbox = Inbox(self.nothing)
         channel = channel or await self.channel(confirms=False)
         renamed = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
         await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, renamed)

@@ -74,6 +74,15 @@ def rights(seen: Evidence) -> Iterator[Violation]:
             yield Violation("3", f"the end of deploy {ran.deploy} was written while it ran", ran.started_at)
 
 
+def understanding(seen: Evidence) -> Iterator[Violation]:
+    """11. No process acts on a journal that it does not fully understand: an older one does not run through a hold."""
+    for ran in seen.commands:
+        if ran.deploy in seen.of_held:
+            yield Violation(
+                "11", f"deploy {ran.deploy} of {ran.by} ran on {ran.server}, which was held", ran.started_at
+            )
+
+
 def acceptance(seen: Evidence) -> Iterator[Violation]:
     """1. What was accepted was in the broker by then."""
     for entry in seen.history.of("accepted"):
@@ -221,10 +230,30 @@ def calm(seen: Evidence) -> Iterator[Violation]:
             yield Violation("6", f"{message} was told {times} times, and counts {told}", seen.ended_at)
 
 
+def orders(seen: Evidence) -> Iterator[Violation]:
+    """Every confirmed order is carried out, once, and touches nothing newer. Only a journal that loses that an order
+    had been carried out may not know it."""
+    for why in seen.orders.wrong:
+        yield Violation("order", why, seen.ended_at)
+    for order, at in seen.orders.early.items():
+        if order not in seen.orders.lost:
+            yield Violation("order", f"order {order} was acked, and had not been carried out", at)
+    kinds = ("confirmed order.withdraw", "confirmed order.retry", "confirmed order.drop")
+    taken = {str(entry["id"]): entry.at for entry in seen.history.of(*kinds)}
+    taken |= {str(entry["id"]): entry.at for entry in seen.history.of("order answered")}
+    for order, at in taken.items():
+        entry = seen.board.orders.get(order)
+        if entry is None and order not in seen.orders.lost:
+            yield Violation("order", f"order {order} was confirmed, and nobody knows it", at)
+        if entry is not None and entry.done_at is None:
+            yield Violation("order", f"order {order} is not carried out", at)
+
+
 RULES = (
     own_faults,
     overlaps,
     rights,
+    understanding,
     acceptance,
     last_states,
     agreement,
@@ -234,4 +263,5 @@ RULES = (
     acks,
     truth,
     calm,
+    orders,
 )

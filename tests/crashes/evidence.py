@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from crashes.clocks import BEGAN
+from crashes.fleet import decode, is_held
 from crashes.history import Entry, History
+from crashes.orders import OrdersSeen
 from crashes.plan import Plan
 from crashes.settings import CAP, QUIET
 from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.core.board.board import Board
 from usher.core.checkpoints import is_checkpoint
-from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome, decode
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome
 from usher.core.messages import BackMessage
+from usher.core.orders import OrderDone
 from usher.core.states import SETTLED, State
 
 NEVER = 2**53
@@ -88,6 +91,8 @@ class Evidence:
     jira_moves: set[object] = field(default_factory=set)
     takings: list[Granted] = field(default_factory=list)
     unsettled_acks: list[Entry] = field(default_factory=list)
+    of_held: set[str] = field(default_factory=set)
+    orders: OrdersSeen = field(default_factory=OrdersSeen)
     results: dict[str, tuple[float, float]] = field(default_factory=dict)
     _acked: dict[str, int] = field(default_factory=dict)
 
@@ -161,13 +166,15 @@ class Evidence:
             if entry["to"] == "usher.facts":
                 written.setdefault(str(entry["id"]), entry.at)
         arrived = {message: at for at, queue, message in reversed(self.arrivals) if queue == JOURNAL}
-        acks = deque(self.history.of("acked"))
+        acks = deque(self.history.of("acked", "acked order"))
         for message_id, body in self.journal:
             while acks and acks[0].at < arrived[message_id]:
                 self._check_ack(acks.popleft())
             if not is_checkpoint(body):
                 event = decode(body)
                 due_at = self._due_at(event)
+                if isinstance(event, DeployTaken) and is_held(self.board, event.server):
+                    self.of_held.add(event.deploy)
                 self._fold(event, written.get(message_id))
                 if isinstance(event, DeployTaken) and event.deploy in self.granted:
                     self.takings.append(Granted(event.deploy, arrived[message_id], due_at))
@@ -185,7 +192,10 @@ class Evidence:
         return max([closes_at, *ended])
 
     def _check_ack(self, ack: Entry) -> None:
-        """What a server's queue forgets is settled, or it has another copy of it."""
+        """What a server's queue forgets is settled, or it has another copy of it; an order is carried out."""
+        if ack.what == "acked order":
+            self.orders.acked(ack, self.arrivals, lost=self.lost_after(ack.at))
+            return
         message = str(ack["id"])
         self._acked[message] = self._acked.get(message, 0) + 1
         if self.lost or self.board.state(message) in SETTLED:
@@ -217,7 +227,7 @@ class Evidence:
 
     def _fold(self, event: Event, written_at: float | None) -> None:
         running = {name: self.board.server(name).running for name in self.board}
-        changes = self.board.apply(event, now=NEVER, read_at=0)
+        changes = self.orders.fold(event, self.board, lambda: self.board.apply(event, now=NEVER, read_at=0))
         self.known.update(change.message for change in changes)
         match event:
             case BackMessage():
@@ -246,6 +256,8 @@ class Evidence:
         match event:
             case BackMessage():
                 self.lost_messages.add(event.id)
+            case OrderDone():
+                self.orders.lost.add(event.order)
             case DeployTaken() | DeployEnded() | DeployInterrupted():
                 self.lost_deploys.add(event.deploy)
                 if isinstance(event, DeployEnded) and event.outcome is Outcome.PASSED:

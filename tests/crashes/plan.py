@@ -3,7 +3,9 @@
 import dataclasses
 import random
 from dataclasses import dataclass
+from typing import Any
 
+from crashes.fleet import Fleet
 from crashes.guards import Behaviour
 
 SERVERS = ("beta.abc.wwts.com", "test.abc.wwts.com", "beta.pear.wwts.com")
@@ -25,12 +27,15 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Somebody gives an order at `at`: withdraw, retry or drop an issue, or retry a deploy."""
+    """Somebody gives an order at `at`: withdraw, retry or drop an issue, or retry a deploy. The same order is given
+    `again` after so many seconds each; `door` is the service that is asked to withdraw."""
 
     at: float
     what: str
     server: int
     issue: int
+    again: tuple[float, ...] = ()
+    door: str = "successes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Plan:
     orders: tuple[Order, ...] = ()
     commands: tuple[Behaviour, ...] = ()
     faults: tuple[Fault, ...] = ()
+    fleet: Fleet | None = None
 
     @property
     def calm(self) -> bool:
@@ -88,16 +94,17 @@ class Plan:
         ]
         for part in (self.moves, self.orders, self.commands):
             said += [f"  {one}" for one in part]
+        said += [f"  {self.fleet}"] if self.fleet else []
         return "\n".join([*said, *(f"  fault: {fault}" for fault in self.faults)])
 
     @classmethod
     def of(cls, seed: int, *, calm: bool = False) -> "Plan":
         """The plan of that seed; `calm`: with nothing in it that goes wrong but commands that fail."""
-        plan = _Drawing(seed).plan()
+        plan = _with_orders(_Drawing(seed).plan())
         if not calm:
             return plan
         commands = tuple(dataclasses.replace(command, owner="") for command in plan.commands)
-        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers)
+        return dataclasses.replace(plan, faults=(), commands=commands, parallel=plan.servers, fleet=None)
 
 
 class _Drawing:
@@ -123,6 +130,7 @@ class _Drawing:
             orders=tuple(self._order(servers) for _ in range(chance.choice((0, 0, 1, 3)))),
             commands=tuple(self._command() for _ in range(20)),
             faults=tuple(self._fault(servers) for _ in range(chance.randint(FAULTS, FAULTS + 6))),
+            fleet=Fleet.of(self.seed, self.replicas, servers, self.span),
         )
 
     def _move(self, servers: int) -> Move:
@@ -173,6 +181,46 @@ class _Drawing:
         size = {"lose tail": chance.randint(1, 6), "jump": chance.choice((-3600, -20, 5, 300, 86400))}.get(what, 0)
         return Fault(what, who, at, on, nth, steps, seconds, size)
 
+
+def _with_orders(plan: Plan) -> Plan:
+    """In every other plan more orders, some of them given again, and faults that befall who carries them out."""
+    chance = random.Random(f"orders {plan.seed}")
+    orders = [dataclasses.replace(order, **_repeats(chance)) for order in plan.orders]
+    if chance.random() < 0.5:
+        return dataclasses.replace(plan, orders=tuple(orders))
+    end = max([move.at for move in plan.moves]) * 2 + 60
+    for _ in range(chance.randint(1, 4)):
+        what = chance.choice(("withdraw", "withdraw", "retry", "retry", "drop", "retry deploy"))
+        at, server = round(chance.uniform(5, end), 3), chance.randrange(plan.servers)
+        orders.append(Order(at, what, server, chance.randint(1, 5), **_repeats(chance)))
+    faults = (_order_fault(chance, plan) for _ in range(chance.choice((0, 1, 2))))
+    return dataclasses.replace(plan, orders=tuple(orders), faults=(*plan.faults, *faults))
+
+
+def _repeats(chance: random.Random) -> dict[str, Any]:
+    again = tuple(round(chance.uniform(0.01, 90), 3) for _ in range(chance.choice((0, 0, 1, 2))))
+    return {"again": again, "door": chance.choice(("trackers", "successes"))}
+
+
+def _order_fault(chance: random.Random, plan: Plan) -> Fault:
+    what = chance.choice(("kill", "kill", "cut", "freeze", "stop", "lose tail", "fill disk", "lost confirms"))
+    on = chance.choice(_ORDER_MOMENTS)
+    steps = chance.choice((0, chance.randint(0, 12), chance.randint(0, 60)))
+    seconds = round(chance.choice((chance.uniform(0.1, 3), chance.uniform(10, 60))), 3)
+    return Fault(what, "holder", 0.0, on, chance.choice((1, 1, 2)), steps, seconds, size=chance.choice((1, 1, 2, 3)))
+
+
+_ORDER_MOMENTS = (
+    "order asked",
+    "confirmed order.withdraw",
+    "confirmed order.retry",
+    "confirmed order.drop",
+    "got order",
+    "confirmed messages.withdrawn",
+    "asked order.done",
+    "confirmed order.done",
+    "acked order",
+)
 
 _FAULTS = {
     "kill": 24,

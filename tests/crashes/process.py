@@ -27,6 +27,7 @@ class Process:
         self.runs = True
         self.steps = 0
         self.stopping = False
+        self.version = 1
         self.context: Context = NOBODYS.copy()
         self.context.run(OWNER.set, self)
         self.ended: asyncio.Future[None] = loop.create_future()

@@ -9,6 +9,7 @@ from crashes.process import Life, Process
 from deploys.runner import Guarded
 from deploys.service import Deploys
 from successes.ledger.retention import keep_small
+from successes.orders.service import Orders
 from successes.service import Service
 from trackers.service import Trackers
 from usher.broker.link import keep
@@ -30,6 +31,7 @@ class Replica:
         self.clock = SimulatedClock(world.loop)
         self.process: Process | None = None
         self.service: Any = None
+        self.orders: Orders | None = None
         self.serving = 0
         self.down = RESTART
         self._world = world
@@ -46,7 +48,7 @@ class Replica:
             await asyncio.wait((main, process.ended), return_when=asyncio.FIRST_COMPLETED)
             if not process.ended.done():
                 self._world.history.note("exited", who=str(process))
-            self.service = None
+            self.service = self.orders = None
             process.kill()
             await asyncio.sleep(self.down)
 
@@ -88,9 +90,11 @@ class Replica:
         world, stop, ledger = self._world, Stop(), self._world.disk.open()
         self._stop = stop.signal
         self.service = Service(world.settings, ledger, stop, self.clock)
+        self.orders = Orders(world.settings, ledger, stop, self.clock)
         await together(
             stop,
             keep(world.settings.broker, "successes", self.service.session, stop, world.dial_of(self)),
+            keep(world.settings.broker, "successes:orders", self.orders.session, stop, world.dial_of(self)),
             keep_small(ledger, world.settings.successes.keep, self.clock, stop),
         )
 

@@ -37,8 +37,12 @@ class Rest:
             return "a fault has not ended"
         if not all(replica.process and replica.process.life is Life.RUNNING for replica in world.replicas):
             return "not every process is running"
+        if not world.operator_of_fleet.done:
+            return "readers still halt at a hold"
         if not all(telling.done() for telling in world.tellings):
             return "moves are still being sent"
+        if not all(order.done() for order in world.orders):
+            return "orders are still being given"
         if any(guard.busy for guard in world.commands.guards):
             return "a command is still running"
         for name in sorted(set(world.broker.queues) - {JOURNAL, PARKED, UNROUTED}):
@@ -48,10 +52,18 @@ class Rest:
 
     def _unfinished(self) -> str:
         """What is unfinished on the board of a process; empty if nothing is."""
+        for replica in self._world.of("successes"):
+            board = replica.orders._memory.board if replica.orders else None
+            if board is None:
+                return f"{replica.name} has no board of orders"
+            if pending := [known for known, entry in board.orders.entries.items() if entry.done_at is None]:
+                return f"{replica.name}: orders {pending[:4]} are not carried out"
         for replica in self._world.of("deploys") + self._world.of("successes"):
             memory = replica.service._memory if replica.service else None
             if memory is None or memory.board is None:
                 return f"{replica.name} has no board"
+            if memory.halted:
+                return f"{replica.name} has halted: {memory.halted}"
             for name in memory.board:
                 server = memory.board.server(name)
                 if server.open or server.retrying or server.undecided or server.running:

@@ -1,9 +1,13 @@
 """`python tests/crashes/run.py`: run the real services under thousands of crash schedules, and check them."""
 
 import argparse
+import json
+import multiprocessing
 import os
+import secrets
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -11,8 +15,8 @@ if __name__ == "__main__":
 
 from crashes.ledgers import Disk
 from crashes.plan import Plan
-from crashes.planted import MUTATIONS
-from crashes.seeds import Verdict, judge, run_seeds
+from crashes.planted import MUTATIONS, SEEDS
+from crashes.seeds import Verdict, first_seed, judge, run_seeds
 from crashes.shrink import shrink
 
 ABOUT = """
@@ -30,10 +34,15 @@ EXAMPLES = """
   run.py --seed 17 --shrink      if it fails: the smallest plan that still does
   run.py --seeds 50 --planted take_over_without_the_wait
                                       with a bug planted, which must be found
+  run.py --seeds 10000 --new     seeds that nobody has run before; the first line says which
+  run.py --record                find a seed for each planted bug, after a change of the product has changed which
+                                      seeds find it; tests begin with these (make planted)
 
 The exit code is 1 if anything was found. A run with PYTHONHASHSEED=0, which this sets, is the same each time.
 """
 SAY_EVERY = 10.0
+RARE = 1000
+"""Seeds within which each planted bug is found."""
 
 
 def main(arguments: list[str]) -> int:
@@ -46,12 +55,19 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default: 1)")
+    parser.add_argument("--new", action="store_true", help="draw the first of them by chance")
     parser.add_argument("--seed", type=int, help="only this one, with everything about it")
     parser.add_argument("--history", action="store_true", help="with --seed: all that happened")
     parser.add_argument("--shrink", type=int, nargs="?", const=300, metavar="RUNS", help="with --seed: in so many runs")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--planted", choices=sorted(MUTATIONS), metavar="BUG", help=", ".join(sorted(MUTATIONS)))
+    parser.add_argument("--record", action="store_true", help=f"write the seeds of planted bugs to {SEEDS.name}")
     asked = parser.parse_args(arguments)
+    if asked.record:
+        return record(asked.workers)
+    if asked.new:
+        asked.first = secrets.randbelow(10**9)
+        print(f"seeds from {asked.first}; again: {sys.argv[0]} --first {asked.first} --seeds {asked.seeds}", flush=True)
     if asked.seed is not None:
         return one(asked)
     return many(asked)
@@ -76,6 +92,18 @@ def many(asked: argparse.Namespace) -> int:
     print(f"{done} seeds, {steps:,} steps, {hours:,.1f} hours of virtual time in {took:.0f} s ({each:.2f} s a seed)")
     print(f"{len(failed)} failed: {' '.join(str(one.seed) for one in failed)}" if failed else "all hold")
     return 1 if failed else 0
+
+
+def record(workers: int) -> int:
+    """Find a seed for each planted bug, and write them all beside the bugs."""
+    found: dict[str, int | None] = {}
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
+        for name, seed in pool.imap_unordered(partial(first_seed, seeds=RARE), sorted(MUTATIONS)):
+            print(f"{name}: {f'seed {seed}' if seed else f'not found in {RARE} seeds'}", flush=True)
+            found[name] = seed
+    kept = {name: seed for name, seed in found.items() if seed}
+    SEEDS.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+    return 0 if len(kept) == len(found) else 1
 
 
 def say_failed(verdict: Verdict, planted: str | None) -> None:

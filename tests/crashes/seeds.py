@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from crashes.checker import check
 from crashes.ledgers import Disk
 from crashes.plan import Plan
-from crashes.planted import MUTATIONS
-from crashes.world import run
+from crashes.planted import MUTATIONS, recorded
+from crashes.world import BUDGET, run
 
 CHUNK = 25
 """The number of seeds that a worker gets at a time."""
+
+PLANTED_BUDGET = 200_000
+"""The maximum number of steps with a planted bug: ten times that of an ordinary run. Some bugs make it spin."""
 
 CHUNKS_PER_WORKER = 4
 """How many chunks a worker runs before it is replaced, which frees what its runs have left behind."""
@@ -31,10 +34,10 @@ class Verdict:
     about: str = ""
 
 
-def judge(plan: Plan, disk: Disk) -> Verdict:
+def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
     """Run a plan, and check what happened."""
     try:
-        outcome = run(plan, disk)
+        outcome = run(plan, disk, budget)
     except Exception:
         return Verdict(plan.seed, 0, 0.0, 0, (f"the simulator failed: {traceback.format_exc()}",), "")
     violations = check(outcome.evidence)
@@ -57,14 +60,31 @@ def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterato
 
 
 def first_violation(mutation: str, seeds: int) -> str | None:
-    """Plant that bug, and return the first violation that one of the seeds finds. Call this in a separate process."""
+    """Plant that bug, and return the first violation that is found. Call this in a separate process.
+
+    The recorded seed is tried first, then seeds 1 to `seeds`. An outdated record costs time, but changes no verdict.
+    """
+    known = recorded().get(mutation)
+    wanted = [*([known] if known else []), *range(1, seeds + 1)]
+    found = _first(mutation, wanted)
+    return f"seed {found.seed}: {found.violations[0][:300]}" if found else None
+
+
+def first_seed(mutation: str, seeds: int) -> tuple[str, int | None]:
+    """Plant that bug. Returns its name, and the first of seeds 1 to `seeds` that finds it. Call this in a separate
+    process."""
+    found = _first(mutation, range(1, seeds + 1))
+    return mutation, found.seed if found else None
+
+
+def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
+    """Plant that bug for the rest of this process, and return the first verdict with a violation."""
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
-        for seed in range(1, seeds + 1):
-            if violations := judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk).violations:
-                return f"seed {seed}: {violations[0][:300]}"
-        return None
+        plans = (Plan.of(seed, calm=MUTATIONS[mutation].calm) for seed in seeds)
+        verdicts = (judge(plan, disk, PLANTED_BUDGET) for plan in plans)
+        return next((verdict for verdict in verdicts if verdict.violations), None)
     finally:
         disk.close()
 

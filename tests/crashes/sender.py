@@ -10,15 +10,17 @@ from typing import Any
 from crashes.clocks import BEGAN
 from crashes.plan import SERVERS, Move, Order
 from crashes.replicas import Replica
-from successes.orders.orders import Selection
+from successes.orders.desk import Signed
 from trackers.door import AcceptedMessage, Ignored
 from trackers.jira.bodies import Unparsable
-from trackers.withdrawals import Order as Withdrawal
+from usher.api.types import OrderState
 from usher.core.errors import BadMessage, BrokerError, UsherError
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
+from usher.core.orders import DropOrder, RetryOrder, WithdrawOrder
 
 ANSWER_SECONDS = 30.0
+ORDER_ASKS = 3
 RUBBISH = (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"webhookEvent": 7}', b"null", b'{"issue_id": "beta"}', b'"\\u0000"')
 
 
@@ -100,50 +102,69 @@ class Outside:
         )
 
     async def order(self, order: Order) -> None:
-        """Once; people see that it failed, and may leave it at that."""
+        """Always with the same id: again after a fault or no answer, as people do, and as often as the plan says."""
         await asyncio.sleep(order.at)
-        server = SERVERS[order.server]
+        chance, server = self._world.loop.chance, SERVERS[order.server]
         issue = Issue(server.split(".")[1].upper(), order.issue)
         self._world.history.note("order asked", what=order.what, server=server, issue=str(issue))
-        servers = (self._world.settings.catalogue.named(server),)
-        selection = Selection((server,), (issue,), "somebody")
+        signed, deploy = Signed(chance.randbytes(16).hex(), "somebody", "simulated"), self._some_deploy()
+        door = order.door if order.what == "withdraw" else "successes"
 
-        async def carry_out(replica: Replica) -> str:
+        async def give(replica: Replica) -> str:
             try:
-                match order.what:
-                    case "withdraw":
-                        said: object = await replica.service.withdrawals.carry_out(
-                            Withdrawal(servers, (issue,), "somebody")
-                        )
-                    case "retry":
-                        said = await replica.service.orders.retry_parked(selection)
-                    case "drop":
-                        said = await replica.service.orders.drop_parked(selection)
-                    case _:
-                        said = await replica.service.orders.retry_deploy(self._some_deploy(), "somebody")
+                state = await self._given(order.what, replica, signed, (server,), (issue,), deploy)
             except UsherError as fault:
-                said = fault
-            self._world.history.note("order", what=order.what, server=server, issue=str(issue), answer=str(said))
+                self._world.history.note("order refused", id=signed.id, why=str(fault))
+                return "later" if isinstance(fault, BrokerError) else "done"
+            self._world.history.note("order answered", id=signed.id, state=state.state)
             return "done"
 
-        service = "trackers" if order.what == "withdraw" else "successes"
-        await self.ask(self._world.loop.chance.choice(self._world.of(service)), carry_out)
+        for late in (0.0, *order.again):
+            await asyncio.sleep(late)
+            for _ in range(ORDER_ASKS):
+                if await self.ask(chance.choice(self._world.of(door)), give) == "done":
+                    break
+                await asyncio.sleep(chance.uniform(0.1, 5))
+
+    async def _given(
+        self,
+        what: str,
+        replica: Replica,
+        signed: Signed,
+        servers: tuple[str, ...],
+        issues: tuple[Issue, ...],
+        deploy: str,
+    ) -> OrderState:
+        """What a replica says to that order."""
+        if replica.kind == "trackers":
+            query = [("id", signed.id), ("by", signed.by), *(("issue", str(issue)) for issue in issues)]
+            query += [("server", server) for server in servers if len(servers) == 1]
+            state: OrderState = await replica.service.door.withdraw(query, 0, "here")
+            return state
+        assert replica.orders
+        desk = replica.orders.desk
+        if what == "retry deploy":
+            return await desk.retry_deploy(deploy, signed)
+        kind = {"withdraw": WithdrawOrder, "retry": RetryOrder, "drop": DropOrder}[what]
+        facts = {"id": signed.id, "by": signed.by, "reason": signed.reason, "at": replica.clock.now()}
+        return await desk.give(kind(**facts, servers=servers, issues=issues))
 
     async def withdraw_all(self) -> None:
         """Somebody withdraws every issue from every server."""
         settings, history = self._world.settings, self._world.history
-        servers = tuple(settings.catalogue)
+        servers = tuple(server.name for server in settings.catalogue)
         issues = tuple(Issue(project.upper(), n) for project in settings.projects for n in range(1, 6))
         for server in servers:
             for issue in issues:
-                history.note("order asked", what="withdraw", server=server.name, issue=str(issue))
+                history.note("order asked", what="withdraw", server=server, issue=str(issue))
+        signed = Signed(self._world.loop.chance.randbytes(16).hex(), "somebody", "simulated")
 
-        async def carry_out(replica: Replica) -> str:
+        async def give(replica: Replica) -> str:
             with suppress(UsherError):
-                await replica.service.withdrawals.carry_out(Withdrawal(servers, issues, "somebody"))
+                await self._given("withdraw", replica, signed, servers, issues, "")
             return "done"
 
-        await self.ask(self._world.of("trackers")[0], carry_out)
+        await self.ask(self._world.of("trackers")[0], give)
 
     async def ask(self, replica: Replica, request: Callable[[Replica], Awaitable[str]]) -> str | None:
         """What a replica answers; None if nothing comes back."""

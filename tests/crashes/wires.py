@@ -10,7 +10,7 @@ from crashes.loop import NOBODYS, SimulatedLoop
 from crashes.memory.network import Disks, Kept, Network
 from crashes.process import Process
 from usher.broker.port import Argument, Connection, Delivered, Dial, Envelope
-from usher.broker.topology import JOURNAL
+from usher.broker.topology import JOURNAL, ORDERS
 from usher.core.events import DeployEnded, Outcome, decode
 
 EVERYBODY = "*"
@@ -91,6 +91,7 @@ class _Channel:
         self._real, self._history, self._by = real, history, str(process)
         self._loop, self._latency = loop, latency
         self._held: dict[int, str] | None = None
+        self._holds = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -125,11 +126,12 @@ class _Channel:
         def deliver(got: Delivered) -> None:
             if self._held is not None:
                 self._held[got.tag] = got.envelope.message_id
-                self._history.note("got", queue=queue, id=got.envelope.message_id, again=got.redelivered, by=self._by)
+                facts = {"queue": queue, "id": got.envelope.message_id, "again": got.redelivered, "by": self._by}
+                self._history.note(f"got{self._holds}", **facts)
             on_delivery(got)
 
-        if queue.startswith("usher.server."):
-            self._held = {}
+        if queue.startswith("usher.server.") or queue == ORDERS:
+            self._held, self._holds = {}, " order" if queue == ORDERS else ""
         on = self._a_moment_later(on_delivery) if queue == JOURNAL else deliver
         await self._real.consume(queue, tag, prefetch, on, on_cancel, arguments)
 
@@ -145,7 +147,7 @@ class _Channel:
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
         if self._held is not None:
-            self._history.note("acked", id=self._held.get(tag), by=self._by)
+            self._history.note(f"acked{self._holds}", id=self._held.get(tag), by=self._by)
         await self._real.ack(tag, multiple=multiple)
 
 

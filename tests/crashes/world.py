@@ -14,13 +14,14 @@ from sqlalchemy import select
 from crashes.clocks import BEGAN
 from crashes.evidence import Evidence
 from crashes.faults import Faults
+from crashes.fleet import Operator, mixed
 from crashes.guards import Commands
 from crashes.history import History
 from crashes.ledgers import Disk
 from crashes.loop import NOBODYS, SimulatedLoop, Spinning, StandStill
 from crashes.memory.broker import MemoryBroker
 from crashes.patches import patched
-from crashes.plan import Plan
+from crashes.plan import SERVERS, Plan
 from crashes.process import Process
 from crashes.replicas import Replica
 from crashes.rest import Rest
@@ -33,7 +34,7 @@ from usher.broker.topology import JOURNAL
 from usher.core.errors import UsherError
 
 BUDGET = 3_000_000
-"""Steps."""
+"""Steps after which a run is taken to spin."""
 
 FUNERALS = 30
 """Virtual seconds for what is left of a run to end."""
@@ -57,6 +58,7 @@ class World:
         kinds = (("deploys", plan.deploys), ("successes", plan.successes), ("trackers", plan.trackers))
         self.replicas = [Replica(self, f"{kind}-{number}") for kind, count in kinds for number in range(1, count + 1)]
         self.outside = Outside(self)
+        self.operator_of_fleet = Operator(self, plan.fleet, SERVERS)
         self.faults = Faults(self)
         self.rest = Rest(self)
 
@@ -71,6 +73,7 @@ class World:
     def new_process(self, name: str) -> Process:
         """The next process of that name."""
         process = Process(self.loop, name, len(self.processes) + 1)
+        process.version = self.operator_of_fleet.version_of(name)
         self.processes.append(process)
         process.on_death(lambda: self.faults.hang_up(process))
         return process
@@ -95,19 +98,22 @@ class World:
             outside.tell(number, move, late) for number, move in enumerate(self.plan.moves) for late in move.late
         ]
         self.tellings = [self.loop.create_task(one) for one in telling]
-        orders = [self.loop.create_task(outside.order(order)) for order in self.plan.orders]
+        self.orders = [self.loop.create_task(outside.order(order)) for order in self.plan.orders]
+        holding = self.loop.create_task(self.operator_of_fleet.work())
         self.faults.begin()
         await asyncio.sleep(self.horizon)
         self.faults.end()
         await self.rest.come()
-        for task in (*supervisors, *orders, *self.tellings):
+        for task in (*supervisors, *self.orders, *self.tellings, holding):
             task.cancel()
 
     @property
     def horizon(self) -> float:
         """When the faults end (s)."""
         times = [move.at + max(move.late) for move in self.plan.moves]
-        times += [fault.at for fault in self.plan.faults] + [order.at for order in self.plan.orders]
+        times += [fault.at for fault in self.plan.faults]
+        times += [order.at + sum(order.again) for order in self.plan.orders]
+        times += [self.plan.fleet.at + self.plan.fleet.seconds] if self.plan.fleet else []
         return max([*times, 1.0]) + 60.0
 
     def evidence(self, said: list[str]) -> Evidence:
@@ -158,15 +164,15 @@ class Outcome:
     seconds: float
 
 
-def run(plan: Plan, disk: Disk) -> Outcome:
-    """Run that plan."""
+def run(plan: Plan, disk: Disk, budget: int = BUDGET) -> Outcome:
+    """Run that plan, in at most `budget` steps."""
     disk.erase()
-    loop = SimulatedLoop(plan.seed, BUDGET)
+    loop = SimulatedLoop(plan.seed, budget)
     world = World(plan, loop, disk)
     logging.disable(logging.WARNING)
     gc.disable()
     try:
-        with warnings.catch_warnings(), patched(plan.seed, world.commands) as faults:
+        with warnings.catch_warnings(), mixed(plan.fleet), patched(plan.seed, world.commands) as faults:
             # a task that is cancelled before its first step leaves what it was to await; many are, at the end
             warnings.simplefilter("ignore", RuntimeWarning)
             try:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from successes.ledger.ledger import Ledger
 from successes.ledger.schema import deploys, messages
+from successes.orders.service import Orders
 from successes.service import Service
 from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
@@ -103,6 +104,7 @@ class World:
         self.seen: list[Event] = []
         self.journal: Journal
         self.service: Service
+        self.orders: Orders
         self.link = link
         self._parked = parked
 
@@ -190,12 +192,14 @@ class World:
         """The service runs in this block, and stops in order at its end."""
         stop = asyncio.Event()
         self.service = Service(self.settings, self.ledger, stop, SystemClock())
-        keeping = asyncio.create_task(keep(self.settings.broker, "successes", self.service.session, stop))
+        self.orders = Orders(self.settings, self.ledger, stop, SystemClock())
+        sessions = (self.service.session, self.orders.session)
+        keeping = [asyncio.create_task(keep(self.settings.broker, "successes", session, stop)) for session in sessions]
         try:
             yield
         finally:
             stop.set()
-            await keeping
+            await asyncio.gather(*keeping)
 
 
 @pytest.fixture

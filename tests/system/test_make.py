@@ -184,7 +184,7 @@ def test_make_env_refers_to_an_existing_settings_file(clone: Path) -> None:
 
 def test_make_without_a_target_lists_every_task() -> None:
     help_text = run("make").stdout
-    for task in ("up", "demo", "test", "test-all", "lint", "lock", "env", "clean"):
+    for task in ("up", "demo", "check", "test", "test-all", "test-long", "lint", "lock", "env", "clean"):
         assert f"\n  {task} " in help_text
 
 

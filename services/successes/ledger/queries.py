@@ -9,8 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
 
 from successes.ledger.schema import covers, deploys, messages
-from successes.web.views import time
-from usher.api.types import Deploy, MessageState
+from usher.api.types import Deploy, MessageState, time
 from usher.core.issues import Issue
 
 T = TypeVar("T")

@@ -29,9 +29,16 @@ LOWEST_PRIORITY = {"x-priority": -10}
 QUIET_SECONDS = 1.0
 """A queue that delivers nothing for this long has delivered everything. Anything later is seen in the next pass."""
 
+HELD_SECONDS = 60.0
+"""Seconds until the broker has noticed that a consumer is gone. Until then, the messages that it held stay hidden."""
+
 
 class Cleaning:
-    """Passes through `usher.parked`, one at a time: after each start, and when a message in it is settled."""
+    """Passes through `usher.parked`, one at a time.
+
+    A pass starts after each start of the service, once more when the broker has noticed that a lost connection is gone,
+    and when a message in the queue is settled.
+    """
 
     def __init__(self) -> None:
         self._parked: set[str] = set()
@@ -52,14 +59,18 @@ class Cleaning:
 
     async def run(self, link: Link, journal: Journal) -> None:
         """Clean until cancelled. Raises ConsumerLost."""
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            consuming = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LOWEST_PRIORITY)
-            async with consuming as consumer:
-                removed = await self._clean(consumer, journal.board)
-            if removed:
-                log.info("removed %d settled messages from %s", removed, topology.PARKED)
+        once_more = asyncio.get_running_loop().call_later(HELD_SECONDS, self._due.set)
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                consuming = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LOWEST_PRIORITY)
+                async with consuming as consumer:
+                    removed = await self._clean(consumer, journal.board)
+                if removed:
+                    log.info("removed %d settled messages from %s", removed, topology.PARKED)
+        finally:
+            once_more.cancel()
 
     async def _clean(self, consumer: Consumer, board: Board) -> int:
         """Ack settled messages and all their copies. The others return to the queue when the consumer closes."""

@@ -2,66 +2,42 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import AfterValidator
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import PlainTextResponse
 
 from successes.ledger.ledger import Ledger, LedgerFault
-from successes.ledger.queries import Cut, Page, find_deploy, find_deploys, find_known, find_messages, find_output
-from successes.orders.orders import Orders
-from successes.web.orders import add_orders
+from successes.ledger.queries import Page, find_deploy, find_deploys, find_known, find_messages, find_output
+from successes.orders.desk import Desk
+from successes.web.orders import FAULTS, add_orders
+from successes.web.paging import IssueKey, Key, Paged
 from successes.web.views import parked_message, server_state
 from usher.api.types import Deploy, MessageState, ParkedMessage, ServerState
 from usher.core.board.board import Board
-from usher.core.errors import BadIssue, UnknownServer
 from usher.core.events import Outcome
-from usher.core.issues import Issue
 from usher.core.states import State
+from usher.runtime.clock import SystemClock
 from usher.settings import Settings
 from usher.web.app import web_app
+from usher.web.faults import answer_faults
 from usher.web.readiness import Unready
 
-MOST_PAGES = 1_000_000_000
-
-
-def _cut(
-    page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, per_page: Annotated[int, Query(ge=1, le=500)] = 50
-) -> Cut:
-    return Cut(page, per_page)
-
-
-def _issue(text: str) -> str:
-    try:
-        return str(Issue.parse(text.strip().upper()))
-    except BadIssue as bad:
-        raise ValueError(str(bad)) from None
-
-
-Paged = Annotated[Cut, Depends(_cut)]
-Key = Annotated[str | None, AfterValidator(lambda text: text and text.strip().lower()), Query()]
-IssueKey = Annotated[str | None, AfterValidator(lambda text: text and _issue(text)), Query()]
 UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "There is none of that name"}}
 UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal or the ledger cannot be read now"}}
 
 
 def make_app(
-    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], orders: Orders, unready: Unready
+    settings: Settings, ledger: Ledger, board: Callable[[], Board | None], desk: Desk, unready: Unready
 ) -> FastAPI:
     """The app. `board` gives the board as of the last entry read; None before the journal was caught up with."""
     caught_up = _caught_up(board)
     app = web_app("Usher: successes", unready)
+    answer_faults(app, {LedgerFault: 503, **FAULTS})
     _add_servers(app, settings, caught_up)
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
     _add_parked(app, ledger, caught_up)
-    add_orders(app, settings.catalogue, orders)
-
-    @app.exception_handler(LedgerFault)
-    async def unreadable(request: Request, fault: LedgerFault) -> JSONResponse:
-        return JSONResponse({"detail": str(fault)}, 503)
-
+    add_orders(app, settings.catalogue, desk, SystemClock())
     return app
 
 
@@ -87,10 +63,7 @@ def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board
     @app.get("/api/servers/{server}", tags=["servers"], responses={**UNKNOWN, **UNREAD})
     async def one_server(server: str) -> ServerState:
         """One server."""
-        try:
-            found = settings.catalogue.named(server)
-        except UnknownServer as unknown:
-            raise HTTPException(404, str(unknown)) from None
+        found = settings.catalogue.named(server)
         return server_state(found, caught_up().server(found.name), settings)
 
 

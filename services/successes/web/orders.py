@@ -1,141 +1,149 @@
-"""The HTTP API's orders: read strictly, refused in a sentence, answered with what was done and what was not."""
+"""The HTTP API's orders: read strictly, refused in a sentence, answered with what came of them."""
 
-import asyncio
+import secrets
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Self
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from successes.orders.orders import NothingToRetry, Orders, Selection, UnknownDeploy
-from usher.api.types import Ordered
-from usher.core.errors import BadMessage, BrokerError, UnknownServer, UsherError
+from successes.ledger.queries import Page
+from successes.orders.covered import NothingToRetry, UnknownDeploy
+from successes.orders.desk import Desk, Signed, UnknownOrder
+from successes.web.paging import IssueKey, Paged
+from usher.api.types import OrderState
+from usher.core.errors import UsherError
 from usher.core.issues import Issue
+from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON, DropOrder, OrderId, RetryOrder, WithdrawOrder
 from usher.core.servers import Servers
-from usher.web.auth import ForeignPage, refuse_foreign_pages
+from usher.runtime.clock import Clock
+from usher.web.auth import refuse_foreign_pages
+from usher.web.faults import faults
 
-O = TypeVar("O", bound="Order")  # noqa: E741 - an order
-
-MOST_BYTES = 1024 * 1024
-MOST_ISSUES = 1000
-BODY_SECONDS = 10.0
-
-_STATUS_CODES: dict[type[UsherError], int] = {
-    ForeignPage: 403,
-    UnknownDeploy: 404,
-    UnknownServer: 404,
-    NothingToRetry: 409,
-    BadMessage: 422,
-    BrokerError: 503,
-}
+FAULTS: dict[type[UsherError], int] = {UnknownDeploy: 404, UnknownOrder: 404, NothingToRetry: 409}
 
 
-class BadOrder(BadMessage):
-    """{why}"""
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("use printable characters only")
+    return text
 
 
-class Order(BaseModel):
-    """An order; `by` is who gives it (default: the address that it comes from)."""
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_BY), AfterValidator(_printable)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_REASON), AfterValidator(_printable)]
+Issues = Annotated[tuple[Issue, ...], Field(max_length=MAX_ISSUES)]
+
+
+class OrderBody(BaseModel):
+    """Every order: `id` is made by the client (32 hex digits), so that asking again does no harm; `by` is who gives it
+    (default: the address that it comes from)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Annotated[str | None, Field(max_length=100)] = None
+    id: OrderId = Field(default_factory=partial(secrets.token_hex, 16))
+    by: Name = ""
+    reason: Reason = ""
 
 
-class ParkedOrder(Order):
-    """About what is parked of a server, of these issues, or of both; `all` is needed to name neither."""
+class WithdrawBody(OrderBody):
+    """These issues, on that server or on all."""
 
     server: str | None = None
-    issues: Annotated[tuple[Issue, ...], Field(max_length=MOST_ISSUES)] = ()
+    issues: Annotated[Issues, Field(min_length=1)]
+
+
+class DropBody(OrderBody):
+    """What is parked of a server, of these issues, or of both; `all` is needed to name neither."""
+
+    server: str | None = None
+    issues: Issues = ()
     all: bool = False
 
+    @model_validator(mode="after")
+    def _is_clear(self) -> Self:
+        if fault := self._fault():
+            raise ValueError(fault)
+        return self
 
-def add_orders(app: FastAPI, servers: Servers, orders: Orders) -> None:
-    """Add `POST /api/parked/retry`, `/api/parked/drop` and `/api/deploys/{deploy}/retry`."""
-    for fault in _STATUS_CODES:
-        app.add_exception_handler(fault, _answer)
-    post = partial(app.post, tags=["orders"], dependencies=[Depends(refuse_foreign_pages)])
-
-    @post("/api/parked/retry", responses=_faults(403, 404, 422, 503), openapi_extra=_takes(ParkedOrder))
-    async def retry_parked(request: Request) -> Ordered:
-        """Try parked messages again at once."""
-        return await orders.retry_parked(_selection(await _read(request, ParkedOrder), servers))
-
-    @post("/api/parked/drop", responses=_faults(403, 404, 422, 503), openapi_extra=_takes(ParkedOrder))
-    async def drop_parked(request: Request) -> Ordered:
-        """Drop parked messages: they are not deployed until their issues move again."""
-        return await orders.drop_parked(_selection(await _read(request, ParkedOrder), servers))
-
-    @post("/api/deploys/{deploy}/retry", responses=_faults(403, 404, 409, 422, 503), openapi_extra=_takes(Order))
-    async def retry_deploy(deploy: str, request: Request) -> Ordered:
-        """Try again at once what a deploy covered and has not passed since."""
-        return await orders.retry_deploy(deploy, str((await _read(request, Order)).by))
+    def _fault(self) -> str | None:
+        return None if self.server or self.issues or self.all else 'name a server or issues, or say "all": true'
 
 
-def _selection(order: ParkedOrder, servers: Servers) -> Selection:
-    """What is meant. Raises BadOrder or UnknownServer."""
-    if not (order.server or order.issues or order.all):
-        raise BadOrder(why='name a server or issues, or say "all": true')
-    projects = {server.project for server in servers}
-    for issue in order.issues:
-        if issue.project.lower() not in projects:
-            raise BadOrder(why=f"no server deploys {issue.project}, so nothing of {issue} is parked")
-    if order.server is None:
-        wanted = {issue.project.lower() for issue in order.issues} or projects
-        names = tuple(server.name for server in servers if server.project in wanted)
-    else:
-        server = servers.named(order.server.strip())
-        names = (server.name,)
-        for issue in order.issues:
-            if issue.project.lower() != server.project:
-                raise BadOrder(why=f"{issue} is not an issue of {server.project}, which {server} deploys")
-    return Selection(names, tuple(dict.fromkeys(order.issues)), str(order.by))
+class RetryBody(DropBody):
+    """What is parked, as for a drop; or what `deploy` covered and has not passed since."""
+
+    deploy: str | None = None
+
+    def _fault(self) -> str | None:
+        if not self.deploy:
+            return super()._fault()
+        return "name a deploy alone, or else a server, issues, or all" if super()._fault() is None else None
 
 
-async def _read(request: Request, kind: type[O]) -> O:
-    """The order in a body, given by somebody. Raises BadOrder."""
-    try:
-        order = kind.model_validate_json(await _body(request) or b"{}")
-    except ValidationError as invalid:
-        error = invalid.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in error["loc"])
-        raise BadOrder(why=f"{where}: {error['msg']}" if where else error["msg"]) from None
-    by = (order.by or "").strip() or (request.client.host if request.client else "nobody")
-    if not by.isprintable():
-        raise BadOrder(why="by should be a name of at most 100 printable characters")
-    return order.model_copy(update={"by": by})
+def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None:
+    """Add `POST /api/orders/withdraw`, `retry` and `drop`, `GET /api/orders` and `GET /api/orders/{order}`."""
+    post = partial(
+        app.post,
+        tags=["orders"],
+        dependencies=[Depends(refuse_foreign_pages)],
+        responses={**faults(403, 404, 422, 503), 202: {"model": OrderState, "description": "Not carried out yet"}},
+    )
+
+    @post("/api/orders/withdraw")
+    async def withdraw(body: WithdrawBody, request: Request, response: Response) -> OrderState:
+        """Take issues out of what is pending; what is being deployed goes on."""
+        return _coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, clock))))
+
+    @post("/api/orders/retry", responses={**faults(403, 404, 409, 422, 503), 202: {"model": OrderState}})
+    async def retry(body: RetryBody, request: Request, response: Response) -> OrderState:
+        """Queue again what is parked, or what a deploy covered and has not passed since."""
+        if body.deploy:
+            state = await desk.retry_deploy(body.deploy, Signed(body.id, _by(body, request), body.reason))
+        else:
+            state = await desk.give(RetryOrder(**_facts(body, request, servers, clock)))
+        return _coded(response, state)
+
+    @post("/api/orders/drop")
+    async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
+        """Drop what is parked: it is not deployed until its issues move again."""
+        return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, clock))))
+
+    _add_audit(app, desk)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise BadOrder(why="an order is at most 1 MiB long; give it in several")
-    except TimeoutError:
-        raise BadOrder(why=f"the order did not come within {BODY_SECONDS:.0f} s") from None
-    return bytes(body)
+def _add_audit(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/orders", tags=["orders"], responses=faults(422, 503))
+    async def orders(
+        cut: Paged, issue: IssueKey = None, server: str | None = None, by: str | None = None
+    ) -> Page[OrderState]:
+        """The last orders, newest first: who gave each, why, and what came of it."""
+        found = desk.listed(Issue.parse(issue) if issue else None, server, by)
+        here = found[cut.offset : cut.offset + cut.per_page]
+        return cut.of(len(found), [OrderState.of(entry) for entry in here])
+
+    @app.get("/api/orders/{order}", tags=["orders"], responses=faults(404, 503))
+    async def one_order(order: str) -> OrderState:
+        """One order."""
+        return await desk.find(order)
 
 
-async def _answer(_: Request, fault: Exception) -> JSONResponse:
-    code = next(code for kind, code in _STATUS_CODES.items() if isinstance(fault, kind))
-    return JSONResponse({"detail": str(fault)}, code, {"Retry-After": "10"} if code == 503 else None)
-
-
-def _faults(*codes: int) -> dict[int | str, dict[str, Any]]:
-    said = {
-        403: "From a web page of another site",
-        404: "There is none of that name",
-        409: "There is nothing to try again",
-        422: "What is wrong with the order",
-        503: "It may not have been done: ask again soon",
+def _facts(body: WithdrawBody | DropBody, request: Request, servers: Servers, clock: Clock) -> dict[str, object]:
+    """The facts of an order as it travels. Raises BadMessage or UnknownServer."""
+    issues = tuple(dict.fromkeys(body.issues))
+    return {
+        "id": body.id,
+        "by": _by(body, request),
+        "reason": body.reason,
+        "at": clock.now(),
+        "servers": tuple(server.name for server in servers.meant(issues, body.server)),
+        "issues": issues,
     }
-    return {code: {"description": said[code]} for code in codes}
 
 
-def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    # the body is read by hand, so that it is bounded and what is wrong is a sentence: FastAPI doesn't know of it
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
+def _by(body: OrderBody, request: Request) -> str:
+    return body.by or (request.client.host if request.client else "nobody")
+
+
+def _coded(response: Response, state: OrderState) -> OrderState:
+    response.status_code = 200 if state.state == "done" else 202
+    return state

@@ -1,8 +1,6 @@
 """What a server looks like now: from its board and the settings, by pure functions."""
 
-from datetime import UTC, datetime
-
-from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState
+from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState, time
 from usher.core.batches import Batch, choose
 from usher.core.board.entries import Ended, Failed, Taking
 from usher.core.board.server import ServerBoard
@@ -10,13 +8,6 @@ from usher.core.events import Outcome
 from usher.core.servers import Server
 from usher.core.states import State
 from usher.settings import Settings
-
-_LATEST = 253_402_300_799_999
-
-
-def time(millis: int) -> datetime:
-    """Milliseconds since 1970 as a time; what is past the year 9999 is its end."""
-    return datetime.fromtimestamp(min(millis, _LATEST) // 1000, UTC).replace(microsecond=millis % 1000 * 1000)
 
 
 def server_state(server: Server, board: ServerBoard, settings: Settings) -> ServerState:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -11,13 +12,15 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from usher.api.types import Deploy, Health, IgnoredMove, MessageState, Ordered, ParkedMessage, ServerState, Withdrawal
+from usher.api.types import Deploy, Health, IgnoredMove, MessageState, OrderState, ParkedMessage, ServerState
 from usher.core.errors import ServiceError
 from usher.core.messages import BackMessage
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
 
 SECONDS = 15.0
+ORDER_ASKS = 3
+"""How often an order is given, always with the same id, until an answer says that it is carried out."""
 PER_PAGE = 500
 LONGEST_NAME = 100
 SERVICES = ("trackers", "deploys", "successes")
@@ -26,6 +29,10 @@ A = TypeVar("A", bound=BaseModel)
 
 
 class NotFound(ServiceError):
+    """{why}"""
+
+
+class NoAnswer(ServiceError):
     """{why}"""
 
 
@@ -63,15 +70,14 @@ class Client:
         self._http.close()
 
     def send(self, issue: str, status: str) -> BackMessage:
-        """Tell a move; returns the message that the broker has confirmed."""
+        """Report a move; returns the message that the broker has confirmed."""
         answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
         return _read(BackMessage, _json(answer))
 
-    def withdraw(self, issues: Iterable[str], server: str | None = None) -> Withdrawal:
-        """Take issues out of what waits, on that server or on all; what is being deployed goes on. Raises NotFound."""
-        order = {"issue": list(issues), "by": who()}
-        only = {"server": server} if server is not None else {}
-        return _read(Withdrawal, _json(self._ask("trackers", "DELETE", "/messages", params={**order, **only})))
+    def withdraw(self, issues: Iterable[str], server: str | None = None, *, reason: str = "") -> OrderState:
+        """Order issues to be withdrawn from what is pending, on that server or on all; what is being deployed goes on.
+        Raises NotFound."""
+        return self._order("withdraw", server=server, issues=list(issues), reason=reason)
 
     def ignored(self) -> list[IgnoredMove]:
         """The moves that trackers ignored last, newest first."""
@@ -106,16 +112,29 @@ class Client:
         return [_read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
 
     def order_parked(
-        self, what: Literal["retry", "drop"], server: str | None, issues: Iterable[str], *, everything: bool = False
-    ) -> Ordered:
-        """Try parked messages again at once, or drop them: those of a server, of issues, of both, or all."""
-        order = {"server": server, "issues": list(issues), "all": everything, "by": who()}
-        return _read(Ordered, _json(self._ask("successes", "POST", f"/api/parked/{what}", json=order)))
+        self,
+        what: Literal["retry", "drop"],
+        server: str | None,
+        issues: Iterable[str],
+        *,
+        everything: bool = False,
+        reason: str = "",
+    ) -> OrderState:
+        """Order parked messages to be queued again, or dropped: those of a server, of issues, of both, or all.
+        Raises NotFound."""
+        return self._order(what, server=server, issues=list(issues), all=everything, reason=reason)
 
-    def retry(self, deploy: str) -> Ordered:
-        """Try again at once what a deploy covered and has not passed. Raises NotFound."""
-        path = f"/api/deploys/{quote(deploy, safe='')}/retry"
-        return _read(Ordered, _json(self._ask("successes", "POST", path, json={"by": who()})))
+    def retry(self, deploy: str, *, reason: str = "") -> OrderState:
+        """Order what a deploy covered and has not passed to be queued again. Raises NotFound."""
+        return self._order("retry", deploy=deploy, reason=reason)
+
+    def orders(self, most: int = PER_PAGE, **matching: str) -> list[OrderState]:
+        """Orders, at most so many, newest first; `matching` is issue, server or by."""
+        return [_read(OrderState, item) for item in self._pages("/api/orders", most, **matching)]
+
+    def order(self, order: str) -> OrderState:
+        """One order, by its id. Raises NotFound."""
+        return _read(OrderState, _json(self._ask("successes", "GET", f"/api/orders/{quote(order, safe='')}")))
 
     def ready(self, service: str) -> str | None:
         """None if that service can do its work, else a sentence that says why not."""
@@ -128,6 +147,24 @@ class Client:
     def health(self, service: str) -> Health:
         """Since when that service has run."""
         return _read(Health, _json(self._ask(service, "GET", "/health")))
+
+    def _order(self, what: str, **facts: Any) -> OrderState:
+        """Give an order and wait until it is carried out: an answer that is lost, or says that it is still only
+        requested, is asked for again with the same id, which does no harm."""
+        order = secrets.token_hex(16)
+        body = {"id": order, "by": who(), **{name: fact for name, fact in facts.items() if fact}}
+        state: OrderState | None = None
+        fault = ""
+        for _ in range(ORDER_ASKS):
+            try:
+                state = _read(OrderState, _json(self._ask("successes", "POST", f"/api/orders/{what}", json=body)))
+            except NoAnswer as none:
+                fault = str(none)
+            if state and state.state == "done":
+                break
+        if state is None:
+            raise NoAnswer(why=f"{fault}; the order may be carried out all the same: `usher orders {order}` says so")
+        return state
 
     def _pages(self, path: str, most: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
         """The items of all pages, or the first `most` of them."""
@@ -147,7 +184,7 @@ class Client:
         try:
             answer = self._http.request(method, base + path, **more)
         except httpx.TimeoutException:
-            raise ServiceError(why=f"{service} at {base} gives no answer within {SECONDS:.0f} s; see its log") from None
+            raise NoAnswer(why=f"{service} at {base} gives no answer within {SECONDS:.0f} s; see its log") from None
         except httpx.HTTPError:
             raise ServiceError(why=f"nothing answers at {base} ({service}); start it with `usher up`") from None
         if answer.is_success:

@@ -1,11 +1,20 @@
 """What the services' HTTP APIs answer, as types. Keys that a newer service adds are passed over."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
+from usher.core.board.orders import Ordered
 from usher.core.issues import Issue
+from usher.core.orders import ChangedMessage, LeftIssue, RetryOrder, RunningMessage
+
+_LATEST = 253_402_300_799_999
+
+
+def time(millis: int) -> datetime:
+    """Milliseconds since 1970 as a time; what is past the year 9999 is its end."""
+    return datetime.fromtimestamp(min(millis, _LATEST) // 1000, UTC).replace(microsecond=millis % 1000 * 1000)
 
 
 def rfc3339(time: datetime) -> str:
@@ -125,30 +134,6 @@ class IgnoredMove(_Answer):
     accept: str | None
 
 
-class WithdrawnMessage(_Answer):
-    """A message that an order took out of what waits."""
-
-    id: str
-    issue: Issue
-    server: str
-
-
-class RunningIssue(_Answer):
-    """An issue that is being deployed: that it is withdrawn counts if the deploy does not pass."""
-
-    issue: Issue
-    server: str
-    deploy: str
-
-
-class Withdrawal(_Answer):
-    """What an order to withdraw issues did. `nothing` are those of which nothing waits, and nothing runs."""
-
-    withdrawn: tuple[WithdrawnMessage, ...]
-    running: tuple[RunningIssue, ...]
-    nothing: tuple[Issue, ...]
-
-
 class ParkedMessage(MessageState):
     """A message that waits for a person, and how the deploy that covered it ended."""
 
@@ -157,26 +142,53 @@ class ParkedMessage(MessageState):
     reason: str | None
 
 
-class OrderedMessage(_Answer):
-    """A message of which an order was carried out; `attempt` is the next one if it is tried again."""
+class OrderState(_Answer):
+    """An order, who gave it, and what came of it. `state` is requested until it is `done`.
+
+    `messages` are those that it withdrew or dropped, or, for a retry, their next attempts. `running` are withdrawn
+    issues that are being deployed: the order takes effect only if that deploy does not pass. `left` are issues that it
+    named and left as they are. Of an old order that is `abridged`, only who gave it, why and when is kept.
+    """
 
     id: str
-    issue: Issue
-    server: str
-    attempt: int
+    order: Literal["withdraw", "retry", "drop"]
+    by: str
+    reason: str
+    at: Time
+    servers: tuple[str, ...]
+    issues: tuple[Issue, ...]
+    deploy: str | None = None
+    state: Literal["requested", "done"]
+    done_at: Time | None = None
+    abridged: bool = False
+    messages: tuple[ChangedMessage, ...] = ()
+    running: tuple[RunningMessage, ...] = ()
+    left: tuple[LeftIssue, ...] = ()
+
+    @classmethod
+    def of(cls, ordered: Ordered) -> "OrderState":
+        """An order as the board has it."""
+        order, done_at = ordered.order, ordered.done_at
+        return cls(
+            id=order.id,
+            order=KINDS[order.kind],
+            by=order.by,
+            reason=order.reason,
+            at=time(order.at),
+            servers=order.servers,
+            issues=order.issues,
+            deploy=order.deploy if isinstance(order, RetryOrder) else None,
+            state="requested" if done_at is None else "done",
+            done_at=None if done_at is None else time(done_at),
+            abridged=ordered.abridged,
+            messages=tuple(ordered.changed.values()),
+            running=tuple(ordered.running.values()),
+            left=ordered.left,
+        )
 
 
-class LeftMessage(_Answer):
-    """What an order named and left as it is, and why."""
-
-    issue: Issue
-    server: str
-    why: str
-
-
-class Ordered(_Answer):
-    """What an order about failed or parked messages did. `order` names it."""
-
-    order: str
-    messages: tuple[OrderedMessage, ...]
-    left: tuple[LeftMessage, ...]
+KINDS: dict[str, Literal["withdraw", "retry", "drop"]] = {
+    "order.withdraw": "withdraw",
+    "order.retry": "retry",
+    "order.drop": "drop",
+}

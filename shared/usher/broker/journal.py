@@ -119,9 +119,10 @@ class Journal:
         body = encode_checkpoint(Checkpoint.of(board, self.position.offset, self._clock.now()))
         await self._publisher.checkpoint(body, board.needs)
 
-    def changed(self, server: str) -> asyncio.Event:
-        """Set whenever an event of that server has been read; whoever waits for it clears it."""
-        return self._changed.setdefault(server, asyncio.Event())
+    def changed(self, what: str) -> asyncio.Event:
+        """Set whenever an event of that server has been read, or one of that kind which concerns no single server;
+        whoever waits for it clears it."""
+        return self._changed.setdefault(what, asyncio.Event())
 
     @asynccontextmanager
     async def _reading(self, tag: str, stop: asyncio.Event | None) -> AsyncIterator[None]:
@@ -170,8 +171,7 @@ class Journal:
                 limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
 
     def _observed(self, event: Event, changes: tuple[Change, ...]) -> None:
-        if server := getattr(event, "server", None):
-            self.changed(server).set()
+        self.changed(getattr(event, "server", None) or event.kind).set()
         if self._observe:
             self._observe(event, changes)
 

@@ -10,13 +10,14 @@ from usher.broker.port import Channel, Envelope
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.events import Event, encode
 from usher.core.messages import BackMessage
+from usher.core.orders import Order
 from usher.core.versions import NEEDS
 
 CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0
 
 TELLING = "telling"
-"""The header that says which telling of a message this is."""
+"""The header that says which telling of a message or an order this is."""
 
 
 class Publisher:
@@ -41,6 +42,11 @@ class Publisher:
         key = f"{message.status}.{message.issue.project.lower()}"
         # its id is that of all its tellings; an entry of the journal is one of them
         await self._event(topology.MESSAGES, key, message, message.id, headers={TELLING: secrets.token_hex(8)})
+
+    async def order(self, order: Order) -> None:
+        """Publish an order: to the queue of orders and to the journal."""
+        headers = {TELLING: secrets.token_hex(8)}
+        await self._event(topology.ORDERS, order.kind.removeprefix("order."), order, order.id, headers=headers)
 
     async def event(self, event: Event, message_id: str) -> None:
         """Write an event into the journal."""

@@ -10,7 +10,7 @@ that covers that entry and that it understands.
 import asyncio
 from collections.abc import Callable
 
-from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start
+from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Start
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint
 from usher.core.events import Event
@@ -87,14 +87,15 @@ class Fold:
             board, through = self._beginning(before)
             self._memory.board = board
             seen = self._memory.seen.offset if self._memory.seen else -1
-            last: Position | None = None
+            self._memory.position = None
             for entry in before:
-                if entry.position.offset > through:
-                    if self._halts(entry):
-                        self._memory.position = last
-                        break
+                if self._halted_at is not None:
+                    self._look_for_checkpoint(entry, self._halted_at)
+                elif entry.position.offset <= through:
+                    self._memory.position = entry.position
+                elif not self._halts(entry):
+                    self._memory.position = entry.position
                     self._fold(entry, board, self._observe if entry.position.offset > seen else None)
-                last = entry.position
         if self._expected and not self.halted.is_set():
             raise OtherJournal
 

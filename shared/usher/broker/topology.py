@@ -18,6 +18,7 @@ UNROUTED = "usher.unrouted"
 RESULTS = "usher.results"
 RETURNS = "usher.returns"
 PARKED = "usher.parked"
+ORDERS = "usher.orders"
 FACTS = "usher.facts"
 JOURNAL = "usher.journal"
 PROBE = "usher.probe"
@@ -36,6 +37,8 @@ _SERVER: dict[str, Argument] = {
     "x-single-active-consumer": True,
     "x-overflow": "reject-publish",
 }
+_ORDERS: dict[str, Argument] = {**_QUORUM, "x-single-active-consumer": True}
+"""One process carries orders out, in the order in which they were given."""
 _RETRY: dict[str, Argument] = {
     **_QUORUM,
     "x-overflow": "reject-publish",
@@ -78,7 +81,8 @@ def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue
         *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
         *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
         *(Queue(server_queue(s.name), _SERVER, ((SERVERS, s.routing_key),)) for s in servers),
-        Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (FACTS, "#"))),
+        Queue(ORDERS, _ORDERS, ((ORDERS, "#"),)),
+        Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (FACTS, "#"), (ORDERS, "#"))),
     )
 
 
@@ -93,7 +97,7 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
         for name in (PROBE, *FANOUTS, *map(retry_queue, delays)):
             await channel.declare_exchange(name, Kind.FANOUT)
         await channel.declare_exchange(SERVERS, Kind.TOPIC, {"alternate-exchange": UNROUTED})
-        for name in (MESSAGES, FACTS):
+        for name in (MESSAGES, FACTS, ORDERS):
             await channel.declare_exchange(name, Kind.TOPIC)
         for queue in queues(servers, delays):
             await channel.declare_queue(queue.name, queue.arguments)

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from usher.cli import doctor, explain, history, ignored, init, parked, rebuild, retry, send, servers, show, withdraw
+from usher.cli import (
+    doctor,
+    explain,
+    history,
+    ignored,
+    init,
+    orders,
+    parked,
+    rebuild,
+    retry,
+    send,
+    servers,
+    show,
+    withdraw,
+)
 
 RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
 
@@ -79,6 +93,7 @@ app.command(rich_help_panel=ASK)(history.history)
 app.command(rich_help_panel=ASK)(ignored.ignored)
 app.add_typer(parked.parked, name="parked", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(retry.retry)
+app.command(rich_help_panel=ASK)(orders.orders)
 app.command(rich_help_panel=SET_UP)(init.init)
 app.command(rich_help_panel=SET_UP)(explain.explain)
 app.command(rich_help_panel=SET_UP)(doctor.doctor)

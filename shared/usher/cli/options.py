@@ -10,6 +10,7 @@ from usher.core.issues import Issue
 from usher.core.servers import Servers
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, times in UTC, and nothing else.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.", metavar="TEXT")]
 
 
 def is_issue(word: str) -> bool:

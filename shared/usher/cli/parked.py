@@ -1,4 +1,4 @@
-"""`usher parked`: lists what is parked; tries it again or drops it."""
+"""`usher parked`: lists what is parked; queues it again or drops it."""
 
 import sys
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from usher.api.client import Client
-from usher.cli.options import Json, servers_and_issues
+from usher.cli.options import Json, Reason, servers_and_issues
 from usher.cli.ordered import finish
 from usher.cli.screen import clock, console, print_json, table, zone
 from usher.core.errors import BadCommand
@@ -25,7 +25,7 @@ parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_nam
 
 @parked.callback(invoke_without_command=True)
 def list_parked(context: typer.Context, as_json: Json = False) -> None:
-    """What failed for good and waits for a person: why, and since when. Try it again, or drop it.
+    """What is given up and waits for a person: why, and since when. Queue it again, or drop it.
 
     \b
     Examples:
@@ -55,8 +55,8 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
 
 
 @parked.command()
-def retry(words: Words = None, everything: All = False, as_json: Json = False) -> None:
-    """Try parked issues again at once: of a server, these issues, or --all. The window is kept as usual.
+def retry(words: Words = None, everything: All = False, reason: Reason = "", as_json: Json = False) -> None:
+    """Queue parked issues again at once: of a server, these issues, or --all. The window is kept as usual.
 
     The exit code is 1 if nothing was parked.
 
@@ -67,7 +67,7 @@ def retry(words: Words = None, everything: All = False, as_json: Json = False) -
       usher parked retry beta.abc.wwts.com ABC-111
       usher parked retry --all
     """
-    _order("retry", words, everything=everything, asking=False, as_json=as_json)
+    _order("retry", words, everything=everything, asking=False, reason=reason, as_json=as_json)
 
 
 @parked.command()
@@ -75,6 +75,7 @@ def drop(
     words: Words = None,
     everything: All = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Forget parked issues: of a server, these issues, or --all. They are not deployed until they move again.
@@ -87,11 +88,17 @@ def drop(
       usher parked drop beta.abc.wwts.com
       usher parked drop --all
     """
-    _order("drop", words, everything=everything, asking=not yes, as_json=as_json)
+    _order("drop", words, everything=everything, asking=not yes, reason=reason, as_json=as_json)
 
 
 def _order(
-    what: Literal["retry", "drop"], words: list[str] | None, *, everything: bool, asking: bool, as_json: bool
+    what: Literal["retry", "drop"],
+    words: list[str] | None,
+    *,
+    everything: bool,
+    asking: bool,
+    reason: str,
+    as_json: bool,
 ) -> None:
     settings = load()
     server, keys = servers_and_issues(words or (), settings.catalogue)
@@ -100,5 +107,5 @@ def _order(
     with Client(settings) as client:
         if everything and asking and sys.stdin.isatty():
             typer.confirm(f"Drop {count(len(client.parked()), 'parked message')}?", abort=True, err=True)
-        done = client.order_parked(what, server, keys, everything=everything)
-    finish(done, "Tried again" if what == "retry" else "Dropped", as_json=as_json)
+        done = client.order_parked(what, server, keys, everything=everything, reason=reason)
+    finish(done, as_json=as_json)

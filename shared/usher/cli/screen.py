@@ -30,7 +30,7 @@ COLOURS = {
     "interrupted": "yellow",
 }
 PIPED_WIDTH = 200
-WHOLE = ("Deploy", "Outcome", "State", "Took")
+WHOLE = ("Deploy", "Outcome", "State", "Took", "ID")
 """Columns whose cells are looked for or pasted: never broken."""
 
 

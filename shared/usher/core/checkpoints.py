@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from usher.core.board.board import Board
+from usher.core.board.orders import Ordered
 from usher.core.board.server import ServerBoard
 from usher.core.errors import Unreadable
 from usher.core.messages import Millis
@@ -37,17 +38,25 @@ class Checkpoint(BaseModel):
     servers: dict[str, ServerBoard]
     closed: dict[str, State]
     told: dict[str, int]
+    orders: dict[str, Ordered] = {}
 
     @classmethod
     def of(cls, board: Board, through: int, at: int) -> "Checkpoint":
         """A checkpoint of that board. It shares the board's parts: encode it before the board goes on."""
-        return cls.model_construct(at=at, through=through, servers=board.servers, closed=board.closed, told=board.told)
+        return cls.model_construct(
+            at=at,
+            through=through,
+            servers=board.servers,
+            closed=board.closed,
+            told=board.told,
+            orders=board.orders.entries,
+        )
 
     def board(self, read_at: float) -> Board:
         """The board again, for a reader whose own clock says `read_at` (s)."""
         for server in self.servers.values():
             server.read_again(read_at)
-        return Board(self.servers, self.closed, self.told)
+        return Board(self.servers, self.closed, self.told, self.orders)
 
 
 _CHECKPOINT: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)

@@ -1,14 +1,14 @@
 """Events: what the journal holds. Facts in the past tense, a closed union; unknown kinds are refused."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from usher.core.errors import Unreadable
-from usher.core.messages import BackMessage, MessageId, Millis
-
-DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+from usher.core.messages import BackMessage, DeployId, MessageId, Millis
+from usher.core.orders import DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
+from usher.core.versions import Versioned
 
 
 class Outcome(StrEnum):
@@ -20,23 +20,14 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    needs: ClassVar[int] = 1
-    """The journal version that a reader of this kind needs (`usher.core.versions`)."""
-
-    v: Literal[1] = 1
-
-
-class Barrier(_Event):
+class Barrier(Versioned):
     """A marker: whoever reads it has read everything that was in the journal before."""
 
     kind: Literal["journal.barrier"] = "journal.barrier"
     id: str
 
 
-class DeployTaken(_Event):
+class DeployTaken(Versioned):
     """A holder of a server's turn asks for these messages; the board says whether it is granted."""
 
     kind: Literal["deploy.taken"] = "deploy.taken"
@@ -48,7 +39,7 @@ class DeployTaken(_Event):
     taken_at: Millis
 
 
-class DeployEnded(_Event):
+class DeployEnded(Versioned):
     """The result of a deploy, as it goes to the reply queue first and then to the journal.
 
     `standing` are the messages whose issues the command was given, `superseded` the ids of older ones that they
@@ -72,7 +63,7 @@ class DeployEnded(_Event):
     log: str | None
 
 
-class DeployInterrupted(_Event):
+class DeployInterrupted(Versioned):
     """A granted taking ended without a result: cut on a stop, or its holder lost the turn.
 
     If its holder's turn is over with it, `held` is the message that it had the turn with, and `returns` how often that
@@ -89,7 +80,7 @@ class DeployInterrupted(_Event):
     returns: Annotated[int, Field(ge=0)] | None = None
 
 
-class TurnGivenBack(_Event):
+class TurnGivenBack(Versioned):
     """A holder gave its turn back in order, without a deploy. The next holder need not wait, but for the `owes` ms of
     the take-over wait that this one had still to keep because of the holder before. `returns` is how often the message
     had come back to its queue by then: for any later holder than the next, this says nothing."""
@@ -102,7 +93,7 @@ class TurnGivenBack(_Event):
     returns: Annotated[int, Field(ge=0)] | None = None
 
 
-class MessagesParked(_Event):
+class MessagesParked(Versioned):
     """What a failed deploy covered has been put into `usher.parked`: a person decides."""
 
     kind: Literal["messages.parked"] = "messages.parked"
@@ -121,8 +112,8 @@ class Retry(BaseModel):
     next: BackMessage
 
 
-class MessagesRetried(_Event):
-    """What failed is to be tried again: by the ladder, or at once by an order (`by` is who gave it)."""
+class MessagesRetried(Versioned):
+    """What failed is to be tried again: by the ladder, or at once by `order`, which `by` gave."""
 
     kind: Literal["messages.retried"] = "messages.retried"
     deploy: DeployId | None
@@ -130,20 +121,23 @@ class MessagesRetried(_Event):
     retries: tuple[Retry, ...]
     reason: str
     by: str | None = None
+    order: OrderId | None = None
     at: Millis
 
 
-class MessagesWithdrawn(_Event):
-    """An order: these messages are not to be deployed. One that is being deployed counts if that does not pass."""
+class MessagesWithdrawn(Versioned):
+    """An order took these messages out of what is pending. For one that is being deployed, it takes effect only if
+    that deploy does not pass."""
 
     kind: Literal["messages.withdrawn"] = "messages.withdrawn"
     server: str
     messages: tuple[MessageId, ...]
     by: str
+    order: OrderId | None = None
     at: Millis
 
 
-class WindowOpened(_Event):
+class WindowOpened(Versioned):
     """A holder of a server's turn keeps the window, which closes at `closes_at` if nothing more comes."""
 
     kind: Literal["window.opened"] = "window.opened"
@@ -164,7 +158,11 @@ Event = Annotated[
     | WindowOpened
     | MessagesParked
     | MessagesRetried
-    | MessagesWithdrawn,
+    | MessagesWithdrawn
+    | WithdrawOrder
+    | RetryOrder
+    | DropOrder
+    | OrderDone,
     Field(discriminator="kind"),
 ]
 
@@ -184,6 +182,14 @@ def decode(body: bytes) -> Event:
         error = invalid.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in error["loc"])
         raise Unreadable(why=f"{where}: {error['msg']}" if where else error["msg"]) from None
+
+
+def decode_order(body: bytes) -> Order:
+    """What the queue of orders holds to the order. Raises Unreadable."""
+    event = decode(body)
+    if not isinstance(event, WithdrawOrder | RetryOrder | DropOrder):
+        raise Unreadable(why=f"{event.kind} is not an order")
+    return event
 
 
 def decode_message(body: bytes) -> BackMessage:

@@ -2,18 +2,20 @@
 
 import hashlib
 import secrets
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from usher.core.errors import BadMessage
 from usher.core.issues import Issue
 from usher.core.servers import Server, Servers
+from usher.core.versions import Versioned
 
 Millis = Annotated[int, Field(ge=0, le=2**53)]
 """A time: milliseconds since 1970-01-01 UTC."""
 
 MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class FrontMessage(BaseModel):
@@ -37,7 +39,7 @@ class FrontMessage(BaseModel):
         return self
 
 
-class BackMessage(BaseModel):
+class BackMessage(Versioned):
     """What travels in the queue: complete, frozen, versioned. What a later version adds to it is passed over.
 
     `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by. A retry is a message of
@@ -45,13 +47,7 @@ class BackMessage(BaseModel):
     it was put off without an attempt lost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    needs: ClassVar[int] = 1
-    """The journal version that a reader needs (`usher.core.versions`)."""
-
     kind: Literal["message"] = "message"
-    v: Literal[1] = 1
     id: MessageId
     issue: Issue
     status: str

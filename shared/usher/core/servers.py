@@ -1,9 +1,10 @@
 """Servers: where a status of a project is deployed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from usher.core.errors import NotDeployed, UnknownProject, UnknownServer, UnknownStatus
+from usher.core.errors import BadMessage, NotDeployed, UnknownProject, UnknownServer, UnknownStatus
+from usher.core.issues import Issue
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +50,18 @@ class Servers:
             return self._by_name[name]
         except KeyError:
             raise UnknownServer(name=ascii(name)[:80], known=", ".join(self._by_name)) from None
+
+    def meant(self, issues: Collection[Issue], name: str | None = None) -> tuple[Server, ...]:
+        """The servers that an order means: the one of that name, else those to which these issues are deployed, else,
+        without issues, all of them. Raises UnknownServer, or BadMessage for an issue that they don't deploy."""
+        servers = tuple(self) if name is None else (self.named(name.strip()),)
+        wanted = {issue.project.lower() for issue in issues}
+        known = {server.project for server in servers}
+        for issue in issues:
+            if issue.project.lower() not in known:
+                which = f"{servers[0]} does not deploy" if name else "no server deploys"
+                raise BadMessage(why=f"{which} {issue.project}, so {issue} is not there")
+        return tuple(server for server in servers if not wanted or server.project in wanted)
 
     def status(self, *words: str | None) -> str | None:
         """The status that any of these names or ids of the tracker means; None when none of them is noticed."""

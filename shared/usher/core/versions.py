@@ -6,6 +6,9 @@ higher version. It is written only when somebody uses the new feature, so an upg
 """
 
 from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from usher.core.errors import BrokerError
 
@@ -18,6 +21,19 @@ VERSION = 1
 
 class NotUnderstood(BrokerError):
     """{what} needs a newer Usher (journal version {needs}; this one understands {version}); upgrade this process"""
+
+
+class Versioned(BaseModel):
+    """What travels. It is frozen, and fields that a later version adds are ignored.
+
+    `needs` is the version that a reader of this kind must understand.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    needs: ClassVar[int] = 1
+
+    v: Literal[1] = 1
 
 
 def needs_of(headers: Mapping[str, object]) -> int:

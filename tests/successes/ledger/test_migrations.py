@@ -117,6 +117,7 @@ def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchang
     assert (read_rows(ledger), revision(ledger)) == (before, "0099")
 
 
+@pytest.mark.programs
 async def test_replicas_that_start_at_the_same_time_migrate_it_once(settings) -> None:
     url = settings.successes.ledger
     starting = [

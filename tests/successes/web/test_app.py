@@ -5,12 +5,10 @@ import re
 import httpx
 import pytest
 
-from successes.ledger.follower import Follower
 from successes.ledger.writes import Moved, News
-from successes.orders.orders import Orders
+from successes.orders.desk import Desk
 from successes.web.app import make_app
 from usher.api.types import Deploy, MessageState, ServerState
-from usher.broker.places import Memory
 from usher.core.board.board import Board
 from usher.core.events import DeployInterrupted, Outcome
 from usher.core.states import State
@@ -28,8 +26,7 @@ def board():
 
 @pytest.fixture
 async def api(settings, ledger, board):
-    orders = Orders(ledger, Follower(ledger, Memory(board=board)), SystemClock())
-    app = make_app(settings, ledger, lambda: board, orders, ready)
+    app = make_app(settings, ledger, lambda: board, Desk(ledger, SystemClock()), ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         yield client
 
@@ -153,8 +150,7 @@ async def test_servers_come_from_the_board(api, board, make):
 
 
 async def test_before_the_journal_is_read_servers_are_not_guessed_at(settings, ledger):
-    orders = Orders(ledger, Follower(ledger, Memory()), SystemClock())
-    app = make_app(settings, ledger, lambda: None, orders, ready)
+    app = make_app(settings, ledger, lambda: None, Desk(ledger, SystemClock()), ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         answer = await client.get("/api/servers")
     assert (answer.status_code, answer.json()["detail"]) == (
@@ -219,8 +215,10 @@ async def test_the_api_is_described(api):
         "/api/deploys",
         "/api/deploys/{deploy}",
         "/api/deploys/{deploy}/log",
-        "/api/deploys/{deploy}/retry",
         "/api/parked",
-        "/api/parked/retry",
-        "/api/parked/drop",
+        "/api/orders",
+        "/api/orders/{order}",
+        "/api/orders/withdraw",
+        "/api/orders/retry",
+        "/api/orders/drop",
     }

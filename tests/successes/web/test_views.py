@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from successes.web.views import server_state, time
+from successes.web.views import server_state
+from usher.api.types import time
 from usher.core.board.board import Board
 from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried, Outcome, Retry
 from usher.settings import load

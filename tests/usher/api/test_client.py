@@ -1,5 +1,6 @@
 """The client of the HTTP APIs: where it asks, and what it makes of answers that are not Usher's."""
 
+import inspect
 import json
 import os
 import socket
@@ -13,11 +14,11 @@ import pytest
 
 from usher.api.client import Client, base_url, who
 from usher.core.errors import ServiceError
-from usher.core.issues import Issue
 from usher.settings import Settings, load
 from usher.settings.sections import WebSettings
 
-Answer = Callable[[str], tuple[int, str]]
+Answer = Callable[..., tuple[int, str]]
+"""What is answered to a path, or to a path and a body."""
 IDLE = {
     "project": "abc",
     "status": "beta",
@@ -37,21 +38,22 @@ IDLE = {
 def something_that_answers(answer: Answer) -> Iterator[Client]:
     """A client of a server that answers anything at all: real services never say these things."""
 
+    takes_bodies = len(inspect.signature(answer).parameters) == 2
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            code, body = answer(self.path)
+            self.say(*answer(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.say(*(answer(self.path, body) if takes_bodies else answer(self.path)))
+
+        def say(self, code: int, body: str) -> None:
             self.send_response(code)
             self.send_header("Content-Length", str(len(body.encode())))
             with suppress(ConnectionError):  # a client that gave up
                 self.end_headers()
                 self.wfile.write(body.encode())
-
-        def do_DELETE(self) -> None:
-            self.do_GET()
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             return
@@ -136,21 +138,102 @@ def test_a_service_that_gives_no_answer_in_time_is_named(monkeypatch: pytest.Mon
         over.set()
 
 
-def test_an_order_says_who_gives_it_and_reads_what_was_done() -> None:
+ORDER = {
+    "id": "0" * 32,
+    "order": "withdraw",
+    "by": "jane@desk",
+    "reason": "",
+    "at": "2026-11-22T21:40:00.123Z",
+    "servers": ["beta.abc.wwts.com"],
+    "issues": ["ABC-1"],
+    "deploy": None,
+    "state": "done",
+    "done_at": "2026-11-22T21:40:00.456Z",
+    "abridged": False,
+    "messages": [{"id": "0" * 32, "issue": "ABC-1", "server": "beta.abc.wwts.com", "attempt": 2}],
+    "running": [],
+    "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "waits already"}],
+}
+
+
+def test_every_order_says_who_gives_it_and_why_and_reads_what_came_of_it() -> None:
+    asked: list[tuple[str, dict[str, object]]] = []
+
+    def answer(path: str, body: str) -> tuple[int, str]:
+        asked.append((path, json.loads(body)))
+        return 200, json.dumps(ORDER)
+
+    with something_that_answers(answer) as client:
+        states = [
+            client.withdraw(["ABC-1", "ABC-2"], "beta.abc.wwts.com", reason="wrong release"),
+            client.order_parked("retry", None, ["ABC-1"]),
+            client.order_parked("drop", None, (), everything=True),
+            client.retry("0123456789ab"),
+        ]
+    assert [state.model_dump(mode="json") for state in states] == [ORDER] * 4
+    ids = [body.pop("id") for _, body in asked]
+    assert len(set(ids)) == 4
+    assert asked == [
+        (
+            "/api/orders/withdraw",
+            {
+                "by": who(),
+                "issues": ["ABC-1", "ABC-2"],
+                "server": "beta.abc.wwts.com",
+                "reason": "wrong release",
+            },
+        ),
+        ("/api/orders/retry", {"by": who(), "issues": ["ABC-1"]}),
+        ("/api/orders/drop", {"by": who(), "all": True}),
+        ("/api/orders/retry", {"by": who(), "deploy": "0123456789ab"}),
+    ]
+
+
+def test_an_order_whose_answer_is_lost_or_early_is_asked_for_again_with_the_same_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("usher.api.client.SECONDS", 0.2)
+    ids: list[str] = []
+    over = threading.Event()
+
+    def answer(path: str, body: str) -> tuple[int, str]:
+        ids.append(json.loads(body)["id"])
+        if len(ids) == 1:
+            over.wait(5)
+        state = "done" if len(ids) == 3 else "requested"
+        return 200 if state == "done" else 202, json.dumps({**ORDER, "state": state})
+
+    with something_that_answers(answer) as client:
+        state = client.withdraw(["ABC-1"])
+        over.set()
+    assert (state.state, len(ids), len(set(ids))) == ("done", 3, 1)
+
+
+def test_an_order_that_is_never_answered_names_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usher.api.client.SECONDS", 0.1)
+    over = threading.Event()
+
+    def answer(path: str) -> tuple[int, str]:
+        over.wait(5)
+        return 200, "{}"
+
+    with something_that_answers(answer) as client:
+        with pytest.raises(ServiceError, match="may be carried out all the same: `usher orders [0-9a-f]{32}` says so"):
+            client.withdraw(["ABC-1"])
+        over.set()
+
+
+def test_orders_are_listed_and_found_by_their_id() -> None:
     asked: list[str] = []
 
     def answer(path: str) -> tuple[int, str]:
         asked.append(path)
-        return 200, '{"withdrawn": [], "running": [], "nothing": ["ABC-1", "ABC-2"]}'
+        page = {"items": [ORDER], "total": 1, "page": 1, "pages": 1}
+        return 200, json.dumps(page if "?" in path else ORDER)
 
     with something_that_answers(answer) as client:
-        assert client.withdraw(["ABC-1", "ABC-2"], "beta.abc.wwts.com").nothing == (Issue("ABC", 1), Issue("ABC", 2))
-    (order,) = asked
-    assert parse_qs(urlsplit(order).query) == {
-        "issue": ["ABC-1", "ABC-2"],
-        "server": ["beta.abc.wwts.com"],
-        "by": [who()],
-    }
+        assert client.orders(20, by="jane@desk") == [client.order("../x")]
+    assert asked == ["/api/orders?by=jane%40desk&page=1&per_page=20", "/api/orders/..%2Fx"]
 
 
 def test_who_gives_an_order_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,25 +243,3 @@ def test_who_gives_an_order_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPat
     assert who().endswith(f"@{socket.gethostname()}")
     monkeypatch.setattr("getpass.getuser", nameless)
     assert who() == f"{os.getuid()}@{socket.gethostname()}"
-
-
-def test_orders_about_what_failed_are_read() -> None:
-    done = {
-        "order": "0123456789ab",
-        "messages": [{"id": "0" * 32, "issue": "ABC-1", "server": "beta.abc.wwts.com", "attempt": 2}],
-        "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "a newer message waits"}],
-    }
-    asked: list[str] = []
-
-    def answer(path: str) -> tuple[int, str]:
-        asked.append(path)
-        return 200, json.dumps(done)
-
-    with something_that_answers(answer) as client:
-        orders = [
-            client.order_parked("retry", None, ["ABC-1", "ABC-2"]),
-            client.order_parked("drop", None, (), everything=True),
-            client.retry("../x"),
-        ]
-    assert [order.model_dump(mode="json") for order in orders] == [done] * 3
-    assert asked == ["/api/parked/retry", "/api/parked/drop", "/api/deploys/..%2Fx/retry"]

@@ -14,7 +14,7 @@ COMMANDS = sorted(get_command(app).commands)
 
 
 def test_it_has_these_commands() -> None:
-    known = "demo doctor explain history ignored init parked rebuild retry send servers show up withdraw"
+    known = "demo doctor explain history ignored init orders parked rebuild retry send servers show up withdraw"
     assert known.split() == COMMANDS
 
 
@@ -64,6 +64,7 @@ def test_python_m_usher_with_arguments_is_the_same_command(folder, arguments: li
         ["parked"],
         ["parked", "retry", "--all"],
         ["retry", "0123456789ab"],
+        ["orders"],
     ],
 )
 def test_without_services_every_command_says_what_to_start(usher, arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that order: withdraw, parked, retry. On a whole Usher whose command ends when a test says, and so."""
+"""The commands that order, and the list of orders. On a whole Usher whose command ends when a test says, and so."""
 
 import io
 import json
@@ -100,9 +100,9 @@ class TestWithdraw:
         usher("send", "ABC-2", "beta")
         said = usher("withdraw", "ABC-1", "ABC-2", "ABC-3")
         assert (said.code, said.err) == (0, "")
-        assert f"Withdrawn from {BETA}: ABC-2." in said.out
-        assert f"ABC-1 is being deployed to {BETA} by {deploy}; it counts if that does not pass." in said.out
-        assert "Nothing of ABC-3 waits anywhere." in said.out
+        assert f"Withdrawn: ABC-2 on {BETA}." in said.out
+        assert f"ABC-1 is being deployed to {BETA} by {deploy}: the order takes effect only if that" in said.out
+        assert re.search(rf"ABC-3 on {BETA}, .+ is left as it is: nothing of it is pending", said.out)
         end(ends, 1)
         idle(usher)
         until(lambda: deployed(usher, BETA, "ABC-1", "ABC-2") == [["ABC-1"]])
@@ -114,22 +114,32 @@ class TestWithdraw:
         for status in ("beta", "test"):
             usher("send", "ABC-12", status)
         done = json.loads(usher("withdraw", TEST, "ABC-12", "--json").out)
-        assert [(m["issue"], m["server"]) for m in done["withdrawn"]] == [("ABC-12", TEST)]
+        assert [(m["issue"], m["server"]) for m in done["messages"]] == [("ABC-12", TEST)]
         end(ends, 0)
         idle(usher)
         until(lambda: deployed(usher, BETA, "ABC-12") == [["ABC-12"]])
         assert deployed(usher, TEST, "ABC-12") == []
 
-    def test_nothing_to_withdraw_is_exit_code_1_and_says_where_to_look(self, usher) -> None:
+    def test_nothing_to_withdraw_is_exit_code_1_and_says_so(self, usher) -> None:
         said = usher("withdraw", BETA, "ABC-21")
-        assert said.code == 1
-        assert f"Nothing of ABC-21 waits for {BETA}." in said.out
-        assert "usher show ABC-21" in said.out
-        assert json.loads(usher("withdraw", "ABC-21", "--json").out) == {
-            "withdrawn": [],
-            "running": [],
-            "nothing": ["ABC-21"],
-        }
+        assert (said.code, said.out) == (1, f"ABC-21 on {BETA} is left as it is: nothing of it is pending\n")
+        done = json.loads(usher("withdraw", BETA, "ABC-21", "--json").out)
+        assert done["left"] == [{"issue": "ABC-21", "server": BETA, "why": "nothing of it is pending"}]
+        assert (done["state"], done["messages"], done["running"]) == ("done", [], [])
+
+    def test_every_order_is_listed_with_who_gave_it_why_and_what_came_of_it(self, usher) -> None:
+        reason = "the release is wrong"
+        order = json.loads(usher("withdraw", BETA, "ABC-22", "--reason", reason, "--json").out)
+        listed = usher("orders", "--issue", "ABC-22", "--by", who()).out
+        assert all(word in listed for word in (who(), f"ABC-22 on {BETA}", reason, "1 left", order["id"]))
+        assert json.loads(usher("orders", "--issue", "ABC-22", "--json").out) == [order]
+        shown = usher("orders", order["id"]).out
+        assert shown.startswith(f"withdraw ABC-22 on {BETA}\n")
+        assert f"by {who()}: {reason}" in shown
+        assert "nothing of it is pending" in shown
+        assert json.loads(usher("orders", order["id"], "--json").out) == order
+        assert "Nobody has given such an order." in usher("orders", "--by", "nobody").out
+        assert (usher("orders", "7").code, "no order '7' is known" in usher("orders", "7").err) == (1, True)
 
     def test_what_is_to_be_tried_again_says_when_until_it_is_withdrawn(self, usher, ends: Path) -> None:
         end(ends, 1)
@@ -139,7 +149,7 @@ class TestWithdraw:
         assert re.search(r"Again at .+: ABC-25 \(attempt 2 of 3\)\.", server)
         assert re.search(r"retried .* once\s*\n.* retrying .* again at .+, attempt 2 of 3", issue)
         assert "retried: its deploy failed; the line below it is its next attempt." in issue
-        assert f"Withdrawn from {STAGE}: ABC-25." in usher("withdraw", "ABC-25").out
+        assert f"Withdrawn: ABC-25 on {STAGE}." in usher("withdraw", "ABC-25").out
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "withdrawn"])
         assert re.search(rf"withdrawn .* attempt 2 of 3, by {re.escape(who())}", usher("show", "ABC-25").out)
         assert "Again at" not in usher("show", STAGE).out
@@ -161,10 +171,10 @@ class TestWithdraw:
         deploying(usher, "ABC-31")
         library.send("ABC-32", "beta")
         done = library.withdraw(BETA, ["ABC-31", library.Issue("ABC", 32), "ABC-33"])
-        assert [str(message.issue) for message in done.withdrawn] == ["ABC-32"]
+        assert [str(message.issue) for message in done.messages] == ["ABC-32"]
         assert [str(running.issue) for running in done.running] == ["ABC-31"]
-        assert done.nothing == (library.Issue("ABC", 33),)
-        assert library.withdraw(None, ["ABC-32"]).withdrawn == ()
+        assert [(str(left.issue), left.why) for left in done.left] == [("ABC-33", "nothing of it is pending")]
+        assert library.withdraw(None, ["ABC-32"]).messages == ()
 
 
 def test_an_issue_s_superseded_messages_are_explained(usher, ends: Path) -> None:
@@ -233,7 +243,7 @@ class TestParked:
 
     def test_it_is_tried_again_by_issue_or_by_server(self, usher, park: Callable[..., str]) -> None:
         park("ABC-42", "ABC-43", "ABC-44")
-        assert f"Tried again: ABC-42 on {BETA}." in usher("parked", "retry", "ABC-42").out
+        assert f"Queued again: ABC-42 on {BETA}." in usher("parked", "retry", "ABC-42").out
         until(lambda: states(usher, "ABC-42")[:1] == ["deployed"] and listed(usher) == ["ABC-43", "ABC-44"])
         again = json.loads(usher("parked", "retry", BETA, "--json").out)
         assert {(m["issue"], m["attempt"]) for m in again["messages"]} == {("ABC-43", 2), ("ABC-44", 2)}
@@ -248,7 +258,7 @@ class TestParked:
 
     def test_a_deploy_is_tried_again(self, usher, park: Callable[..., str]) -> None:
         deploy = park("ABC-46")
-        assert f"Tried again: ABC-46 on {BETA}." in usher("retry", deploy).out
+        assert f"Queued again: ABC-46 on {BETA}." in usher("retry", deploy).out
         until(lambda: states(usher, "ABC-46")[:1] == ["deployed"])
         assert usher("retry", deploy).code == 1
 

@@ -216,7 +216,8 @@ def listening(port: int) -> Iterator[None]:
 
 
 def containers() -> set[str]:
-    return set(docker("ps", "--all", "--format", "{{.Names}}", "--filter", "name=usher-"))
+    """Those of this module: tests that run beside it start others, with longer names."""
+    return set(docker("ps", "--all", "--format", "{{.Names}}", "--filter", "name=^/?usher-[0-9a-f]{12}$"))
 
 
 def docker(*arguments: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from usher.core.board.orders import Ordered, Orders
 from usher.core.board.server import ServerBoard
 from usher.core.events import (
     DeployEnded,
@@ -15,6 +16,7 @@ from usher.core.events import (
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
+from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
 from usher.core.states import TERMINAL, Change, State
 
 REMEMBERED = 100_000
@@ -29,12 +31,14 @@ class Board:
         servers: dict[str, ServerBoard] | None = None,
         closed: dict[str, State] | None = None,
         told: dict[str, int] | None = None,
+        orders: dict[str, Ordered] | None = None,
     ) -> None:
-        """An empty board, or the one with these parts: `closed` are the messages in a last state, oldest first, and
-        `told` says how often those were told that were told more than once."""
+        """An empty board, or the one with these parts: `closed` are the messages in a last state, oldest first, `told`
+        says how often those were told that were told more than once, and `orders` are the last orders, oldest first."""
         self.servers = servers or {}
         self.closed = closed or {}
         self.told = told or {}
+        self.orders = Orders(orders)
         self._states = {m.message.id: m.state for server in self.servers.values() for m in server.messages()}
 
     def __iter__(self) -> Iterator[str]:
@@ -70,13 +74,24 @@ class Board:
             case MessagesParked() | MessagesRetried():
                 changes = self._decided(event)
             case MessagesWithdrawn():
-                changes = self._noted(self.server(event.server).withdraw(event))
+                changes = self._withdrawn(event)
             case TurnGivenBack():
                 self.server(event.server).give_back(event)
                 changes = []
             case _:
+                self._ordered(event)
                 changes = []
         return tuple(changes)
+
+    def _ordered(self, event: Event) -> None:
+        """An order or its end changes no message by itself."""
+        match event:
+            case WithdrawOrder() | RetryOrder() | DropOrder():
+                self.orders.give(event, self.servers)
+            case OrderDone():
+                self.orders.finish(event)
+            case _:
+                pass
 
     def _accepted(self, message: BackMessage, now: int) -> list[Change]:
         if self.state(message.id) in (None, State.RETRYING):
@@ -106,6 +121,13 @@ class Board:
             changes += self._noted([Change(m, State.SUPERSEDED) for m in unknown])
         return changes
 
+    def _withdrawn(self, withdrawn: MessagesWithdrawn) -> list[Change]:
+        if not self.orders.counts(withdrawn):
+            return []
+        server = self.server(withdrawn.server)
+        self.orders.withdrawing(withdrawn, server)
+        return self._noted(server.withdraw(withdrawn))
+
     def _decided(self, decision: MessagesParked | MessagesRetried) -> list[Change]:
         server = self.server(decision.server)
         if server.running and server.running.event.deploy == decision.deploy:
@@ -113,12 +135,16 @@ class Board:
             return []
         if isinstance(decision, MessagesParked):
             return self._noted(server.park(decision))
-        changes = []
+        return self._retried(decision, server) if self.orders.counts(decision) else []
+
+    def _retried(self, decision: MessagesRetried, server: ServerBoard) -> list[Change]:
+        changes: list[Change] = []
         for retry in decision.retries:
             if self.state(retry.next.id) is None:
                 changes += self._noted(server.retry(retry, decision.deploy) or self._unwanted(retry))
             else:
                 changes += self._noted(server.retried(retry, decision.deploy))
+        self.orders.retried(decision, changes)
         return changes
 
     def _unwanted(self, retry: Retry) -> list[Change]:

@@ -1,0 +1,132 @@
+"""Carrying orders out: what each changes is written into the journal, then that it is done, and its copy is acked last.
+
+A crash between any two steps is harmless: the order is delivered again, and the board says what it has changed by then.
+The queue keeps every order until it is carried out; an order that the journal has lost is published again.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from successes.orders.refusals import Refusals
+from successes.results.decisions import each
+from usher.broker.consumer import Consumer, Delivery
+from usher.broker.journal import Journal
+from usher.broker.publisher import Publisher
+from usher.core.board.board import Board
+from usher.core.board.entries import Unsettled
+from usher.core.board.orders import Ordered, due
+from usher.core.board.server import ServerBoard
+from usher.core.errors import NotConfirmed, Unreadable
+from usher.core.events import MessagesRetried, MessagesWithdrawn, Retry, decode_order
+from usher.core.messages import BackMessage
+from usher.core.orders import OrderDone, RetryOrder
+from usher.core.states import State
+from usher.core.versions import check
+from usher.runtime.clock import Clock
+from usher.runtime.wording import count
+
+log = logging.getLogger(__name__)
+
+PREFETCH = 50
+AT_ONCE = 1000
+"""Messages that one event names, so that it stays small."""
+
+
+class Carrying:
+    """Carries orders out, for one connection."""
+
+    def __init__(self, journal: Journal, publisher: Publisher, refusals: Refusals, clock: Clock) -> None:
+        self._journal = journal
+        self._publisher = publisher
+        self._refusals = refusals
+        self._clock = clock
+
+    async def run(self, consumer: Consumer) -> None:
+        """Carry out what comes, until cancelled.
+
+        Raises NotUnderstood or another BrokerError; what is not acked by then comes again.
+        """
+        while True:
+            deliveries = await consumer.drain()
+            # each was published to the journal as well: one that is not on the board then is not in the journal
+            await self._journal.barrier()
+            for delivery in deliveries:
+                await self._take(delivery)
+
+    async def _take(self, delivery: Delivery) -> None:
+        check(delivery.headers, f"order {delivery.message_id}")
+        try:
+            order = decode_order(delivery.body)
+        except Unreadable as fault:
+            await self._publisher.park(delivery.body, delivery.message_id, str(fault))
+            log.warning("parked an order that cannot be read (%s): %s", delivery.message_id or "no message id", fault)
+        else:
+            entry = self._board.orders.get(order.id)
+            if entry is None:
+                await self._publisher.order(order)
+                log.warning("order %s of %s: the journal does not know it; published again", order.id, order.by)
+            elif entry.done_at is None:
+                await self._carry_out(entry)
+        await delivery.ack()
+
+    async def _carry_out(self, entry: Ordered) -> None:
+        order = entry.order
+        for server in tuple(entry.meant):
+            meant = due(entry, server, self._board.server(server))
+            for start in range(0, len(meant), AT_ONCE):
+                await self._journal.append(self._fact(entry, server, meant[start : start + AT_ONCE]))
+        await self._publish_nexts(entry)
+        left = await self._refusals.of(entry, self._board)
+        await self._journal.append(OrderDone(order=order.id, at=self._clock.now(), left=left))
+        changed = count(len(entry.changed), "message")
+        log.info("%s of %s (%s): %s changed, %d left", order.kind, order.by, order.id, changed, len(left))
+
+    def _fact(self, entry: Ordered, server: str, meant: Sequence[Unsettled]) -> MessagesWithdrawn | MessagesRetried:
+        order, now = entry.order, self._clock.now()
+        if not isinstance(order, RetryOrder):
+            ids = tuple(known.message.id for known in meant)
+            return MessagesWithdrawn(server=server, messages=ids, by=order.by, order=order.id, at=now)
+        return MessagesRetried(
+            deploy=order.deploy,
+            server=server,
+            retries=tuple(_retry(known, now) for known in meant),
+            reason=order.reason or "ordered",
+            by=order.by,
+            order=order.id,
+            at=now,
+        )
+
+    async def _publish_nexts(self, entry: Ordered) -> None:
+        """Publish the next attempts that a retry was granted, also by an earlier try that did not come to its end.
+
+        Raises NotConfirmed if the journal has not received them all. What its server's queue does not take is published
+        again by the sweep.
+        """
+
+        async def publish(message: BackMessage) -> None:
+            with suppress(NotConfirmed):
+                await self._publisher.message(message)
+
+        if isinstance(entry.order, RetryOrder) and (nexts := tuple(_unpublished(entry, self._board))):
+            await each(nexts, publish)
+            await self._journal.barrier()
+            if missing := sum(1 for _ in _unpublished(entry, self._board)):
+                raise NotConfirmed(what=count(missing, "next attempt"), why="the journal has not received it")
+
+    @property
+    def _board(self) -> Board:
+        return self._journal.board
+
+
+def _retry(known: Unsettled, now: int) -> Retry:
+    """The next attempt at once; a message that was to be tried again later has not lost that attempt."""
+    message = known.message
+    return Retry(failed=message.id, next=message.again(now, postponed=known.state is State.RETRYING))
+
+
+def _unpublished(entry: Ordered, board: Board) -> Iterator[BackMessage]:
+    """The next attempts that the order was granted and that the board still has as retrying."""
+    for changed in entry.changed.values():
+        if message := board.servers.get(changed.server, ServerBoard()).retrying.get(changed.id):
+            yield message

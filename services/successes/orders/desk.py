@@ -1,0 +1,168 @@
+"""The desk: takes orders, answers with what came of each, and lists them all. It asks the ledger about nothing but what
+a past deploy covered, so it works while the database is down."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from successes.ledger.ledger import Ledger
+from successes.orders.covered import read_covered, refuse_running
+from usher.api.types import OrderState
+from usher.broker.journal import Journal
+from usher.broker.link import Link, LinkLost
+from usher.broker.publisher import Publisher
+from usher.core.board.board import Board
+from usher.core.board.orders import Ordered
+from usher.core.errors import BadMessage, BrokerError, UsherError
+from usher.core.issues import Issue
+from usher.core.orders import Order, OrderDone, RetryOrder
+from usher.runtime.clock import Clock
+from usher.web.readiness import unconfirmed
+
+SECONDS = 10.0
+"""How long an answer waits for the order to be carried out."""
+
+_DONE = str(OrderDone.model_fields["kind"].default)
+
+
+class UnknownOrder(UsherError):
+    """no order {order} is known; /api/orders lists them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection whose journal has been caught up with."""
+
+    link: Link
+    journal: Journal
+    publisher: Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What every order carries beside what it means: its id, who gives it, and why."""
+
+    id: str
+    by: str
+    reason: str
+
+
+class Desk:
+    """Takes orders while it has a session."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._session: Session | None = None
+        self._stood: Board | None = None
+
+    @property
+    def board(self) -> Board:
+        """The last board that was caught up with. Raises BrokerError if there was none yet."""
+        board = self._session.journal.board if self._session else self._stood
+        if board is None:
+            raise BrokerError(why="the journal is not read to its end yet; try again in a few seconds")
+        return board
+
+    def open(self, session: Session) -> None:
+        """From now on orders are taken."""
+        self._session = session
+
+    def close(self) -> None:
+        """The session is over; its board can still be looked at."""
+        self._stood, self._session = self.board if self._session else self._stood, None
+
+    async def unready(self) -> str | None:
+        """Why no order can be taken now; None if one can."""
+        return await unconfirmed(self._session.publisher if self._session else None)
+
+    def known(self, kind: type[Order], order: str) -> Ordered | None:
+        """That order, if the board knows it. Raises BadMessage if it is an order of another kind."""
+        entry = self.board.orders.get(order)
+        if entry and not isinstance(entry.order, kind):
+            raise BadMessage(why=f"the id {order} is that of another order ({entry.order.kind}); make a new one")
+        return entry
+
+    async def give(self, order: Order) -> OrderState:
+        """Publish an order, unless it is known, and wait a while until it is carried out.
+
+        Raises BadMessage if its id is that of an order of another kind, and BrokerError if it may not be published.
+        """
+        session = self._open()
+        if self.known(type(order), order.id) is None:
+            try:
+                await session.publisher.order(order)
+            except BrokerError as fault:
+                raise BrokerError(why=f"{fault}; {may_repeat(order.id)}") from None
+        return await self._answer(order, session)
+
+    async def retry_deploy(self, deploy: str, signed: Signed) -> OrderState:
+        """Give the order to retry what a deploy covered and has not passed since.
+
+        Raises what `give` does, UnknownDeploy, NothingToRetry, and LedgerFault if the ledger cannot be read.
+        """
+        session = self._open()
+        if entry := self.known(RetryOrder, signed.id):
+            return await self._answer(entry.order, session)
+        server, moves = await asyncio.to_thread(read_covered, self._ledger, deploy)
+        await session.journal.barrier()
+        refuse_running(self.board, server, deploy)
+        order = RetryOrder(
+            id=signed.id,
+            by=signed.by,
+            reason=signed.reason,
+            at=self._clock.now(),
+            servers=(server,),
+            issues=tuple(sorted(set(moves.values()))),
+            deploy=deploy,
+            moves=tuple(moves),
+        )
+        return await self.give(order)
+
+    async def find(self, order: str) -> OrderState:
+        """That order. Raises UnknownOrder, or BrokerError if there is no board yet."""
+        if self._session and self.board.orders.get(order) is None:
+            with suppress(BrokerError):
+                await self._session.journal.barrier()
+        entry = self.board.orders.get(order)
+        if entry is None:
+            raise UnknownOrder(order=ascii(order)[:40])
+        return OrderState.of(entry)
+
+    def listed(self, issue: Issue | None, server: str | None, by: str | None) -> list[Ordered]:
+        """The orders that concern this issue and this server and were given by this person (None: any), newest first.
+        Raises BrokerError if there is no board yet."""
+        entries = reversed(self.board.orders.entries.values())
+        return [
+            entry
+            for entry in entries
+            if (issue is None or issue in _issues(entry))
+            and (server is None or server in entry.order.servers)
+            and (by is None or by == entry.order.by)
+        ]
+
+    def _open(self) -> Session:
+        if self._session is None:
+            raise BrokerError(why="the journal is not read to its end yet; ask again soon with the same id")
+        return self._session
+
+    async def _answer(self, order: Order, session: Session) -> OrderState:
+        """What came of it within SECONDS; it is carried out later all the same."""
+        with suppress(TimeoutError, LinkLost):
+            async with asyncio.timeout(SECONDS):
+                changed = session.journal.changed(_DONE)
+                while (entry := session.journal.board.orders.get(order.id)) is None or entry.done_at is None:
+                    changed.clear()
+                    await session.link.hold(changed.wait())
+        return OrderState.of(self.board.orders.get(order.id) or Ordered(order))
+
+
+def may_repeat(order: str) -> str:
+    """What a caller may do whose order may or may not have been taken."""
+    return f"ask again with the same id, which does no harm: {order}"
+
+
+def _issues(entry: Ordered) -> Iterator[Issue]:
+    yield from entry.order.issues
+    yield from (message.issue for message in entry.changed.values())

@@ -1,0 +1,185 @@
+"""What the board remembers of orders: which messages each means, what it changed, and whether it has been carried out.
+
+An order means what is on the board at its place in the journal. So a late carry-out touches nothing newer, and an order
+that is published twice is one order.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from usher.core.board.entries import Unsettled
+from usher.core.board.server import ServerBoard
+from usher.core.events import MessagesRetried, MessagesWithdrawn
+from usher.core.messages import BackMessage
+from usher.core.orders import (
+    AnyOrder,
+    ChangedMessage,
+    LeftIssue,
+    Order,
+    OrderDone,
+    RetryOrder,
+    RunningMessage,
+    WithdrawOrder,
+)
+from usher.core.states import Change, State
+
+REMEMBERED = 10_000
+"""Orders that are remembered, so that one that is given twice changes nothing. The oldest are forgotten."""
+
+DETAILS = 100_000
+"""Names that all orders carried out hold together. Of the oldest, only who gave them, when and why is kept."""
+
+
+def meant(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
+    """The messages of a server that an order means, given the server as it is at the order's place in the journal."""
+    match order:
+        case WithdrawOrder():
+            wanted = set(order.issues)
+            return tuple(
+                m.message for m in server.messages() if m.state is not State.PARKED and m.message.issue in wanted
+            )
+        case RetryOrder(deploy=str()):
+            moves = set(order.moves)
+            return tuple(m.message for m in server.messages() if m.state in _UNPASSED and m.message.move in moves)
+        case RetryOrder():
+            return (*_parked(order, server), *_returning(order, server))
+        case _:
+            return _parked(order, server)
+
+
+_UNPASSED = (State.FAILED, State.PARKED, State.RETRYING)
+
+
+def _parked(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
+    wanted = set(order.issues)
+    return tuple(entry.message for entry in server.parked if not wanted or entry.message.issue in wanted)
+
+
+def _returning(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
+    """What has a next attempt ahead: the issues that are named; else what should have returned when it was ordered."""
+    wanted = set(order.issues)
+    return tuple(m for m in server.retrying.values() if (m.issue in wanted if wanted else m.queued_at <= order.at))
+
+
+@dataclass(slots=True)
+class Ordered:
+    """An order and what came of it. `changed` and `running` are by the messages' ids.
+
+    `meant` are, by server and until it is done, the ids of the messages that it means; for a withdrawal, the ids of
+    their first attempts, since a later attempt of the same move is withdrawn too. One that is `abridged` has been
+    carried out, and its details are no longer kept.
+    """
+
+    order: AnyOrder
+    meant: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    changed: dict[str, ChangedMessage] = field(default_factory=dict)
+    running: dict[str, RunningMessage] = field(default_factory=dict)
+    left: tuple[LeftIssue, ...] = ()
+    done_at: int | None = None
+    abridged: bool = False
+
+    @property
+    def names(self) -> int:
+        """How many names it holds: what it takes to remember it."""
+        held: tuple[Collection[object], ...] = (
+            self.order.servers,
+            self.order.issues,
+            self.changed,
+            self.running,
+            self.left,
+        )
+        return sum(map(len, held))
+
+
+def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...]:
+    """What an order has still to change on a server, whose board is as it is now."""
+    targets = set(entry.meant.get(server, ()))
+    match entry.order:
+        case WithdrawOrder():
+            return tuple(m for m in board.messages() if m.message.move in targets and m.message.id not in entry.running)
+        case RetryOrder():
+            return tuple(m for m in board.messages() if m.state in _UNPASSED and m.message.id in targets)
+        case _:
+            return tuple(m for m in board.messages() if m.state is State.PARKED and m.message.id in targets)
+
+
+class Orders:
+    """The last orders by id, oldest first. Every method takes an entry of the journal."""
+
+    def __init__(self, entries: dict[str, Ordered] | None = None) -> None:
+        self.entries = entries or {}
+        self._names = sum(entry.names for entry in self.entries.values() if entry.done_at is not None)
+
+    def get(self, order: str | None) -> Ordered | None:
+        """That order; None if the journal does not know it, or too many came after it."""
+        return None if order is None else self.entries.get(order)
+
+    def give(self, order: Order, servers: Mapping[str, ServerBoard]) -> None:
+        """A new order; one that is known changes nothing."""
+        if order.id in self.entries:
+            return
+        means = {name: tuple(_target(order, m) for m in meant(order, servers[name])) for name in _known(order, servers)}
+        self.entries[order.id] = Ordered(order, {name: targets for name, targets in means.items() if targets})
+        if len(self.entries) > REMEMBERED:
+            # one that is still to be carried out is forgotten last: forgotten, it would be given again
+            done = (known for known, entry in self.entries.items() if entry.done_at is not None)
+            forgotten = self.entries.pop(next(done, next(iter(self.entries))))
+            self._names -= forgotten.names if forgotten.done_at is not None else 0
+
+    def counts(self, fact: MessagesWithdrawn | MessagesRetried) -> bool:
+        """Whether that fact may change anything: what an order did after it had been carried out does not."""
+        entry = self.get(fact.order)
+        return entry is None or entry.done_at is None
+
+    def withdrawing(self, fact: MessagesWithdrawn, server: ServerBoard) -> None:
+        """An order withdraws these; `server` is as it was before."""
+        if entry := self.get(fact.order):
+            for known in _of(fact.messages, server):
+                message = known.message
+                if known.state is State.DEPLOYING:
+                    entry.running[message.id] = RunningMessage(
+                        issue=message.issue, server=message.server, deploy=str(known.deploy)
+                    )
+                else:
+                    entry.changed[message.id] = _changed(message)
+
+    def retried(self, fact: MessagesRetried, changes: Collection[Change]) -> None:
+        """An order retried messages; `changes` says which."""
+        if entry := self.get(fact.order):
+            granted = {change.message for change in changes if change.state is State.RETRYING}
+            nexts = (retry.next for retry in fact.retries if retry.next.id in granted)
+            entry.changed |= {message.id: _changed(message) for message in nexts}
+
+    def finish(self, done: OrderDone) -> None:
+        """An order has been carried out; the second time changes nothing."""
+        entry = self.get(done.order)
+        if entry is None or entry.done_at is not None:
+            return
+        entry.done_at, entry.left, entry.meant = done.at, done.left, {}
+        if isinstance(entry.order, RetryOrder):
+            entry.order = entry.order.model_copy(update={"moves": ()})
+        self._names += entry.names
+        while self._names > DETAILS:
+            self._abridge(next(e for e in self.entries.values() if e.done_at is not None and not e.abridged))
+
+    def _abridge(self, entry: Ordered) -> None:
+        self._names -= entry.names
+        entry.order = entry.order.model_copy(update={"servers": (), "issues": ()})
+        entry.changed, entry.running, entry.left, entry.abridged = {}, {}, (), True
+
+
+def _known(order: Order, servers: Mapping[str, ServerBoard]) -> list[str]:
+    return [name for name in order.servers if name in servers]
+
+
+def _target(order: Order, message: BackMessage) -> str:
+    return message.move if isinstance(order, WithdrawOrder) else message.id
+
+
+def _of(ids: Collection[str], server: ServerBoard) -> tuple[Unsettled, ...]:
+    wanted = set(ids)
+    return tuple(known for known in server.messages() if known.message.id in wanted)
+
+
+def _changed(message: BackMessage) -> ChangedMessage:
+    return ChangedMessage(id=message.id, issue=message.issue, server=message.server, attempt=message.attempt)

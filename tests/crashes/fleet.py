@@ -1,0 +1,206 @@
+"""A mixed fleet: some replicas run a newer version, which can hold a server. The older ones do not understand a hold.
+
+The newer version is this one with two more facts, of journal version 2: `server.held` and `server.released`. It grants
+no taking of a held server. Its boards keep their holds where checkpoints carry them. Each step of a process belongs to
+that process's version. Whoever is not a process, such as the checker, is of the newer version.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+from unittest.mock import patch
+
+from pydantic import BaseModel
+
+from crashes.loop import OWNER
+from crashes.memory.queues import Message
+from crashes.process import Process
+from successes import checkpoints
+from usher.broker import places, reading
+from usher.broker.port import Envelope
+from usher.broker.topology import FACTS, JOURNAL
+from usher.core import versions
+from usher.core.board.board import Board
+from usher.core.errors import Unreadable
+from usher.core.events import DeployTaken, Event
+from usher.core.events import decode as decode_known
+from usher.core.versions import NEEDS
+
+OLDER, NEWER = 1, 2
+
+LOOK = 5.0
+RELEASE_AGAIN = 6
+"""Looks after which a release that the journal may have lost is written again."""
+
+
+class _Fact(BaseModel):
+    needs: ClassVar[int] = NEWER
+    v: Literal[1] = 1
+    server: str
+
+
+class ServerHeld(_Fact):
+    """From its place in the journal on, no taking of the server is granted."""
+
+    kind: Literal["server.held"] = "server.held"
+
+
+class ServerReleased(_Fact):
+    """Takings of the server are granted again."""
+
+    kind: Literal["server.released"] = "server.released"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Which replicas run the newer version. A server is held from `at` (s) on for that many `seconds`.
+
+    With `downgrade`, older ones replace them as soon as the journal does not need the newer version any more. There are
+    `checkpoints` seconds between two checkpoints.
+    """
+
+    newer: tuple[str, ...]
+    server: int
+    at: float
+    seconds: float
+    downgrade: bool
+    checkpoints: float
+
+    @classmethod
+    def of(cls, seed: int, replicas: list[str], servers: int, span: float) -> "Fleet | None":
+        """The fleet of that seed; None for most seeds: everybody runs this version."""
+        chance = random.Random(f"fleet {seed}")
+        if chance.random() > 0.25:
+            return None
+        others = [name for name in replicas if name != "successes-1"]
+        newer = ("successes-1", *(name for name in others if chance.random() < 0.4))
+        at, seconds = round(chance.uniform(2, span), 3), round(chance.uniform(1, 60), 3)
+        often = chance.choice((10.0, 3600.0))
+        return cls(newer, chance.randrange(servers), at, seconds, chance.random() < 0.5, often)
+
+
+def decode(body: bytes) -> Event:
+    """As the version of the process that reads it. Raises Unreadable."""
+    try:
+        return decode_known(body)
+    except Unreadable:
+        if _version() < NEWER:
+            raise
+        for kind in (ServerHeld, ServerReleased):
+            if kind.model_fields["kind"].default.encode() in body:
+                fact: Any = kind.model_validate_json(body)
+                return fact  # type: ignore[no-any-return]
+        raise
+
+
+def is_held(board: Board, server: str) -> bool:
+    """Whether the board of a newer process has that server held."""
+    return _key(server) in board.told
+
+
+class Operator:
+    """Holds and releases a server of a mixed fleet, and downgrades the fleet."""
+
+    def __init__(self, world: Any, fleet: Fleet | None, servers: tuple[str, ...]) -> None:
+        self._world, self._fleet, self._servers = world, fleet, servers
+        self.done = fleet is None
+        self._downgraded = False
+
+    def version_of(self, replica: str) -> int:
+        """The version that a process of that replica runs when it starts now."""
+        fleet = self._fleet
+        return NEWER if fleet is None or (replica in fleet.newer and not self._downgraded) else OLDER
+
+    async def work(self) -> None:
+        """Until the hold is over and no reader halts at it any more."""
+        if self._fleet is None:
+            return
+        server = self._servers[self._fleet.server]
+        await asyncio.sleep(self._fleet.at)
+        await self._write(ServerHeld(server=server))
+        await asyncio.sleep(self._fleet.seconds)
+        looks = 0
+        while not self._is_covered():
+            if looks % RELEASE_AGAIN == 0:
+                await self._write(ServerReleased(server=server))
+            looks += 1
+            await asyncio.sleep(LOOK)
+        if self._fleet.downgrade:
+            self._downgraded = True
+            for replica in self._world.replicas:
+                if replica.name in self._fleet.newer:
+                    replica.stop()
+        self.done = True
+
+    async def _write(self, fact: _Fact) -> None:
+        broker = self._world.broker
+        while not broker.running or JOURNAL not in broker.queues:
+            await asyncio.sleep(1)
+        kind = str(fact.model_dump()["kind"])
+        self._world.history.note(kind, server=fact.server)
+        envelope = Envelope(
+            fact.model_dump_json().encode(), message_id=secrets.token_hex(16), type=f"{kind}/1", headers={NEEDS: NEWER}
+        )
+        broker.store.publish(Message(envelope, FACTS, kind))
+
+    def _is_covered(self) -> bool:
+        """Whether a checkpoint for older readers covers the last entry for newer ones, with no hold in it."""
+        last, covered = -1, False
+        for offset, envelope in self._world.broker.entries(JOURNAL):
+            entry = places.Entry(places.Position(offset, ""), envelope.body, versions.needs_of(envelope.headers))
+            if entry.needs > OLDER:
+                last, covered = offset, False
+            elif (found := entry.checkpoint()) and found.through >= last:
+                covered = not any(map(_is_key, found.told))
+        return covered
+
+
+@contextmanager
+def mixed(fleet: Fleet | None) -> Iterator[None]:
+    """Each process goes by its version while the block runs."""
+    if fleet is None:
+        yield
+        return
+    apply = Board.apply
+
+    def newer_apply(board: Board, event: Any, **clocks: Any) -> Any:
+        match event:
+            case ServerHeld():
+                board.told[_key(event.server)] = 1
+                return ()
+            case ServerReleased():
+                board.told.pop(_key(event.server), None)
+                return ()
+            case DeployTaken() if is_held(board, event.server) and _version() >= NEWER:
+                return ()
+        return apply(board, event, **clocks)
+
+    with ExitStack() as stack:
+        for module in (versions, reading, places):
+            stack.enter_context(patch.object(module, "understands", lambda needs: needs <= _version()))
+        stack.enter_context(patch.object(places, "decode", decode))
+        stack.enter_context(patch.object(Board, "apply", newer_apply))
+        stack.enter_context(patch.object(Board, "needs", property(_needs)))
+        stack.enter_context(patch.object(checkpoints, "EVERY", fleet.checkpoints))
+        yield
+
+
+def _version() -> int:
+    owner = OWNER.get()
+    return owner.version if isinstance(owner, Process) else NEWER
+
+
+def _needs(board: Board) -> int:
+    return NEWER if any(map(_is_key, board.told)) else OLDER
+
+
+def _key(server: str) -> str:
+    return f"held {server}"
+
+
+def _is_key(key: str) -> bool:
+    return key.startswith("held ")

@@ -1,0 +1,87 @@
+"""What a run shows of orders: where each stands in the journal, what was done because of it, and when it was acked."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from crashes.history import Entry
+from usher.broker.topology import ORDERS
+from usher.core.board.board import Board
+from usher.core.events import Event, MessagesRetried, MessagesWithdrawn
+from usher.core.messages import BackMessage
+from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
+from usher.core.states import Change, State
+
+
+@dataclass(slots=True)
+class OrdersSeen:
+    """Collected while the journal is folded. `wrong` are sentences about what must not be, `early` are orders that were
+    acked too early; `lost` are orders of which the journal lost that they were done."""
+
+    wrong: list[str] = field(default_factory=list)
+    early: dict[str, float] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    _board: Board | None = None
+    _place: int = 0
+    _given_at: dict[str, int] = field(default_factory=dict)
+    _moves: dict[str, str] = field(default_factory=dict)
+    _first_at: dict[str, int] = field(default_factory=dict)
+    _retried: set[tuple[str, str]] = field(default_factory=set)
+    _acked: dict[str, int] = field(default_factory=dict)
+
+    def fold(self, event: Event, board: Board, apply: Callable[[], tuple[Change, ...]]) -> tuple[Change, ...]:
+        """Take in the next event of the journal, which `apply` puts on the board."""
+        self._board, self._place = board, self._place + 1
+        match event:
+            case BackMessage():
+                self._name(event)
+            case MessagesRetried():
+                for retry in event.retries:
+                    self._name(retry.next)
+            case WithdrawOrder() | RetryOrder() | DropOrder():
+                self._given_at.setdefault(event.id, self._place)
+            case OrderDone():
+                self._check_queued(event)
+        changes = apply()
+        match event:
+            case MessagesWithdrawn(order=str(order)):
+                self._check_older(order, (c.message for c in changes if c.state is State.WITHDRAWN))
+            case MessagesRetried(order=str(order)):
+                granted = [c.message for c in changes if c.state is State.RETRYING]
+                self._check_older(order, granted)
+                for message in granted:
+                    self._check_once(order, message)
+        return changes
+
+    def acked(self, ack: Entry, arrivals: Sequence[tuple[float, str, str]], *, lost: bool) -> None:
+        """The queue of orders forgot a copy: the order is done, or the queue has another copy."""
+        order = str(ack["id"])
+        self._acked[order] = self._acked.get(order, 0) + 1
+        copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
+        if not lost and order not in self.done and copies - self._acked[order] < 1:
+            self.early[order] = ack.at
+
+    def _name(self, message: BackMessage) -> None:
+        self._moves[message.id] = message.move
+        self._first_at.setdefault(message.move, self._place)
+
+    def _check_older(self, order: str, messages: Iterable[str]) -> None:
+        given_at = self._given_at.get(order, 0)
+        for message in messages:
+            if given_at and self._first_at.get(self._moves.get(message, message), 0) > given_at:
+                self.wrong.append(f"order {order} changed {message}, which is newer than the order")
+
+    def _check_once(self, order: str, message: str) -> None:
+        once = (order, self._moves.get(message, message))
+        if once in self._retried:
+            self.wrong.append(f"order {order} retried the move of {message} twice")
+        self._retried.add(once)
+
+    def _check_queued(self, done: OrderDone) -> None:
+        assert self._board
+        self.done.add(done.order)
+        entry = self._board.orders.get(done.order)
+        if entry and entry.done_at is None and isinstance(entry.order, RetryOrder):
+            for message in entry.changed:
+                if self._board.state(message) is State.RETRYING:
+                    self.wrong.append(f"order {done.order} is done, and its next attempt {message} is not published")
