@@ -20,6 +20,7 @@ STATUSES = ["beta", "test"]
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_every_issue_is_in_a_deploy_that_began_after_its_last_message(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:
