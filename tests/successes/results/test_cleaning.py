@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 
+from successes.results.cleaning import Cleaning
 from usher.broker import topology
+from usher.broker.consumer import consume
 from usher.core.events import MessagesWithdrawn, Outcome, encode
 
 
@@ -73,3 +76,27 @@ async def test_a_message_that_was_never_parked_on_the_board_is_removed_when_it_p
         await world.ended(waiting)
         await until_removed(caplog, 2)
     assert await world.waits_in(topology.PARKED) == set()
+
+
+async def test_what_a_lost_connection_still_held_at_the_start_leaves_once_it_is_released(world, caplog, monkeypatch):
+    monkeypatch.setattr("successes.results.cleaning.HELD_SECONDS", 1.0)
+    [settled] = await world.told("ABC-1")
+    await world.publisher.park(encode(settled), settled.id, "exit code 1")
+    await world.ended(settled)
+    looked, released, cleans, passes = asyncio.Event(), asyncio.Event(), Cleaning._clean, []
+
+    async def noted(self, *arguments):
+        passes.append(await cleans(self, *arguments))
+        looked.set()
+        await released.wait()
+        return passes[-1]
+
+    monkeypatch.setattr(Cleaning, "_clean", noted)
+    async with AsyncExitStack() as stack:
+        async with consume(world.link, topology.PARKED, "lost", prefetch=10) as lost:
+            await lost.get()
+            await stack.enter_async_context(world.running())
+            await asyncio.wait_for(looked.wait(), 20)
+        released.set()
+        await until_removed(caplog, 1)
+    assert passes[0] == 0
