@@ -70,7 +70,7 @@ def test_a_slow_broker_connection_costs_only_time(
     usher.wait(usher.runs, "a command runs")
     storm(usher, range(5, 8))
     usher.verify(180)
-    assert all(usher.log(service).count("connected to the broker") == 1 for service in SERVICES)
+    assert all("connecting again" not in usher.log(service) for service in SERVICES)
 
 
 def test_a_server_is_not_deployed_twice_at_once_while_the_old_holder_has_not_noticed_its_loss(
