@@ -30,8 +30,10 @@ test: ## run all tests except the slow ones, on one broker
 test-all: test ## run all tests except the longest, on an installed RabbitMQ and on one in a container
 	@sh make/broker node container
 	@sh make/spin
-	$(PYTEST) --broker=node -m 'slow and not long'
-	$(PYTEST) --broker=container -m 'not quick and not programs and not long'
+	$(PYTEST) --broker=node -m 'slow and not long and not alone'
+	$(PYTEST) --broker=container -m 'not quick and not programs and not long and not alone'
+	.venv/bin/pytest --broker=node -m alone
+	.venv/bin/pytest --broker=container -m alone
 
 test-long: ## run the longest tests: repeated kills, broken networks, a cluster, new seeds, the largest model searches
 	@sh make/environment develop

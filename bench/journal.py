@@ -1,7 +1,7 @@
-"""How long a process takes to know the board: from the journal's first entry, from a checkpoint, from where it was.
+"""How long a reader takes to build the board: from the first entry, from a checkpoint, or from the last entry it read.
 
-Starts a RabbitMQ of its own, fills its journal with a history of messages and deploys, and reads it in each way.
-Times are compared within one run: the ratios are what counts.
+Starts its own RabbitMQ, fills the journal with a history of messages and deploys, and reads it in each of these ways.
+Only the ratios within one run are meaningful, not the times themselves.
 """
 
 import argparse
@@ -15,8 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from usher.broker import places as usual
-from usher.broker import topology
+from usher.broker import places, topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
 from usher.broker.places import Memory
@@ -29,27 +28,27 @@ from usher.local.choose import running_broker
 from usher.runtime.clock import SystemClock
 from usher.settings import Settings, load
 
-AT_ONCE = 500
 T = TypeVar("T")
 
-PER_DEPLOY = 50
-WAITING = 100
-LATER = 4.0
+CONCURRENT_PUBLISHES = 500
+MESSAGES_PER_DEPLOY = 50
+WAITING_PER_SERVER = 100
+CHECKPOINT_DELAY = 4.0
 """Seconds between the history and its checkpoint."""
 
 
 def history(count: int, settings: Settings) -> Iterable[Event]:
-    """So many messages over all servers, deployed in batches; the last of each server still wait."""
+    """`count` messages, spread over all servers and deployed in batches. The last ones of each server still wait."""
     servers = list(settings.catalogue)
-    told = [
+    messages = [
         BackMessage.of(Issue(server.project.upper(), n + 1), server, source="api", now=n, identity=(str(n),))
         for n in range(count)
         for server in (servers[n % len(servers)],)
     ]
-    yield from told
+    yield from messages
     for server in servers:
-        mine = [message for message in told if message.server == server.name][:-WAITING]
-        for n, batch in enumerate(batched(mine, PER_DEPLOY)):
+        deployed = [message for message in messages if message.server == server.name][:-WAITING_PER_SERVER]
+        for n, batch in enumerate(batched(deployed, MESSAGES_PER_DEPLOY)):
             deploy = f"{hash((server.name, n)) % 16**12:012x}"
             standing = Batch.of(batch).standing
             yield DeployTaken(
@@ -62,25 +61,25 @@ def history(count: int, settings: Settings) -> Iterable[Event]:
             )  # fmt: skip
 
 
-def batched(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """As itertools' own from Python 3.12 on."""
-    left = iter(things)
-    while some := tuple(islice(left, size)):
-        yield some
+def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Like `itertools.batched`, which needs Python 3.12."""
+    iterator = iter(items)
+    while batch := tuple(islice(iterator, size)):
+        yield batch
 
 
 async def fill(publisher: Publisher, events: Iterable[Event]) -> int:
-    """Write them into the journal; gives how many they were."""
+    """Write the events to the journal; return their number."""
     written = 0
-    for some in batched(events, AT_ONCE):
-        await asyncio.gather(*(publisher.event(event, f"{written + n:032x}") for n, event in enumerate(some)))
-        written += len(some)
+    for batch in batched(events, CONCURRENT_PUBLISHES):
+        await asyncio.gather(*(publisher.event(event, f"{written + n:032x}") for n, event in enumerate(batch)))
+        written += len(batch)
     return written
 
 
 @asynccontextmanager
 async def reading(settings: Settings, memory: Memory) -> AsyncIterator[tuple[Journal, Publisher, float]]:
-    """A process that knows the board, and the seconds that it took from the connection on."""
+    """A reader that has caught up, and the seconds that this took after connecting."""
     async with connect(settings.broker, "bench") as link:
         began = time.perf_counter()
         publisher = await Publisher.open(link, "bench")
@@ -89,12 +88,12 @@ async def reading(settings: Settings, memory: Memory) -> AsyncIterator[tuple[Jou
 
 
 def waiting(journal: Journal) -> int:
-    """How many messages wait on the board."""
+    """The number of waiting messages on the board."""
     return sum(len(journal.board.server(name).waiting) for name in journal.board)
 
 
 async def measure(settings: Settings, count: int) -> None:
-    """Fill, read in each way, and say how long it took."""
+    """Fill the journal, read it in each way, and print how long that took."""
     async with connect(settings.broker, "bench") as link:
         await topology.declare(link, settings.catalogue)
     memory, taken = Memory(), dict[str, float]()
@@ -102,32 +101,31 @@ async def measure(settings: Settings, count: int) -> None:
         written = await fill(publisher, history(count, settings))
     async with reading(settings, memory) as (journal, _, taken["from the first entry"]):
         expected = waiting(journal)
-        # all of this history is younger than the usual hour and a half
-        usual.LOOK_BACK = (timedelta(seconds=LATER / 2),)
-        await asyncio.sleep(LATER)
+        # a reader usually looks back for an hour and a half, but this whole history is younger than that
+        places.LOOK_BACK = (timedelta(seconds=CHECKPOINT_DELAY / 2),)
+        await asyncio.sleep(CHECKPOINT_DELAY)
         began = time.perf_counter()
         await journal.checkpoint()
-        wrote = time.perf_counter() - began
+        checkpoint_seconds = time.perf_counter() - began
     found = []
-    for way, known in (("from a checkpoint", Memory()), ("from where it was", memory)):
+    for way, known in (("from a checkpoint", Memory()), ("from its last entry", memory)):
         async with reading(settings, known) as (journal, _, taken[way]):
             found.append(waiting(journal))
-    same = "the same" if set(found) == {expected} else "NOT THE SAME"
-    print(
-        f"{written:,} entries, {count:,} messages; {same} {expected:,} wait; a checkpoint is written in {wrote:.2f} s"
-    )
+    same = "on every board" if set(found) == {expected} else "NOT ON EVERY BOARD"
+    print(f"{written:,} entries, {count:,} messages, of which {expected:,} wait {same}")
+    print(f"a checkpoint is written in {checkpoint_seconds:.2f} s")
     whole = taken["from the first entry"]
     for way, seconds in taken.items():
-        print(f"  {way:<22}{seconds:8.2f} s   1/{whole / seconds:,.0f} of reading everything")
+        print(f"  {way:<22}{seconds:8.2f} s   1/{whole / seconds:,.0f} of reading all entries")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=20_000, help="how many messages the history has")
+    parser.add_argument("--messages", type=int, default=20_000, help="number of messages in the history")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="usher-bench-") as folder:
-        unset = load({})
-        with running_broker(unset, Path(folder) / "broker", lasting=False, say=print) as broker:
+        defaults = load({})
+        with running_broker(defaults, Path(folder) / "broker", lasting=False, say=print) as broker:
             asyncio.run(measure(load({"USHER_BROKER__URL": broker.url}), arguments.messages))
 
 

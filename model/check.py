@@ -1,7 +1,7 @@
-"""Check the model of the turn protocol with spin: as it is it holds; without each of its rules a fault is found.
+"""Check the model of the turn protocol with spin: the complete protocol must hold, and without any rule it must fail.
 
-Each check is one exhaustive search: spin writes a program, gcc compiles it, it visits every state there is. Checks run
-two at a time, in a temporary folder. Ends with 0 if every one came out as expected, else with 1.
+Each check is one exhaustive search: spin generates a program, gcc compiles it, and the program visits every state. By
+default, two checks run at a time, in temporary folders. The exit code is 0 if every check came out as expected, else 1.
 """
 
 import argparse
@@ -18,17 +18,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MEMORY = 3600
-"""Megabytes that one search may take; at most one check needs more than a fraction of it."""
+"""Megabytes of memory that one search may use. All checks but one need only a fraction of it."""
 
 SECONDS = 600
+"""The time limit of each program that a search runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One search: what may happen in it (`may`), with which of the rules removed (`without`), if any.
+    """One search: `may` lists the bounds and faults that it includes, `without` the rule that is removed, if any.
 
-    `cycles`: also look for a run that goes on for ever and settles nothing; it takes twice as long. `long`: it visits
-    millions of states.
+    `cycles` means that it also looks for infinite runs without progress, which takes twice as long. `long` means that
+    it visits millions of states.
     """
 
     name: str
@@ -39,25 +40,25 @@ class Check:
 
     @property
     def expected(self) -> str:
-        """What has to come out."""
+        """The expected result."""
         return "a fault" if self.without else "holds"
 
     @property
     def optimised(self) -> str:
-        """How gcc optimises it: the longer a search takes, the more it pays. -O2 takes ten seconds, -O0 takes one."""
+        """The optimisation level for gcc. -O2 compiles for ten seconds, -O0 for one: only a long search is worth it."""
         if self.long:
             return "-O2"
         return "-O0" if self.without else "-O1"
 
     @property
     def defines(self) -> list[str]:
-        """The model's parameters, as spin takes them."""
+        """The model's parameters, as options of spin."""
         return [f"-D{word}" for word in (*self.may.split(), *self.without.split())]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came out of a check: `what` is "holds" or the fault."""
+    """The result of a check: `what` is "holds" or the fault."""
 
     what: str
     states: int
@@ -65,123 +66,123 @@ class Found:
 
     @property
     def fault(self) -> bool:
-        """Whether that was one of the protocol's faults, and not of the check."""
+        """Whether the result is a fault of the protocol, and not a failure of the check."""
         return self.what in FAULTS.values()
 
 
 FAULTS = {
     "guard[": "two commands at once",
-    "batch[": "a command for what it was not granted",
-    "of_settled[": "a command for what was settled",
+    "batch[": "a command for messages that it was not granted",
+    "of_settled[": "a command for a settled message",
     "on_hold[": "a command on a held server",
-    "shown[": "a result in the journal alone",
-    "T.st": "a message without a last state",
+    "shown[": "a result that is only in the journal",
+    "T.st": "a message without a terminal state",
     "T.running": "something is left over",
     "results[": "something is left over",
     "waits": "something is left over",
-    "non-progress cycle": "a run without an end",
+    "non-progress cycle": "an infinite run without progress",
 }
-"""By a part of what spin says, the longest that fits first."""
+"""Which fault a violated assertion means, by a part of its text. The first part that is found counts."""
 
 CHECKS = (
     Check("a process dies, freezes, or loses its consumer", "CRASH CUTS FREEZE FAULTS=1"),
-    Check("two such faults, of one message", "CRASH CUTS FREEZE STOP FAULTS=2 M=1", long=True),
-    Check("two such faults, of two messages", "CRASH CUTS FREEZE FAULTS=2", cycles=False, long=True),
-    Check("stops in order, and a death beside", "CRASH STOP FAULTS=2"),
-    Check("takings that are not confirmed, or land late", "UNSURE CUTS FAULTS=1"),
-    Check("two such faults", "UNSURE CUTS CRASH FAULTS=2 M=1"),
-    Check("a message misses the queue or the journal", "MISS CRASH FAULTS=2 M=1"),
+    Check("two of these faults, one message", "CRASH CUTS FREEZE STOP FAULTS=2 M=1", long=True),
+    Check("two of these faults, two messages", "CRASH CUTS FREEZE FAULTS=2", cycles=False, long=True),
+    Check("orderly stops, and a process dies", "CRASH STOP FAULTS=2"),
+    Check("takings that are not confirmed, or arrive late", "UNSURE CUTS FAULTS=1"),
+    Check("an unconfirmed taking and another fault", "UNSURE CUTS CRASH FAULTS=2 M=1"),
+    Check("a message reaches only the queue, or only the journal", "MISS CRASH FAULTS=2 M=1"),
     Check("the journal loses its tail", "LOSS CRASH CUTS FREEZE STOP FAULTS=1", long=True),
     Check("the journal loses its tail after another fault", "LOSS CRASH FREEZE STOP FAULTS=2 M=1", long=True),
     Check("the journal loses its tail after a withdrawal", "LOSS WITHDRAW=1 FAULTS=1"),
     Check("commands fail, successes dies", "FAILS=1 DIES FAULTS=1", long=True),
-    Check("commands fail, both die, one issue twice", "FAILS=1 DIES CRASH SAME_ISSUE FAULTS=1", long=True),
+    Check("commands fail, both die, two moves of one issue", "FAILS=1 DIES CRASH SAME_ISSUE FAULTS=1", long=True),
     Check("commands fail twice", "FAILS=2 FAULTS=0", long=True),
     Check("withdrawals", "WITHDRAW=1 CRASH CUTS FAULTS=1"),
     Check("a hold that is released or expires", "HOLD=1 CRASH CUTS FAULTS=1", long=True),
     Check("no barrier", "CRASH CUTS FREEZE FAULTS=1", "NO_BARRIER"),
-    Check("the right to run without reading the journal back", "CRASH CUTS FREEZE FAULTS=2", "NO_READ_BACK"),
-    Check("takings granted beside an unfinished one", "CRASH CUTS FREEZE FAULTS=2", "NO_GRANT"),
-    Check("takings granted of what waits no more", "WITHDRAW=1 FAULTS=0", "NO_STILL_WAITING"),
+    Check("a command that starts before its taking is read back", "CRASH CUTS FREEZE FAULTS=2", "NO_READ_BACK"),
+    Check("takings granted while another is unfinished", "CRASH CUTS FREEZE FAULTS=2", "NO_GRANT"),
+    Check("takings granted for messages that no longer wait", "WITHDRAW=1 FAULTS=0", "NO_STILL_WAITING"),
     Check("takings granted during a hold", "HOLD=1 FAULTS=0", "NO_HOLD_IN_GRANT"),
     Check("no take-over wait after a redelivery", "LOSS FREEZE CRASH FAULTS=2", "NO_TAKEOVER_WAIT"),
-    Check("no wait for the end of another's taking", "CRASH CUTS FREEZE FAULTS=1", "NO_WAIT_FOR_END"),
-    Check("that wait from getting the turn alone", "CRASH CUTS FREEZE FAULTS=2", "WAIT_FROM_TURN"),
-    Check("that wait from reading the taking alone", "CRASH CUTS FREEZE FAULTS=1", "WAIT_FROM_TAKING"),
-    Check("a wait that counts though the turn was lost", "CRASH CUTS FREEZE FAULTS=2", "NO_STILL_HELD"),
+    Check("no take-over wait for an unfinished taking", "CRASH CUTS FREEZE FAULTS=1", "NO_WAIT_FOR_END"),
+    Check("a take-over wait counted only from the turn", "CRASH CUTS FREEZE FAULTS=2", "WAIT_FROM_TURN"),
+    Check("a take-over wait counted only from the taking", "CRASH CUTS FREEZE FAULTS=1", "WAIT_FROM_TAKING"),
+    Check("a wait that counts although the turn was lost", "CRASH CUTS FREEZE FAULTS=2", "NO_STILL_HELD"),
     Check("no guard", "CRASH CUTS FREEZE FAULTS=1", "NO_GUARD"),
-    Check("a guard that starts after missed beats", "CRASH CUTS FREEZE FAULTS=2", "NO_REFUSAL"),
+    Check("a guard that starts after missed heartbeats", "CRASH CUTS FREEZE FAULTS=2", "NO_REFUSAL"),
     Check(
         "a consumer cancelled while it holds a message",
         "LOSS STOP CRASH FAULTS=3",
         "CANCEL_WHILE_HOLDING",
         cycles=False,
     ),
-    Check("a turn given back without what is owed", "LOSS STOP CRASH FAULTS=3 M=1", "NO_OWES"),
-    Check("what the journal does not know is not told again", "MISS FAULTS=1", "NO_TELL_AGAIN"),
+    Check("a turn given back without the rest of the wait", "LOSS STOP CRASH FAULTS=3 M=1", "NO_OWES"),
+    Check("unknown messages are not re-published", "MISS FAULTS=1", "NO_TELL_AGAIN"),
     Check("acked before the result", "CRASH FAULTS=1 NO_SWEEP", "ACK_BEFORE_RESULT"),
     Check("the result to the journal first", "CRASH FAULTS=1", "RESULT_JOURNAL_FIRST"),
-    Check("what a dead successes left is not put off", "FAILS=1 DIES FAULTS=1 NO_SWEEP", "NO_LEFT"),
+    Check("retries that a dead successes left are not queued", "FAILS=1 DIES FAULTS=1 NO_SWEEP", "NO_LEFT"),
     Check("parked in the journal first", "FAILS=2 DIES FAULTS=1", "PARKED_FIRST"),
     Check("no sweep", "MISS FAULTS=1", "NO_SWEEP"),
-    Check("the take-over wait left out after any later return", "LOSS STOP FAULTS=2 M=1", "ANY_LATER_RETURN"),
+    Check("the end of a turn waives every later wait", "LOSS STOP FAULTS=2 M=1", "ANY_LATER_RETURN"),
     Check("an interruption that ends its turn", "LOSS FREEZE FAULTS=2 M=1", "INTERRUPTED_ENDS_TURN"),
-    Check("what is settled acked before the take-over wait", "LOSS WITHDRAW=1 FAULTS=1", "SETTLED_FIRST"),
-    Check("a sweep that leaves alone what runs", "LOSS FAULTS=1", "SWEEP_LEAVES_RUNNING"),
-    Check("a retry told already leaves its message failed", "FAILS=1 FAULTS=0", "NEXT_TOLD_LEAVES_FAILED"),
+    Check("settled messages acked before the take-over wait", "LOSS WITHDRAW=1 FAULTS=1", "SETTLED_FIRST"),
+    Check("a sweep that skips messages being deployed", "LOSS FAULTS=1", "SWEEP_LEAVES_RUNNING"),
+    Check("a retry published early leaves its message failed", "FAILS=1 FAULTS=0", "NEXT_TOLD_LEAVES_FAILED"),
 )
 
 
 def check(one: Check) -> Found:
-    """Search it. Raises RuntimeError if spin or gcc refuse the model."""
+    """Run the search. Raises RuntimeError if spin or gcc rejects the model."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="usher-model-") as folder:
         defines = [f"{define}=1" if "=" not in define else define for define in one.defines]
         _run(["spin", "-a", *defines, str(HERE / "turn.pml")], folder)
         kind = "-DNP" if one.cycles else "-DSAFETY"
         _run(["gcc", one.optimised, "-w", kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c"], folder)
-        said = _run(["./pan", "-m100000", "-n", *(["-l"] if one.cycles else [])], folder)
-    states = re.search(r"(\d+) states, stored", said)
-    return Found(_what(said), int(states[1]) if states else 0, time.monotonic() - began)
+        output = _run(["./pan", "-m100000", "-n", *(["-l"] if one.cycles else [])], folder)
+    states = re.search(r"(\d+) states, stored", output)
+    return Found(_what(output), int(states[1]) if states else 0, time.monotonic() - began)
 
 
 def _run(command: Sequence[str], folder: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
-    said = done.stdout + done.stderr
-    if done.returncode or "Error:" in said:
-        raise RuntimeError(f"{command[0]} refuses the model: {said.strip()[:2000]}")
-    return said
+    output = done.stdout + done.stderr
+    if done.returncode or "Error:" in output:
+        raise RuntimeError(f"{command[0]} rejects the model: {output.strip()[:2000]}")
+    return output
 
 
-def _what(said: str) -> str:
-    """What a search says that it has found."""
-    if "max search depth too small" in said or "reached -DMEMLIM" in said:
-        return "not searched to its end"
-    violated = re.search(r"pan:\d+: (.*)", said)
+def _what(output: str) -> str:
+    """What a search has found, from its output."""
+    if "max search depth too small" in output or "reached -DMEMLIM" in output:
+        return "the search did not finish"
+    violated = re.search(r"pan:\d+: (.*)", output)
     if violated is None:
-        return "holds" if "errors: 0" in said else "nothing that is understood"
+        return "holds" if "errors: 0" in output else "output that is not understood"
     return next((fault for part, fault in FAULTS.items() if part in violated[1]), violated[1])
 
 
 def missing() -> list[str]:
-    """What has to be installed first."""
+    """The programs that have to be installed first."""
     return [program for program in ("spin", "gcc") if shutil.which(program) is None]
 
 
 def main() -> int:
-    """Run the checks that the command line names, and print what came out."""
+    """Run the checks that the command line selects, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "words", nargs="*", metavar="WORD", help="only checks whose name or parameters have one of these"
+        "words", nargs="*", metavar="WORD", help="only checks whose name or parameters contain one of these"
     )
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="searches at a time (2)")
-    parser.add_argument("--list", action="store_true", help="say what would be checked, and end")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="number of searches at a time (default: 2)")
+    parser.add_argument("--list", action="store_true", help="list the checks and exit")
     arguments = parser.parse_args()
-    meant = [
+    chosen = [
         one for one in CHECKS if not arguments.words or any(w in f"{one.name} {one.defines}" for w in arguments.words)
     ]
     if arguments.list:
-        for one in meant:
+        for one in chosen:
             print(f"{one.expected:8} {one.name}  [{' '.join(one.defines)}]")
         return 0
     if lacking := missing():
@@ -189,7 +190,7 @@ def main() -> int:
         return 1
     print(f"{'check':62} {'expected':8} {'found':40} {'states':>10} {'seconds':>7}")
     with ThreadPoolExecutor(arguments.jobs) as threads:
-        good = list(threads.map(_checked, meant))
+        good = list(threads.map(_checked, chosen))
     print(f"{sum(good)} of {len(good)} came out as expected")
     return 0 if all(good) else 1
 

@@ -1,1 +1,1 @@
-"""The deploys service: takes turns, keeps windows, runs one command at a time per server."""
+"""The deploys service: it takes turns, keeps windows, and runs one command at a time per server."""

@@ -4,4 +4,4 @@ from deploys.service import serve
 from usher.runtime.service import main
 
 if __name__ == "__main__":
-    raise SystemExit(main("deploys", "Takes servers' turns and runs one command at a time for each.", serve))
+    raise SystemExit(main("deploys", "Takes servers' turns, and runs one deploy command at a time per server.", serve))

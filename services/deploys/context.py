@@ -1,4 +1,4 @@
-"""What the turns of this process share."""
+"""What all turns of this process share."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,10 @@ from usher.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Wired once per connection. `slots` bounds the commands at a time, `environment` is what a command may see."""
+    """Created once per connection.
+
+    `slots` limits how many commands run at a time. `environment` is what a command may see of this process's variables.
+    """
 
     settings: Settings
     journal: Journal
@@ -30,10 +33,10 @@ class Context:
 
 
 def takeover_wait(settings: Settings) -> float:
-    """The take-over wait, in seconds: after it, whoever had the turn before has noticed, and its command is dead.
+    """The take-over wait in seconds: after it, a lost holder has noticed the loss, and its command is dead.
 
-    Three missed heartbeats and a half until a client notices its dead connection (aiormq), the guard's silence, the
-    time from TERM to KILL, and five seconds.
+    It is the sum of the client's time to detect a dead connection (three and a half heartbeats in aiormq), the guard's
+    `silence`, the `grace` period from TERM to KILL, and five seconds.
     """
     beat = settings.broker.heartbeat.total_seconds()
     guard = settings.deploys.silence + settings.deploys.grace

@@ -1,4 +1,4 @@
-"""A deploy: what waits is taken, and if that is granted, one command runs for it."""
+"""A deploy: waiting messages are taken, and if the taking is granted, one command runs for them."""
 
 import logging
 import secrets
@@ -17,12 +17,11 @@ from usher.core.servers import Server
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE = 1.0
-"""Seconds before something that did not come off is tried again."""
+"""Seconds before a failed step is tried again."""
 
-
-MANY_RETURNS = 10
-"""A message that came back more often than that, because its holders died or gave it back, is deployed by itself:
-should it be what kills them, it takes no other down."""
+MAX_DELIVERY_COUNT = 10
+"""A message that was redelivered more often than this is deployed without other issues. If it is what kills its
+holders, it then does no harm to other messages."""
 
 
 class Deploy:
@@ -38,21 +37,21 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage, returns: int) -> None:
-        """Take what waits, or of it only what is of the held message's issue if that came back many times; if that is
-        granted, run the command.
+    async def run(self, held: BackMessage, delivery_count: int) -> None:
+        """Take the waiting messages and, if the taking is granted, run the command.
 
-        What came of it is owed, and paid in the next round.
+        After many redeliveries, take only messages of the held message's issue. A result is kept in `unwritten`, and
+        written in the turn's next round.
         """
         async with self._context.runner.prepare() as prepared:
-            now, most = self._context.clock.now(), self._context.settings.deploys.most
-            most = 1 if returns > MANY_RETURNS else most
+            now, max_issues = self._context.clock.now(), self._context.settings.deploys.most
+            max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
                 server=self._server.name,
                 holder=self._context.holder,
                 fence=max(self._board.fence + 1, now),
-                messages=tuple(m.id for m in choose(held, self._board.waiting, most)),
+                messages=tuple(m.id for m in choose(held, self._board.waiting, max_issues)),
                 taken_at=now,
             )
             batch = await self._take(taken)
@@ -60,19 +59,19 @@ class Deploy:
                 return
             end = await self._command(prepared, taken, batch)
             if isinstance(end, DeployInterrupted) and (self._waits.lost.is_set() or self._journal.halted.is_set()):
-                # with the turn over and the command dead, the next holder need not wait
-                self._context.unwritten.add(end.model_copy(update={"held": held.id, "returns": returns}))
+                # the turn is over and the command is dead, so the next holder need not wait
+                self._context.unwritten.add(end.model_copy(update={"held": held.id, "returns": delivery_count}))
         if isinstance(end, DeployInterrupted):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             await self._waits.sleep(RETRY_PAUSE)
 
     async def _take(self, taken: DeployTaken) -> Batch | None:
-        """Write the taking and read up to it: its batch, or None if it was not granted."""
+        """Write the taking and read up to it. Returns its batch, or None if it was not granted."""
         self._waits.check()
         try:
             await self._journal.append(taken)
         except BrokerError as fault:
-            # it may be in the journal all the same, and nothing will run for it
+            # the taking may be in the journal nevertheless, and no command will run for it
             interrupted = DeployInterrupted(
                 deploy=taken.deploy, server=taken.server, by=taken.holder, reason=str(fault), at=taken.taken_at
             )
@@ -91,7 +90,7 @@ class Deploy:
         job = job_of(taken, batch, self._server, settings, self._context.environment)
         started_at, started = clock.now(), clock.monotonic()
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
-        finished = Finished(How.CUT, "nothing was started")
+        finished = Finished(How.KILLED, "it was not started")
         try:
             if not self._waits.over:
                 finished = await prepared.run(job, self._waits.lost, self._context.drain)

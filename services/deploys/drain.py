@@ -1,4 +1,4 @@
-"""What a stop means to running commands: they may end by themselves for a while, then they are cut."""
+"""Draining: when Usher stops, running commands get some time to finish, and are then killed."""
 
 import asyncio
 import logging
@@ -11,32 +11,32 @@ log = logging.getLogger(__name__)
 
 
 class Drain:
-    """From `stop` on there is no new turn; what runs then is cut once `cut` is set."""
+    """After `stop` is set, no new turn is taken. Once `kill` is set, running commands are killed."""
 
     def __init__(self, stop: Stop, seconds: float) -> None:
         self.stop = stop
-        self.cut = asyncio.Event()
+        self.kill = asyncio.Event()
         self._seconds = seconds
         self._finished: list[str] = []
-        self._cut: list[str] = []
+        self._killed: list[str] = []
 
     async def watch(self) -> None:
-        """Set `cut` so many seconds after the first signal, or at the second."""
+        """Set `kill` once the time after the first signal has passed, or at the second signal."""
         await self.stop.wait()
         if self._seconds:
-            log.info("stopping: running commands get up to %g s; a second signal cuts them", self._seconds)
+            log.info("stopping: running commands get up to %g s; a second signal kills them", self._seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 await self.stop.at_once.wait()
-        self.cut.set()
+        self.kill.set()
 
     def note(self, end: DeployEnded | DeployInterrupted) -> None:
-        """A deploy has ended; the last words name it if that was during the stop."""
+        """Record the end of a deploy for the summary, if Usher is stopping."""
         if self.stop.is_set():
-            ended = self._finished if isinstance(end, DeployEnded) else self._cut
-            ended.append(f"deploy {end.deploy} of {end.server}")
+            deploys = self._finished if isinstance(end, DeployEnded) else self._killed
+            deploys.append(f"deploy {end.deploy} of {end.server}")
 
-    def last_words(self) -> str:
-        """What finished during the stop, and what was cut; empty if nothing ran."""
-        told = (("finished", self._finished), ("cut", self._cut))
-        return "; ".join(f"{what} {', '.join(deploys)}" for what, deploys in told if deploys)
+    def summary(self) -> str:
+        """Which deploys finished during the stop, and which were killed; empty if nothing ran."""
+        parts = (("finished", self._finished), ("killed", self._killed))
+        return "; ".join(f"{what} {', '.join(deploys)}" for what, deploys in parts if deploys)

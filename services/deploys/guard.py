@@ -1,16 +1,18 @@
-"""The guard: a small program that starts one command, and stops it when nobody vouches for it any more.
+"""The guard: a small program that runs one command, and stops it when `deploys` no longer confirms that it should run.
 
-`deploys` starts it before it takes a deploy, and beats on its standard input. When the beats stop for `silence`
-seconds, or the pipe closes, the guard stops the command: TERM to its process group, KILL after `grace` seconds. So
-neither `kill -9` nor SIGSTOP of `deploys` leaves a command that runs on beside the next one.
+`deploys` starts the guard before it takes a deploy, and sends it heartbeats on its standard input. If no heartbeat
+arrives for `silence` seconds, or the pipe closes, the guard stops the command: TERM to its processes, KILL after
+`grace` seconds. So if `deploys` is killed or frozen, its command does not run on beside the next one.
 
     python -I -S guard.py SILENCE GRACE
 
-Lines of JSON come in: {"beat": 1}, {"start": {"argv", "cwd", "env", "log"}}, {"stop": GRACE}. Lines of JSON go out:
-{"ready": PID}, then one of {"refused": WHY} (a beat was missed before the start), {"failed": WHY} (it can't be
-executed), {"started": PID}; at the end {"ended": EXIT CODE, negative for a signal, "stopped": WHY or null}.
+It reads lines of JSON: {"heartbeat": 1}, {"start": {"argv", "cwd", "env", "log"}}, {"stop": GRACE}.
 
-It imports the standard library alone, so that it starts in a few milliseconds.
+It writes lines of JSON: {"ready": PID}, then one of {"started": PID}, {"refused": WHY} (for example, a heartbeat was
+missed before the start) and {"failed": WHY} (the command could not be started). When the command has ended, it writes
+{"ended": EXIT CODE, "stopped": WHY or null}. The exit code is negative for a signal.
+
+It imports only the standard library, so that it starts within a few milliseconds.
 """
 
 import contextlib
@@ -29,19 +31,19 @@ LINUX = sys.platform == "linux"
 
 
 def prctl(option: int, value: int) -> None:
-    """prctl(2), where there is one."""
+    """Call prctl(2) on Linux; do nothing elsewhere."""
     if LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def say(**fact: object) -> None:
-    """Tell `deploys`; if it is gone there is nobody to tell."""
+def send(**reply: object) -> None:
+    """Send a line to `deploys`. If it has died, nobody needs the line."""
     with contextlib.suppress(OSError):
-        os.write(1, json.dumps(fact).encode() + b"\n")
+        os.write(1, json.dumps(reply).encode() + b"\n")
 
 
 def descendants() -> list[int]:
-    """Every process below this one, for whom to signal: a look that a fast forker can slip through."""
+    """All descendants of this process, to be signalled. A process that forks fast enough may be missed."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc") if LINUX else ():
         if name.isdigit():
@@ -74,12 +76,12 @@ class Guard:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: self.stop("the guard was told to end", self.grace))
+        signal.signal(signal.SIGTERM, lambda *_: self.stop("the guard was asked to stop", self.grace))
         prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def run(self) -> None:
-        """Until the command and everything that it started has ended, or there will be none."""
-        say(ready=os.getpid())
+        """Work until the command and all its descendants have ended, or until no command will start."""
+        send(ready=os.getpid())
         listening = True
         while not self.over(listening):
             ready, _, _ = select.select([self.wake, *([0] if listening else [])], [], [], self.pause(listening))
@@ -90,75 +92,75 @@ class Guard:
             self.reap()
             self.enforce(listening)
         if self.command is not None:
-            say(ended=self.exit_code, stopped=self.stopped)
+            send(ended=self.exit_code, stopped=self.stopped)
 
     def over(self, listening: bool) -> bool:
-        """Whether nothing is left to guard."""
+        """Whether the guard can exit."""
         if self.command is None:
             return not listening or self.stopped is not None
-        return self.exit_code is not None and not self.left()
+        return self.exit_code is not None and not self.anything_left()
 
     def pause(self, listening: bool) -> float | None:
-        """Seconds until something has to be done even if nothing happens."""
+        """Seconds until the next check is due, even if nothing happens."""
         if self.kill_at is not None or self.exit_code is not None:
             return 0.05
         return max(0.0, self.heard_at + self.silence - time.monotonic()) if listening else None
 
     def listen(self) -> bool:
-        """Take in what `deploys` says; False once the pipe is closed."""
-        heard = os.read(0, 65536)
-        *lines, self.pending = (self.pending + heard).split(b"\n")
+        """Read what `deploys` has sent; False once the pipe is closed."""
+        data = os.read(0, 65536)
+        *lines, self.pending = (self.pending + data).split(b"\n")
         for line in lines:
-            order = json.loads(line)
-            if "start" in order:
-                self.start(order["start"])
-            elif "stop" in order:
-                self.stop("deploys stopped it", order["stop"])
+            request = json.loads(line)
+            if "start" in request:
+                self.start(request["start"])
+            elif "stop" in request:
+                self.stop("deploys stopped it", request["stop"])
             if self.stopped is None and not self.missed():
                 self.heard_at = time.monotonic()
-        if not heard:
-            self.stop("deploys has gone", self.grace)
-        return bool(heard)
+        if not data:
+            self.stop("deploys closed the pipe", self.grace)
+        return bool(data)
 
     def missed(self) -> bool:
-        """Whether `deploys` has been silent for too long."""
+        """Whether a heartbeat is overdue."""
         return time.monotonic() - self.heard_at > self.silence
 
-    def start(self, order: dict[str, object]) -> None:
-        """Start the command, unless nobody vouches for it."""
+    def start(self, request: dict[str, object]) -> None:
+        """Start the command; refuse if a heartbeat was missed or the guard was stopped."""
         if self.missed() or self.stopped:
-            self.stop("a beat was missed", self.grace)
-            say(refused=self.stopped)
+            self.stop("a heartbeat was missed", self.grace)
+            send(refused=self.stopped)
             return
         try:
-            with open(str(order["log"]), "ab") as log:
-                self.command = subprocess.Popen(  # noqa: S603 - the settings name the program, no shell reads it
-                    order["argv"],  # type: ignore[call-overload]
-                    cwd=order["cwd"],
-                    env=order["env"],
+            with open(str(request["log"]), "ab") as log:
+                self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
+                    request["argv"],  # type: ignore[call-overload]
+                    cwd=request["cwd"],
+                    env=request["env"],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    # should the guard itself be killed, the command goes with it
+                    # if the guard itself is killed, the kernel kills the command
                     preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
                 )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.stopped = "it could not be started"
-            say(failed=str(error))
+            send(failed=str(error))
             return
-        say(started=self.command.pid)
+        send(started=self.command.pid)
 
     def stop(self, why: str, grace: float) -> None:
-        """Ask the command to end, and have it killed after `grace` seconds."""
+        """Send TERM to the command, and have it killed after `grace` seconds."""
         if self.stopped is None:
             self.stopped = why
         kill_at = time.monotonic() + grace
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
-        self.send(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
     def reap(self) -> None:
-        """Collect whatever has ended: the command, and orphans that came to us."""
+        """Collect children that have ended: the command, and orphans that the kernel gave to us."""
         self.childless = False
         while True:
             try:
@@ -172,18 +174,20 @@ class Guard:
                 self.exit_code = self.command.returncode = os.waitstatus_to_exitcode(status)
 
     def enforce(self, listening: bool) -> None:
-        """Stop the command after silence; end what it left behind; kill what does not end."""
+        """Stop the command after a silence, end processes that it left behind, and kill what ignores TERM."""
         if listening and self.stopped is None and self.missed():
             self.stop(f"deploys was silent for {self.silence:g} s", self.grace)
-        if self.exit_code is not None and self.kill_at is None and self.left():
+        if self.exit_code is not None and self.kill_at is None and self.anything_left():
             self.kill_at = time.monotonic() + self.grace
-            self.send(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
-            self.send(signal.SIGKILL)
+            self.send_signal(signal.SIGKILL)
 
-    def left(self) -> bool:
-        """Whether anything that the command started is still there. Orphans come to their subreaper, so on Linux that
-        is exactly whether we have a child."""
+    def anything_left(self) -> bool:
+        """Whether any descendant of the command is left.
+
+        On Linux, we have a child exactly as long as one is left, because orphans become children of their subreaper.
+        """
         if LINUX or not self.childless:
             return not self.childless
         try:
@@ -192,8 +196,8 @@ class Guard:
             return False
         return True
 
-    def send(self, number: signal.Signals) -> None:
-        """Signal the command's group, and whatever left it."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal the command's process group, and descendants that have left the group."""
         if self.command is None:
             return
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a granted taking runs, and what came of it: values, and pure functions from and to events."""
+"""What a granted taking runs, and how it ended: values, and pure functions that map them from and to events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ALWAYS_PASSED = ("PATH", "HOME", "LANG")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: a program and its arguments, its whole environment, and the file for its output."""
+    """What to run: a program and its arguments, its complete environment, and the file for its output."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -23,27 +23,27 @@ class Job:
 
 
 class How(Enum):
-    """How a command ended."""
+    """How a command ended: it exited (or could not be started), it timed out, or Usher killed it."""
 
-    BY_ITSELF = "by itself"
-    OUT_OF_TIME = "out of time"
-    CUT = "cut"
+    EXITED = "exited"
+    TIMED_OUT = "timed out"
+    KILLED = "killed"
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended, why, and the end of its output; `more` says that there was more than that."""
+    """How a command ended, why, and the end of its output. `truncated` means that there was more output."""
 
     how: How
     reason: str
     exit_code: int | None = None
     output: str = ""
-    more: bool = False
+    truncated: bool = False
     log: Path | None = None
 
 
 def base_environment(settings: DeploysSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    """What every command may see of this process's variables: never the broker's address."""
+    """The variables of this process that every command may see. The broker's address is never among them."""
     return {name: environ[name] for name in (*ALWAYS_PASSED, *settings.pass_env) if name in environ}
 
 
@@ -64,16 +64,16 @@ def job_of(taken: DeployTaken, batch: Batch, server: Server, settings: DeploysSe
 def end_of(
     taken: DeployTaken, batch: Batch, job: Job, finished: Finished, *, rehearsed: bool, started_at: int, ended_at: int
 ) -> DeployEnded | DeployInterrupted:
-    """How a taking ended: a result, or an interruption for a command that was cut. Times in ms."""
-    if finished.how is How.CUT:
+    """How a taking ended, as an event: an interruption if the command was killed, otherwise a result. Times in ms."""
+    if finished.how is How.KILLED:
         return DeployInterrupted(
             deploy=taken.deploy, server=taken.server, by=taken.holder, reason=finished.reason, at=ended_at
         )
-    by_itself = Outcome.PASSED if finished.exit_code == 0 else Outcome.FAILED
+    exited = Outcome.PASSED if finished.exit_code == 0 else Outcome.FAILED
     return DeployEnded(
         deploy=taken.deploy,
         server=taken.server,
-        outcome=Outcome.TIMED_OUT if finished.how is How.OUT_OF_TIME else by_itself,
+        outcome=Outcome.TIMED_OUT if finished.how is How.TIMED_OUT else exited,
         reason=finished.reason,
         exit_code=finished.exit_code,
         rehearsed=rehearsed,
@@ -83,6 +83,6 @@ def end_of(
         started_at=started_at,
         ended_at=ended_at,
         output=finished.output,
-        cut=finished.more,
+        cut=finished.truncated,
         log=str(finished.log) if finished.log else None,
     )

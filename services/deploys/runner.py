@@ -1,4 +1,4 @@
-"""Running a command under its guard: prepared before the taking, started after it, stopped by whatever comes first."""
+"""Runs a command under its guard: the guard starts before the taking, the command after it."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 OUTPUT_BYTES = 64 * 1024
 STOP_GRACE = 5.0
-"""Seconds from TERM to KILL for a command that is cut because `deploys` stops."""
+"""At most this many seconds from TERM to KILL when `deploys` stops."""
 
 
 class GuardDied(UsherError):
@@ -30,32 +30,32 @@ class GuardDied(UsherError):
 
 
 class Prepared(Protocol):
-    """A guard that is there, with nothing started yet."""
+    """A guard that is running and has not started its command yet."""
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
-        """Run it to its end; cut when `lost` (the turn) or `drain.cut` is set. Only when this returns is it dead."""
+        """Run the command; kill it when `lost` (the turn) or `drain.kill` is set. It is dead when this returns."""
 
 
 class Runner(Protocol):
     """Prepares commands."""
 
     def prepare(self) -> AbstractAsyncContextManager[Prepared]:
-        """A guard that is there for as long as the block runs. Raises GuardDied."""
+        """A guard that runs for as long as the block does. Raises GuardDied."""
 
 
 class Rehearsal:
-    """Says what it would run, and passes."""
+    """Logs the command instead of running it, and passes."""
 
     @asynccontextmanager
     async def prepare(self) -> AsyncIterator[Prepared]:
-        """Nothing needs to be there."""
+        """A rehearsal needs no guard."""
         yield self
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
-        """Passed, with the command as its output."""
-        said = f"rehearsed, nothing was run: {' '.join(job.argv)}"
-        log.info("%s", said)
-        return Finished(How.BY_ITSELF, "rehearsed", 0, said + "\n")
+        """Pass, with the command as the output."""
+        line = f"rehearsed, nothing was run: {' '.join(job.argv)}"
+        log.info("%s", line)
+        return Finished(How.EXITED, "rehearsed", 0, line + "\n")
 
 
 class Guarded:
@@ -66,7 +66,7 @@ class Guarded:
 
     @asynccontextmanager
     async def prepare(self) -> AsyncIterator[Prepared]:
-        """Start a guard and beat for it until the block ends; leaving closes its pipe and waits for its end."""
+        """Start a guard and send it heartbeats until the block ends; then close its pipe and wait for its end."""
         silence, grace = (span.total_seconds() for span in (self._settings.silence, self._settings.grace))
         try:
             process = await asyncio.create_subprocess_exec(
@@ -78,7 +78,7 @@ class Guarded:
         guarded = _GuardedCommand(process, self._settings, silence)
         try:
             if not await guarded.hear("ready"):
-                raise GuardDied(why="it ended at once")
+                raise GuardDied(why="it exited immediately")
             yield guarded
         finally:
             await guarded.close()
@@ -88,78 +88,78 @@ class _GuardedCommand:
     def __init__(self, process: asyncio.subprocess.Process, settings: DeploysSettings, silence: float) -> None:
         assert process.stdin is not None  # noqa: S101 - it was started with pipes
         assert process.stdout is not None  # noqa: S101
-        self._process, self._orders, self._words = process, process.stdin, process.stdout
+        self._process, self._requests, self._replies = process, process.stdin, process.stdout
         self._settings = settings
-        self._beating = asyncio.create_task(self._beat(min(1.0, silence / 5)))
+        self._heartbeats = asyncio.create_task(self._send_heartbeats(min(1.0, silence / 5)))
         self._pid: int | None = None
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return Finished(How.BY_ITSELF, f"the command could not be started: {error}")
+            return Finished(How.EXITED, f"the command could not be started: {error}")
         start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}
-        self._say(start=start)
-        said = await self.hear("started", "failed", "refused")
-        if "failed" in said:
-            return Finished(How.BY_ITSELF, f"the command could not be started: {said['failed']}")
-        if "refused" in said or not said:
-            return Finished(How.CUT, str(said.get("refused", "the guard died")))
-        self._pid = int(str(said["started"]))
+        self._send(start=start)
+        reply = await self.hear("started", "failed", "refused")
+        if "failed" in reply:
+            return Finished(How.EXITED, f"the command could not be started: {reply['failed']}")
+        if "refused" in reply or not reply:
+            return Finished(How.KILLED, str(reply.get("refused", "the guard died")))
+        self._pid = int(str(reply["started"]))
         ending = asyncio.create_task(self.hear("ended"))
-        how, why = await self._until(ending, lost, drain.cut)
+        how, why = await self._until(ending, lost, drain.kill)
         ended = await ending
         if not ended:
             self._kill()
-            how, why = How.CUT, "the guard died"
-        elif ended["stopped"] and how is How.BY_ITSELF:
-            how, why = How.CUT, str(ended["stopped"])
+            how, why = How.KILLED, "the guard died"
+        elif ended["stopped"] and how is How.EXITED:
+            how, why = How.KILLED, str(ended["stopped"])
         code = ended.get("ended")
-        if how is How.BY_ITSELF and drain.stop.is_set() and isinstance(code, int) and code < 0:
-            # a service manager may stop the command together with us
-            how, why = How.CUT, "Usher stops"
+        if how is How.EXITED and drain.stop.is_set() and isinstance(code, int) and code < 0:
+            # a service manager may have signalled the command when it signalled us
+            how, why = How.KILLED, "Usher was stopped"
         return _finished(how, why, code if isinstance(code, int) else None, job.log)
 
     async def _until(
-        self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, cut: asyncio.Event
+        self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, kill: asyncio.Event
     ) -> tuple[How, str]:
-        """Wait until the command ends, or tell it to: on a lost turn, at the end of a drain, when its time is over."""
-        signs = [asyncio.create_task(event.wait()) for event in (lost, cut)]
+        """Wait until the command ends, or have it stopped: on a lost turn, at the end of a drain, or on a time-out."""
+        events = [asyncio.create_task(event.wait()) for event in (lost, kill)]
         limit = self._settings.timeout.total_seconds()
-        done, _ = await asyncio.wait((ending, *signs), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        await end(*signs)
+        done, _ = await asyncio.wait((ending, *events), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        await end(*events)
         grace = self._settings.grace.total_seconds()
         if ending in done:
-            return How.BY_ITSELF, ""
+            return How.EXITED, ""
         if lost.is_set():
             self._close_pipe()
-            return How.CUT, "the turn was lost"
-        if cut.is_set():
-            self._say(stop=min(grace, STOP_GRACE))
-            return How.CUT, "Usher stops"
-        self._say(stop=grace)
-        return How.OUT_OF_TIME, f"it ran longer than {limit:g} s"
+            return How.KILLED, "the turn was lost"
+        if kill.is_set():
+            self._send(stop=min(grace, STOP_GRACE))
+            return How.KILLED, "Usher was stopped"
+        self._send(stop=grace)
+        return How.TIMED_OUT, f"it ran longer than {limit:g} s"
 
     async def hear(self, *kinds: str) -> dict[str, object]:
-        """The guard's next word of one of these kinds; empty if it died."""
-        while line := await self._words.readline():
-            said = json.loads(line)
-            if isinstance(said, dict) and any(kind in said for kind in kinds):
-                return said
+        """The guard's next reply of one of these kinds; empty if the guard died."""
+        while line := await self._replies.readline():
+            reply = json.loads(line)
+            if isinstance(reply, dict) and any(kind in reply for kind in kinds):
+                return reply
         return {}
 
-    async def _beat(self, every: float) -> None:
+    async def _send_heartbeats(self, every: float) -> None:
         while True:
-            self._say(beat=1)
+            self._send(heartbeat=1)
             await asyncio.sleep(every)
 
-    def _say(self, **order: object) -> None:
-        if not self._orders.is_closing():
-            self._orders.write(json.dumps(order).encode() + b"\n")
+    def _send(self, **request: object) -> None:
+        if not self._requests.is_closing():
+            self._requests.write(json.dumps(request).encode() + b"\n")
 
     def _close_pipe(self) -> None:
-        self._beating.cancel()
-        self._orders.close()
+        self._heartbeats.cancel()
+        self._requests.close()
 
     def _kill(self) -> None:
         if self._pid is not None:
@@ -167,29 +167,29 @@ class _GuardedCommand:
                 os.killpg(self._pid, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Close the pipe and wait until the guard, and so its command, has ended."""
+        """Close the pipe and wait until the guard has ended, and with it the command."""
         self._close_pipe()
         await self._process.wait()
-        await asyncio.gather(self._beating, return_exceptions=True)
+        await asyncio.gather(self._heartbeats, return_exceptions=True)
 
 
 def make_runner(settings: DeploysSettings) -> Runner:
-    """What runs the configured command; without one, what says it would."""
+    """A runner for the configured command; a rehearsal if none is configured."""
     return Rehearsal() if settings.rehearses else Guarded(settings)
 
 
 def _finished(how: How, why: str, code: int | None, path: Path) -> Finished:
-    output, more = tail(path)
-    if how is How.BY_ITSELF:
+    output, truncated = tail(path)
+    if how is How.EXITED:
         if code is not None and code < 0:
             why = f"it was ended by signal {-code}"
         else:
             why = "" if code == 0 else f"exit code {code}"
-    return Finished(how, why, code, output, more, path)
+    return Finished(how, why, code, output, truncated, path)
 
 
 def tail(path: Path, size: int = OUTPUT_BYTES) -> tuple[str, bool]:
-    """The last `size` bytes of a file as text, and whether there was more. NULs, which no database takes, show as ␀."""
+    """The last `size` bytes of a file as text, and whether it was truncated. NULs become ␀: databases refuse them."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, os.SEEK_END)

@@ -28,36 +28,36 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, stop: Stop) -> str:
-    """Take turns until `stop` is set; gives what finished and what was cut after that.
+    """Take turns until `stop` is set. Returns which deploys finished after that, and which were killed.
 
-    Raises UsherError for what a person has to mend first.
+    Raises UsherError if a person has to fix something first.
     """
     environment = base_environment(settings.deploys, os.environ)
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
-        log.warning("no [deploys] command is set: deploys are rehearsed, nothing is run")
+        log.warning("no [deploys] command is set: deploys are only rehearsed")
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
         app = web_app("Usher: deploys", service.unready)
         stopped = asyncio.Event()
 
-        async def work_to_the_end() -> None:
+        async def take_turns() -> None:
             try:
                 await keep(settings.broker, "deploys", service.session, stop)
             finally:
                 stopped.set()
 
         try:
-            # the page is there for as long as commands run
-            await together(stop, serve_web(app, listening, stopped), work_to_the_end())
+            # serve the page until the last command has ended
+            await together(stop, serve_web(app, listening, stopped), take_turns())
         finally:
             for deploy in service.unwritten.deploys():
-                log.warning("! how deploy %s ended could not be written; its batch will be deployed again", deploy)
-    return service.drain.last_words()
+                log.warning("! the outcome of deploy %s could not be written; its batch will be deployed again", deploy)
+    return service.drain.summary()
 
 
 class Deploys:
-    """What outlives a connection: the slots, the unwritten outcomes, and whether we are ready."""
+    """What outlives a connection: the slots, the unwritten outcomes, and the readiness."""
 
     def __init__(
         self, settings: Settings, environment: dict[str, str], stop: Stop, clock: Clock, runner: Runner
@@ -73,7 +73,7 @@ class Deploys:
         self._publisher: Publisher | None = None
 
     async def unready(self) -> str | None:
-        """Why no turn can be taken now; None if one can."""
+        """Why no turn can be taken now; None if turns can be taken."""
         if self.drain.stop.is_set():
             return STOPPING
         if self._memory.halted:
@@ -81,12 +81,12 @@ class Deploys:
         return await unconfirmed(self._publisher)
 
     async def session(self, link: Link) -> None:
-        """One connection's life: declare, read the journal, work every server's queue."""
+        """Work on one connection: declare the topology, follow the journal, and take every server's turns."""
         await topology.declare(link, self._settings.catalogue)
         publisher = await Publisher.open(link, "deploys")
         stop = self.drain.stop
         while not (link.lost.is_set() or stop.is_set()):
-            # again when the journal was not understood for a while
+            # after a halt, follow the journal again: it may be understood by now
             async with follow(link, publisher, self._clock, "journal:deploys", self._memory, stop=stop) as journal:
                 await self._work(link, publisher, journal)
 
@@ -106,10 +106,12 @@ class Deploys:
         )
         self._publisher = publisher
         servers = self._settings.catalogue
-        log.info("taking turns of %d servers, %d commands at a time", len(servers), self._settings.deploys.parallel)
+        log.info(
+            "taking turns for %d servers, at most %d commands at a time", len(servers), self._settings.deploys.parallel
+        )
         async with beside(self.drain.watch()):
             try:
-                # all of them to their end, whatever becomes of one: no command may outlive its session
+                # wait for every worker even if one fails: no command may outlive its session
                 await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)
             finally:
                 self._publisher = None

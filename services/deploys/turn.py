@@ -1,14 +1,14 @@
-"""A turn: from the first message of a server's queue to its ack, by way of one command.
+"""A turn: from the delivery of a server's first message to its ack, with one command in between.
 
 Look at the board; publish a marker and read up to it; keep the window; take; run; publish the result; ack only what the
-board has settled. Each step is there because without it two commands could run at once, or a message could be lost.
+board has settled. Without any one of these steps, two commands could run at once, or a message could be lost.
 """
 
 import asyncio
 import logging
 
 from deploys.context import Context, takeover_wait
-from deploys.deploy import MANY_RETURNS, RETRY_PAUSE, Deploy
+from deploys.deploy import MAX_DELIVERY_COUNT, RETRY_PAUSE, Deploy
 from deploys.runner import GuardDied
 from deploys.waits import Waits
 from deploys.window import keep_window
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Turn:
-    """One server's turn, had from a delivery on until its ack, or until `lost` is set."""
+    """One server's turn: this process holds it from a delivery until its ack, or until `lost` is set."""
 
     def __init__(self, context: Context, server: Server, delivery: Delivery, lost: asyncio.Event) -> None:
         self._context = context
@@ -34,59 +34,60 @@ class Turn:
         self._server = server
         self._delivery = delivery
         self._lost = lost
-        self._since = context.clock.monotonic()
+        self._received_at = context.clock.monotonic()
         self._waits = Waits(context.clock, lost, context.journal, context.drain.stop)
         self._deploy = Deploy(context, server, self._waits)
 
     async def run(self) -> None:
-        """Until the delivery is acked.
+        """Work until the delivery is acked.
 
-        Raises ConsumerLost, LinkLost, NotUnderstood or Stopping; no command runs then.
+        Raises ConsumerLost, LinkLost, NotUnderstood or Stopping; no command is running then.
         """
-        if self._returns > MANY_RETURNS:
-            returned = self._delivery.message_id, self._returns
-            log.warning("! %s: message %s came back %d times; it is deployed by itself", self._server, *returned)
+        if self._delivery_count > MAX_DELIVERY_COUNT:
+            redelivered = self._delivery.message_id, self._delivery_count
+            log.warning("! %s: message %s was redelivered %d times; deploying it alone", self._server, *redelivered)
         while not await self._round():
             if self._lost.is_set():
                 raise ConsumerLost
 
     async def give_back(self) -> None:
-        """Write that the turn was given back in order; then the channel may close, and the next holder need not wait.
+        """Write that the turn was given back, so that the next holder need not wait.
 
-        The channel, not the consumer: a cancelled consumer would give the next one the queue's second message.
+        The caller must then close the channel. If it only cancelled the consumer, the next consumer would receive the
+        queue's second message.
         """
         try:
             held = self._message()
-            owes = round(self._owed(held) * 1000)
+            left = round(self._takeover_wait_left(held) * 1000)
             await self._journal.append(
                 TurnGivenBack(
                     server=self._server.name,
                     message=held.id,
                     holder=self._context.holder,
-                    owes=owes,
-                    returns=self._returns,
+                    owes=left,
+                    returns=self._delivery_count,
                 )
             )
         except (BrokerError, Unreadable) as fault:
             log.warning("! %s: the turn could not be given back: %s", self._server, fault)
         else:
-            log.info("%s: gave its turn back", self._server)
+            log.info("%s: gave the turn back", self._server)
 
     async def _round(self) -> bool:
-        """Look, and do the next thing; True once the delivery is acked."""
+        """Look at the board and do one step; True once the delivery is acked."""
         try:
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             held = self._message()
-            if not self._settled(held) or self._owed(held):
-                # also what is settled, if its former holder took more than that: its command may run
+            if not self._settled(held) or self._takeover_wait_left(held):
+                # also for a settled message: the previous holder may have taken others, and its command may still run
                 self._waits.check()
                 await self._journal.barrier()
-                if await self._kept_takeover_wait(held):
+                if await self._keep_takeover_wait(held):
                     return False
                 if not self._known(held):
-                    await self._tell_again(held)
+                    await self._republish(held)
                 elif not self._settled(held):
-                    await self._go_on(held)
+                    await self._advance(held)
                     return False
         except (NotConfirmed, GuardDied) as fault:
             log.warning("! %s: %s; trying again", self._server, fault)
@@ -98,7 +99,7 @@ class Turn:
         return True
 
     def _message(self) -> BackMessage:
-        """What was delivered. Raises NotUnderstood; Unreadable, also for a message of another server."""
+        """The delivered message. Raises NotUnderstood, or Unreadable (also for a message to another server)."""
         check(self._delivery.headers, f"message {self._delivery.message_id}")
         held = decode_message(self._delivery.body)
         if held.server != self._server.name:
@@ -106,7 +107,7 @@ class Turn:
         return held
 
     async def _park(self, fault: Unreadable) -> bool:
-        """Give up what can never be deployed; a person decides."""
+        """Park a message that can never be deployed. A person decides what happens to it."""
         try:
             await self._context.publisher.park(self._delivery.body, self._delivery.message_id, str(fault))
         except NotConfirmed as unconfirmed:
@@ -117,9 +118,9 @@ class Turn:
         await self._delivery.ack()
         return True
 
-    async def _tell_again(self, held: BackMessage) -> None:
-        """The journal lost it, or never got it: it comes round again, known."""
-        log.info("%s: the journal does not know %s; told again", self._server, held.id)
+    async def _republish(self, held: BackMessage) -> None:
+        """Publish the message again, because the journal lost it or never received it."""
+        log.info("%s: the journal does not contain %s; re-published", self._server, held.id)
         await self._context.publisher.message(held)
         await self._journal.barrier()
         if not self._known(held):
@@ -129,12 +130,12 @@ class Turn:
         return self._journal.board.state(held.id) in SETTLED
 
     def _known(self, held: BackMessage) -> bool:
-        """Whether the journal has brought it: waiting, being deployed, or settled since."""
+        """Whether the board knows the message: it is waiting, being deployed, or settled."""
         return self._settled(held) or self._journal.board.state(held.id) in OPEN
 
     @property
-    def _returns(self) -> int:
-        """How often the message has come back to its queue."""
+    def _delivery_count(self) -> int:
+        """How often the message was returned to its queue; 0 on the first delivery."""
         count = self._delivery.headers.get("x-delivery-count")
         return count if isinstance(count, int) else 0
 
@@ -142,44 +143,48 @@ class Turn:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def _go_on(self, held: BackMessage) -> None:
-        """One thing that has to be waited for, or the deploy; the caller looks again after each."""
+    async def _advance(self, held: BackMessage) -> None:
+        """Wait for the end of an unfinished deploy; if there is none, keep the window and deploy."""
         context = self._context
         if taking := self._board.running:
-            # from reading it or from getting the turn, whichever is later: till then its holder may have been at work
-            await self._end(taking.event, max(taking.read_at, self._since) + takeover_wait(context.settings))
+            # from reading the taking or receiving the turn, whichever is later: its holder may have worked until then
+            dead_at = max(taking.read_at, self._received_at) + takeover_wait(context.settings)
+            await self._end_unfinished(taking.event, dead_at)
         else:
             await keep_window(context, self._server, held, self._waits)
             if self._settled(held):
                 return
             if context.slots.locked():
-                log.info("%s: waiting for one of the %d commands", self._server, context.settings.deploys.parallel)
+                log.info("%s: waiting for one of %d slots", self._server, context.settings.deploys.parallel)
             async with self._waits.one_of(context.slots):
-                await self._deploy.run(held, self._returns)
+                await self._deploy.run(held, self._delivery_count)
 
-    async def _kept_takeover_wait(self, held: BackMessage) -> bool:
-        """Whether there was something to wait for."""
-        left = self._owed(held)
+    async def _keep_takeover_wait(self, held: BackMessage) -> bool:
+        """Keep what is left of the take-over wait; False if there was nothing left."""
+        left = self._takeover_wait_left(held)
         if not left:
             return False
-        log.info("%s: its former holder may still run a command; waiting %.0f s", self._server, left)
+        log.info("%s: the previous holder's command may still be running; waiting %.0f s", self._server, left)
         await self._waits.sleep(left)
         return True
 
-    def _owed(self, held: BackMessage) -> float:
-        """The seconds that are left of the take-over wait, if a former holder's turn has no end that the journal shows;
-        who gave it back may have left some of it to us."""
+    def _takeover_wait_left(self, held: BackMessage) -> float:
+        """How many seconds of the take-over wait are left; 0 if none is needed.
+
+        It is needed after a redelivery if the journal does not show how the previous turn ended. A holder that gave the
+        turn back may have left us the rest of its own wait.
+        """
         if not self._delivery.redelivered or self._board.running:
             return 0
-        is_over = self._board.is_over(held.id, self._returns)
+        is_over = self._board.is_over(held.id, self._delivery_count)
         wait = self._board.owed / 1000 if is_over else takeover_wait(self._context.settings)
-        return max(0, self._since + wait - self._context.clock.monotonic())
+        return max(0, self._received_at + wait - self._context.clock.monotonic())
 
-    async def _end(self, taken: DeployTaken, dead_at: float) -> None:
-        """Another's taking has no end: once its command must be dead, write that it was interrupted."""
+    async def _end_unfinished(self, taken: DeployTaken, dead_at: float) -> None:
+        """Wait until another holder's deploy ends. Once its command must be dead, write that it was interrupted."""
         left = dead_at - self._context.clock.monotonic()
         if left > 0:
-            log.info("%s: deploy %s has no end yet; waiting up to %.0f s", self._server, taken.deploy, left)
+            log.info("%s: deploy %s has not reported its end; waiting up to %.0f s", self._server, taken.deploy, left)
             changed = self._journal.changed(self._server.name)
             while (running := self._board.running) and running.event.deploy == taken.deploy and left > 0:
                 changed.clear()
@@ -191,8 +196,8 @@ class Turn:
                 deploy=taken.deploy,
                 server=taken.server,
                 by=self._context.holder,
-                reason=f"{process(taken.holder)}, which ran it, is gone",
+                reason=f"{process(taken.holder)}, which ran it, was lost",
                 at=self._context.clock.now(),
             )
         )
-        log.warning("! deploy %s of %s interrupted: %s is gone", taken.deploy, self._server, process(taken.holder))
+        log.warning("! deploy %s of %s was interrupted: %s was lost", taken.deploy, self._server, process(taken.holder))

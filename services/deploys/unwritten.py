@@ -1,4 +1,4 @@
-"""Unwritten outcomes: how a deploy ended, when that could not be written to the journal at once."""
+"""Unwritten outcomes: ends of deploys that are not in the journal yet."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ from usher.core.versions import NotUnderstood
 
 
 class Unwritten:
-    """At most one outcome per server, kept across lost connections. It is written before the server's next turn."""
+    """At most one outcome per server. It survives lost connections, and is written before the server's next turn."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, DeployEnded | DeployInterrupted] = {}
@@ -19,15 +19,15 @@ class Unwritten:
         self._outcomes[outcome.server] = outcome
 
     def deploys(self) -> tuple[str, ...]:
-        """The ids of the deploys whose outcome is not written yet."""
+        """The ids of the deploys whose outcomes are not written yet."""
         return tuple(outcome.deploy for outcome in self._outcomes.values())
 
     async def write(self, server: str, journal: Journal, publisher: Publisher) -> None:
-        """Write the server's outcome, if there is one: a result to the reply queue, then to the journal; read it back.
+        """Write the server's outcome, if there is one, and read it back.
 
-        The other order would lose the result in a crash between the two. Raises NotConfirmed or LinkLost, and then
-        keeps the outcome. A reader that has halted cannot read the outcome back, but those who understand the journal
-        can.
+        A result goes to the reply queue first, then to the journal: in the other order, a crash between the two would
+        lose it. Raises NotConfirmed or LinkLost, and then keeps the outcome. If our reader has halted, the outcome
+        cannot be read back, but it is in the journal for readers that understand it.
         """
         outcome = self._outcomes.get(server)
         if outcome is None:

@@ -1,4 +1,4 @@
-"""Waiting during a turn: a wait ends at once when the turn is lost, the journal is not understood, or Usher stops."""
+"""Waiting during a turn: every wait ends at once if the turn is lost, the journal is not understood, or Usher stops."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Stopping(UsherError):
-    """Usher stops: no new turn"""
+    """Usher is stopping: no new turn is taken"""
 
 
 class Waits:
@@ -44,7 +44,7 @@ class Waits:
                 raise error()
 
     async def first(self, waiting: Awaitable[T]) -> T:
-        """The result of `waiting`, which is cancelled if one of the endings comes first."""
+        """The result of `waiting`. If one of the endings comes first, `waiting` is cancelled."""
         return await first(waiting, *self._endings)
 
     async def sleep(self, seconds: float, changed: asyncio.Event | None = None) -> None:
@@ -65,15 +65,17 @@ class Waits:
             await self._until(acquiring)
             yield
         finally:
-            # also one that was acquired at the moment of a stop; a wait that is cancelled passes its slot on itself
+            # release a slot that was acquired in the moment of a stop, too; a cancelled `acquire` passes its slot on
             if acquiring.done() and not acquiring.cancelled():
                 slots.release()
             else:
                 acquiring.cancel()
 
     async def _until(self, *waits: asyncio.Future[object]) -> None:
-        """Wait until one of these is done. They stay the caller's, who alone cancels them: nothing that one of them
-        acquired is dropped, not even at the moment of a stop."""
+        """Wait until one of `waits` is done.
+
+        Only the caller cancels them, so that nothing they acquired is dropped, not even in the moment of a stop.
+        """
         endings: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait()) for event, _ in self._endings]
         try:
             await asyncio.wait((*waits, *endings), return_when=asyncio.FIRST_COMPLETED)

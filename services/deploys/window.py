@@ -1,4 +1,4 @@
-"""Keeping the window: a turn waits until a storm is over."""
+"""Keeping the window: a turn waits until a burst of moves is over."""
 
 import logging
 from datetime import UTC, datetime
@@ -12,14 +12,17 @@ from usher.core.servers import Server
 
 log = logging.getLogger(__name__)
 
-LONGEST_LOOK = 10.0
-"""Seconds after which a waiting turn looks at the clock again: somebody may have set it."""
+CLOCK_CHECK_SECONDS = 10.0
+"""A waiting turn looks at the clock at least this often: somebody may have set it."""
 
 
 async def keep_window(context: Context, server: Server, held: BackMessage, waits: Waits) -> None:
-    """Wait until the window of what waits closes, or the held message waits no more; each that comes may move it."""
-    clock, window, said = context.clock, context.settings.window.window(), False
-    latest = clock.monotonic() + window.cap / 1000  # also when somebody sets the clock back meanwhile
+    """Wait until the server's window closes, or the held message is no longer open.
+
+    Each message that arrives may move the end of the window.
+    """
+    clock, window, announced = context.clock, context.settings.window.window(), False
+    latest = clock.monotonic() + window.cap / 1000  # a limit even if somebody sets the clock back meanwhile
     changed = context.journal.changed(server.name)
     while True:
         changed.clear()
@@ -27,23 +30,23 @@ async def keep_window(context: Context, server: Server, held: BackMessage, waits
         if held.id not in board.open:
             return
         closes_at = window.closes_at(board.arrivals or (held.queued_at,))
-        left = min((closes_at - clock.now()) / 1000, LONGEST_LOOK, latest - clock.monotonic())
+        left = min((closes_at - clock.now()) / 1000, CLOCK_CHECK_SECONDS, latest - clock.monotonic())
         if left <= 0:
             return
-        if not said:
-            said = True
-            await _say(context, server, held, closes_at)
+        if not announced:
+            announced = True
+            await _announce(context, server, held, closes_at)
         await waits.sleep(left, changed)
 
 
-async def _say(context: Context, server: Server, held: BackMessage, closes_at: int) -> None:
-    """Let everybody see that somebody has the turn. If that cannot be written, it does not cost the turn."""
+async def _announce(context: Context, server: Server, held: BackMessage, closes_at: int) -> None:
+    """Write to the journal that a window is open. If that fails, the turn continues."""
     at = datetime.fromtimestamp(closes_at / 1000, UTC).strftime("%H:%M:%SZ")
-    log.info("%s: a window opened; it closes at %s if nothing more comes", server, at)
+    log.info("%s: a window opened; it closes at %s if no further move arrives", server, at)
     now = context.clock.now()
     try:
         await context.journal.append(
             WindowOpened(server=server.name, message=held.id, holder=context.holder, closes_at=closes_at, at=now)
         )
     except NotConfirmed as fault:
-        log.info("%s: nobody was told of the window: %s", server, fault)
+        log.info("%s: the window could not be announced: %s", server, fault)

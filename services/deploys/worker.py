@@ -1,4 +1,4 @@
-"""One server's worker: consumes its queue, one turn after the other, for as long as the link holds."""
+"""One server's worker: consumes its queue and takes one turn after the other, for as long as the link holds."""
 
 import asyncio
 import logging
@@ -17,16 +17,17 @@ from usher.core.versions import NotUnderstood
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0
-"""Seconds before a queue that has gone, or whose consumer was taken away, is consumed again."""
+"""Seconds before a queue is consumed again after its consumer was lost, for example because the queue was deleted."""
 
-SENT_SECONDS = 1.0
+PREFETCHED_SECONDS = 1.0
+"""How long to wait for a message that the broker may have sent just before a stop."""
 
 
 async def work(context: Context, link: Link, server: Server) -> None:
-    """Take that server's turns until the link is lost, Usher stops, or the journal is not understood any more.
+    """Take the server's turns until the link is lost, Usher stops, or the journal is no longer understood.
 
-    No command of this process runs then. A fault in our own code gives the whole link up, so that everything starts
-    afresh rather than half.
+    No command of this worker is running when it returns. A bug in Usher gives up the whole link, so that everything
+    restarts together.
     """
     waits = Waits(context.clock, link.lost, context.journal, context.drain.stop)
     try:
@@ -35,17 +36,17 @@ async def work(context: Context, link: Link, server: Server) -> None:
                 await _turns(context, link, server)
             except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
                 if not waits.over:
-                    log.warning("! %s: %s; is its queue there? `usher doctor` tells", server, fault)
+                    log.warning("! %s: %s; does its queue exist? Run `usher doctor`", server, fault)
                     await waits.sleep(PAUSE)
     except Stopping:
         return
     except NotUnderstood:
-        with suppress(BrokerError):  # those who understand the journal can read how our deploy ended
+        with suppress(BrokerError):  # readers that understand the journal can see how our deploy ended
             await context.unwritten.write(server.name, context.journal, context.publisher)
     except BrokerError as fault:
         log.warning("! %s: %s", server, fault)
     except Exception:
-        log.exception("! %s: a fault in Usher; connecting again", server)
+        log.exception("! %s: a bug in Usher; reconnecting", server)
     finally:
         if not (context.drain.stop.is_set() or context.journal.halted.is_set()):
             link.lost.set()
@@ -66,20 +67,20 @@ async def _turns(context: Context, link: Link, server: Server) -> None:
                 turn = Turn(context, server, delivery, consumer.lost)
                 await turn.run()
         except Stopping:
-            if turn is None and (sent := await _sent(context, server, consumer, active=active)):
-                turn = Turn(context, server, sent, consumer.lost)
+            if turn is None and (prefetched := await _prefetched(context, server, consumer, active=active)):
+                turn = Turn(context, server, prefetched, consumer.lost)
             if turn:
                 await turn.give_back()
 
 
-async def _sent(context: Context, server: Server, consumer: Consumer, *, active: bool) -> Delivery | None:
-    """What the broker has sent to an `active` consumer that stops, if anything.
+async def _prefetched(context: Context, server: Server, consumer: Consumer, *, active: bool) -> Delivery | None:
+    """The message that the broker has sent to a consumer that stops, if any.
 
-    As soon as one message is acked it sends the next: so that is waited for if the board says that there is one. Left
-    unseen it would come to the next holder as if we had died with it.
+    An `active` consumer is sent the next message as soon as it acks one, so we wait for it if the board shows a waiting
+    message. If we left without taking it, the next holder would receive it as if we had died while holding it.
     """
     if active and context.journal.board.server(server.name).waiting:
         with suppress(TimeoutError):
-            async with asyncio.timeout(SENT_SECONDS):
+            async with asyncio.timeout(PREFETCHED_SECONDS):
                 return await consumer.get()
     return await consumer.leave()

@@ -1,1 +1,1 @@
-"""The trackers service: the door that Jira's webhooks and front-end messages come in by."""
+"""The trackers service: it accepts Jira's webhooks and front-end messages."""

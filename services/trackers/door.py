@@ -1,4 +1,4 @@
-"""The door: what comes in becomes messages that the broker has confirmed, or an answer that the sender can act on."""
+"""The door: requests become messages that the broker has confirmed, or answers that tell the sender what to do."""
 
 import logging
 from collections import deque
@@ -25,7 +25,8 @@ from usher.web.readiness import unconfirmed
 
 log = logging.getLogger(__name__)
 
-KEPT = 200
+MAX_IGNORED = 200
+"""How many ignored moves are remembered."""
 
 
 class AcceptedMessage(BaseModel):
@@ -45,40 +46,40 @@ class Accepted(BaseModel):
 
 
 class Ignored(BaseModel):
-    """Understood, and nothing to deploy."""
+    """The webhook was understood, and there is nothing to deploy."""
 
     outcome: Literal["ignored"] = "ignored"
     reason: str
 
 
 class Door:
-    """Takes deliveries while `publisher` is set, which is as long as there is a connection to the broker."""
+    """Accepts requests while `publisher` is set, that is, while there is a connection to the broker."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.publisher: Publisher | None = None
         self._servers = settings.catalogue
         self._secret = settings.jira.secret
         self._clock = clock
-        self._ignored: deque[IgnoredMove] = deque(maxlen=KEPT)
+        self._ignored: deque[IgnoredMove] = deque(maxlen=MAX_IGNORED)
 
     async def unready(self) -> str | None:
-        """Why nothing can be accepted now; None if it can."""
+        """Why nothing can be accepted now; None if requests can be accepted."""
         return await unconfirmed(self.publisher)
 
     @property
     def ignored(self) -> list[IgnoredMove]:
-        """The moves ignored last, newest first, 200 at the most."""
+        """The last ignored moves, newest first, at most 200."""
         return list(reversed(self._ignored))
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> Accepted | Ignored:
-        """Take a delivery of Jira's. Raises Unauthentic, Unparsable, or BrokerError when nothing is confirmed."""
+        """Handle a webhook of Jira's. Raises Unauthentic, Unparsable, or BrokerError if the broker does not confirm."""
         if self._secret is not None:
             check_signature(self._secret, headers, body)
         reading = jira.read(headers, body, self._servers)
         if isinstance(reading, jira.NotJson):
             raise Unparsable(why=reading.reason)
         if self._secret is not None:
-            check_recent(reading.told_at, self._clock.now())
+            check_recent(reading.sent_at, self._clock.now())
         match reading:
             case jira.Moved():
                 messages = [await self._move(move) for move in reading.moves]
@@ -88,17 +89,18 @@ class Door:
         return Ignored(reason=reading.reason)
 
     async def message(self, body: bytes) -> BackMessage:
-        """Take a front-end message. Raises BadMessage, or BrokerError when it is not confirmed."""
+        """Handle a front-end message. Raises BadMessage, or BrokerError if the broker does not confirm."""
         front = read_front(body, self._servers)
         server = self._servers.find(front.issue_id.project, front.status)
         message = BackMessage.of(front.issue_id, server, source="api", now=self._clock.now())
-        await self._tell(message)
+        await self._publish(message)
         return message
 
     async def withdraw(self, query: Iterable[tuple[str, str]], length: int, address: str) -> OrderState:
-        """Take an order to withdraw issues, in a query of so many bytes from that address: successes carries it out.
+        """Publish an order to withdraw issues, which `successes` will carry out.
 
-        Raises BadMessage or UnknownServer, or BrokerError when it is not confirmed.
+        The order is a query of `length` bytes from that address. Raises BadMessage or UnknownServer, or BrokerError if
+        the broker does not confirm.
         """
         order = read_withdrawal(query, length, self._servers, address, self._clock.now())
         try:
@@ -117,16 +119,16 @@ class Door:
             identity=move.identity,
             moved_at=move.moved_at,
         )
-        await self._tell(message)
+        await self._publish(message)
         return AcceptedMessage(id=message.id, issue=message.issue, status=message.status, server=message.server)
 
-    async def _tell(self, message: BackMessage) -> None:
+    async def _publish(self, message: BackMessage) -> None:
         await self._connected().message(message)
         log.info("accepted %s: %s for %s, from %s", message.id, message.issue, message.server, message.source)
 
     def _connected(self) -> Publisher:
         if self.publisher is None:
-            raise BrokerError(why="no connection to the broker; Usher connects again by itself, so send it again soon")
+            raise BrokerError(why="no connection to the broker; Usher reconnects by itself, so send it again soon")
         return self.publisher
 
     def _ignore(self, move: jira.IgnoredMove) -> None:

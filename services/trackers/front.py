@@ -1,4 +1,4 @@
-"""Front-end messages: bytes in, a checked message out, or a sentence that says what is wrong."""
+"""Front-end messages: turns a request body into a checked message, or into a sentence that says what is wrong."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -8,18 +8,18 @@ from usher.core.messages import FrontMessage
 from usher.core.servers import Servers
 
 _EXAMPLE = '{"issue_id": "ABC-123", "status": "test"}'
-_MOST = 3
-_LONGEST = 16 * 1024
+_MAX_ERRORS = 3
+_MAX_BYTES = 16 * 1024
 
 
 def read_front(body: bytes, servers: Servers) -> FrontMessage:
-    """A front-end message whose project and status the settings know. Raises BadMessage."""
-    if len(body) > _LONGEST:
-        raise BadMessage(why=f"a message is at most {_LONGEST} bytes long; send {_EXAMPLE}")
+    """Parse a front-end message; its project and status must be in the settings. Raises BadMessage."""
+    if len(body) > _MAX_BYTES:
+        raise BadMessage(why=f"the body is longer than {_MAX_BYTES} bytes; send {_EXAMPLE}")
     try:
         return FrontMessage.model_validate_json(body, context=servers)
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False, include_input=False)[:_MOST]
+        errors = invalid.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
         raise BadMessage(why="; ".join(map(_sentence, errors))) from None
 
 
@@ -29,13 +29,13 @@ def _sentence(error: ErrorDetails) -> str:
         case "json_invalid":
             return f"the body is not JSON ({error['ctx']['error']}); send {_EXAMPLE}"
         case "model_type":
-            return f"the body should be an object: {_EXAMPLE}"
+            return f"the body must be an object; send {_EXAMPLE}"
         case "missing":
             return f"{field} is missing; send {_EXAMPLE}"
         case "extra_forbidden":
-            return f"{field} is unknown; known are issue_id and status"
+            return f"{field}: unknown field; known fields are issue_id and status"
         case "string_type":
-            return f"{field} should be text"
+            return f"{field} must be a string"
         case "string_too_short":
             return f"{field} is empty"
         case _:

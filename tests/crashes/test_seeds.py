@@ -20,8 +20,10 @@ from crashes.seeds import judge
 from crashes.shrink import shrink
 from crashes.world import run
 
-# of what the processes of a run leave behind when they are killed
 pytestmark = [
+    # no broker of the test run's, but seconds of the processor: not of the quick part
+    pytest.mark.programs,
+    # of what the processes of a run leave behind when they are killed
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -43,7 +45,6 @@ def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
 
 
-@pytest.mark.programs  # no broker of the test run's, but seconds of the processor: not of the quick part
 @pytest.mark.parametrize("seeds", [8, pytest.param(1500, marks=pytest.mark.slow)])
 def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
     assert_all_hold(simulate("--seeds", str(seeds)))
@@ -51,7 +52,6 @@ def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.programs
 def test_it_holds_in_seeds_that_nobody_has_run_before(capsys: pytest.CaptureFixture[str]) -> None:
     done = simulate("--seeds", "10000", "--new")
     with capsys.disabled():

@@ -1,4 +1,4 @@
-"""A world for the deploys service: a real broker, a real command that takes notes, and eyes on the journal."""
+"""A world for the deploys service: a real broker, a real command that writes notes, and a reader of the journal."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def note(what):
                                "server": arguments[0], "issues": arguments[1:],
                                "env": {k: v for k, v in os.environ.items() if k.startswith("USHER_")}}) + "\\n")
 note("begin")
-while (Path(folder) / ("hold-" + arguments[0])).exists():
+while (Path(folder) / ("block-" + arguments[0])).exists():
     time.sleep(0.01)
 fail = Path(folder) / ("fail-" + arguments[0])
 note("end")
@@ -52,7 +52,7 @@ if fail.exists():
 
 @dataclass
 class World:
-    """What a test does and sees: it tells messages, holds or fails commands, and waits for events of the journal."""
+    """What a test does and sees: it publishes moves, blocks or fails commands, and waits for events."""
 
     settings: Settings
     folder: Path
@@ -66,39 +66,39 @@ class World:
         self.seen.append(event)
         self.news.set()
 
-    async def tell(self, *moves: str) -> list[BackMessage]:
-        """Tell moves like `ABC-1 beta`."""
-        told = []
+    async def publish(self, *moves: str) -> list[BackMessage]:
+        """Publish moves like `ABC-1 beta`."""
+        published = []
         for move in moves:
             key, status = move.split()
             issue = Issue.parse(key)
             server = self.settings.catalogue.find(issue.project, status)
-            told.append(BackMessage.of(issue, server, source="api", now=SystemClock().now()))
-            await self.publisher.message(told[-1])
-        return told
+            published.append(BackMessage.of(issue, server, source="api", now=SystemClock().now()))
+            await self.publisher.message(published[-1])
+        return published
 
-    async def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
-        """Wait for the journal to make that true."""
+    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait until events in the journal make the condition true."""
         async with asyncio.timeout(seconds):
-            while not true():
+            while not condition():
                 self.news.clear()
                 await self.news.wait()
 
     async def until_noted(self, count: int, what: str = "begin") -> list[dict[str, object]]:
-        """Wait until commands have noted that so many times."""
+        """Wait until commands have written `count` such notes."""
         async with asyncio.timeout(20):
             while len(notes := [note for note in self.notes() if note["what"] == what]) < count:
                 await asyncio.sleep(0.01)
         return notes
 
     async def until_consumed(self, server: str) -> None:
-        """Wait until somebody has that server's turns."""
+        """Wait until somebody consumes that server's queue."""
         async with asyncio.timeout(20):
             while not await self.consumers(server):
                 await asyncio.sleep(0.02)
 
     async def until_free(self, server: str) -> None:
-        """Wait until nobody has that server's turns."""
+        """Wait until nobody consumes that server's queue."""
         async with asyncio.timeout(20):
             while await self.consumers(server):
                 await asyncio.sleep(0.02)
@@ -118,24 +118,25 @@ class World:
         return [event for event in self.seen if event.kind == kind]
 
     def notes(self) -> list[dict[str, object]]:
-        """What the commands wrote down."""
+        """The notes that commands have written."""
         path = self.folder / "notes"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def hold(self, server: str) -> Path:
-        """Commands of that server run until the file that this returns is gone."""
-        path = self.folder / f"hold-{server}"
+    def block(self, server: str) -> Path:
+        """Make commands of that server run until the returned file is deleted."""
+        path = self.folder / f"block-{server}"
         path.touch()
         return path
 
     def fail(self, server: str) -> Path:
+        """Make commands of that server fail until the returned file is deleted."""
         path = self.folder / f"fail-{server}"
         path.touch()
         return path
 
     @asynccontextmanager
     async def deploys(self, name: str = "deploys") -> AsyncIterator[Deploys]:
-        """The service at work, known to the others by that name; leaving stops it in order."""
+        """Run the service under that name; stop it cleanly on leaving."""
         stop = Stop()
         environment = base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"})
         service = Deploys(self.settings, environment, stop, SystemClock(), make_runner(self.settings.deploys))
@@ -149,7 +150,7 @@ class World:
 
 @pytest.fixture
 async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
-    """Worlds with these settings: `await make_world(DEPLOYS__MOST="2")`."""
+    """Makes worlds with given settings: `await make_world(DEPLOYS__MOST="2")`."""
     async with AsyncExitStack() as stack:
 
         async def make(**variables: str) -> World:
@@ -168,7 +169,7 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
 
 
 class Program:
-    """The service as a program of its own, on the settings of a world."""
+    """The service as a separate program, with the settings of a world."""
 
     def __init__(self, world: World) -> None:
         (port,) = free_ports(0)
@@ -197,7 +198,7 @@ class Program:
         )
 
     async def until_ready(self, ready: bool = True) -> None:
-        """Wait until it says that it is, or is not, ready."""
+        """Wait until `/ready` says that it is ready, or not ready."""
         async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as client:
             while await self._status(client) != (httpx.codes.OK if ready else httpx.codes.SERVICE_UNAVAILABLE):
                 await asyncio.sleep(0.02)
@@ -212,9 +213,9 @@ class Program:
         self._process.send_signal(number)
 
     async def ended(self) -> tuple[int, str]:
-        """Its exit code and all that it said."""
-        said, _ = await asyncio.wait_for(asyncio.to_thread(self._process.communicate), 20)
-        return self._process.returncode, said
+        """Its exit code and everything that it logged."""
+        output, _ = await asyncio.wait_for(asyncio.to_thread(self._process.communicate), 20)
+        return self._process.returncode, output
 
     async def close(self) -> None:
         if self._process.poll() is None:
@@ -225,7 +226,7 @@ class Program:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Callable[[World], Program]]:
-    """Starts the service's program in a world."""
+    """Starts the service as a program in a world."""
     started: list[Program] = []
 
     def start(world: World) -> Program:

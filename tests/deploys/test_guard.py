@@ -1,4 +1,4 @@
-"""The guard on real processes: whatever a command does, it ends, and nothing of it is left."""
+"""The guard with real processes: whatever a command does, it ends, and none of its processes is left."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ Python = Callable[[str], Job]
 
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
-    """A job that runs that Python code."""
+    """Makes a job that runs the given Python code."""
     return lambda code: Job((sys.executable, "-c", code), {"MARK": str(tmp_path)}, tmp_path / "out" / "deploy.log")
 
 
 @pytest.fixture(autouse=True)
 async def nothing_left(tmp_path: Path) -> AsyncIterator[None]:
-    """After each test no process that was started for it is there."""
+    """After each test, no process that was started for it is left."""
     yield
     marked = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == str(tmp_path)]
     assert [p for p in marked if p.status() != psutil.STATUS_ZOMBIE] == []
@@ -48,43 +48,43 @@ async def run(job: Job, lost: asyncio.Event | None = None, drain: Drain | None =
 
 
 async def started(job: Job) -> None:
-    """Wait until the command has said so."""
+    """Wait until the command has printed `started`."""
     async with asyncio.timeout(10):
         while not job.log.exists() or b"started" not in job.log.read_bytes():
             await asyncio.sleep(0.01)
 
 
-async def test_a_command_that_ends_well_passes_with_its_output(python: Python) -> None:
+async def test_a_command_that_succeeds_passes_with_its_output(python: Python) -> None:
     finished = await run(python("import sys; print('hello'); print('oops', file=sys.stderr)"))
-    assert (finished.how, finished.exit_code, finished.more) == (How.BY_ITSELF, 0, False)
+    assert (finished.how, finished.exit_code, finished.truncated) == (How.EXITED, 0, False)
     assert sorted(finished.output.split()) == ["hello", "oops"]
 
 
-async def test_a_command_that_fails_says_its_exit_code(python: Python) -> None:
+async def test_a_failed_command_reports_its_exit_code(python: Python) -> None:
     finished = await run(python("raise SystemExit(3)"))
-    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, 3, "exit code 3")
+    assert (finished.how, finished.exit_code, finished.reason) == (How.EXITED, 3, "exit code 3")
 
 
-async def test_a_command_that_dies_of_a_signal_says_so(python: Python) -> None:
+async def test_a_command_that_dies_of_a_signal_reports_the_signal(python: Python) -> None:
     finished = await run(python("import os; os.kill(os.getpid(), 11)"))
-    assert (finished.how, finished.exit_code, finished.reason) == (How.BY_ITSELF, -11, "it was ended by signal 11")
+    assert (finished.how, finished.exit_code, finished.reason) == (How.EXITED, -11, "it was ended by signal 11")
 
 
-async def test_a_program_that_is_not_there_fails(python: Python, tmp_path: Path) -> None:
+async def test_a_missing_program_fails_the_deploy(python: Python, tmp_path: Path) -> None:
     finished = await run(Job(("/nowhere/deploy",), {}, tmp_path / "log"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
     assert "/nowhere/deploy" in finished.reason
 
 
-async def test_a_log_that_cannot_be_written_fails(python: Python, tmp_path: Path) -> None:
+async def test_a_log_that_cannot_be_written_fails_the_deploy(python: Python, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file in the folder's place")
     finished = await run(python("print('hello')"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, None)
+    assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
 
 
-async def test_a_guard_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_guard_that_cannot_be_started_reports_why(monkeypatch: pytest.MonkeyPatch) -> None:
     async def none_left(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -94,39 +94,39 @@ async def test_a_guard_that_cannot_be_started_says_so(monkeypatch: pytest.Monkey
             pass
 
 
-async def test_a_command_that_hangs_is_stopped_at_its_limit(python: Python) -> None:
+async def test_a_command_that_hangs_is_stopped_at_the_timeout(python: Python) -> None:
     finished = await run(python("import time; time.sleep(600)"), timeout="300ms")
-    assert (finished.how, finished.reason) == (How.OUT_OF_TIME, "it ran longer than 0.3 s")
+    assert (finished.how, finished.reason) == (How.TIMED_OUT, "it ran longer than 0.3 s")
 
 
 async def test_a_command_that_ignores_term_is_killed(python: Python) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('started', flush=True); time.sleep(600)"
     finished = await run(python(code), timeout="700ms")
-    assert (finished.how, finished.exit_code) == (How.OUT_OF_TIME, -9)
+    assert (finished.how, finished.exit_code) == (How.TIMED_OUT, -9)
 
 
-async def test_a_command_that_ends_well_on_term_has_timed_out_all_the_same(python: Python) -> None:
+async def test_a_command_that_exits_with_0_on_term_has_still_timed_out(python: Python) -> None:
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); time.sleep(600)"
-    assert (await run(python(code), timeout="700ms")).how is How.OUT_OF_TIME
+    assert (await run(python(code), timeout="700ms")).how is How.TIMED_OUT
 
 
 @pytest.mark.parametrize("detach", ["", "os.setsid(); os.fork() and os._exit(0);"], ids=["child", "daemon"])
-async def test_what_a_command_leaves_behind_is_ended_with_it(python: Python, detach: str) -> None:
+async def test_processes_that_a_command_leaves_behind_are_ended_with_it(python: Python, detach: str) -> None:
     code = f"import os, time\nif os.fork() == 0:\n    {detach} time.sleep(600)\nelse: time.sleep(0.2)"
     finished = await run(python(code))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
 
 
 async def still_grows(path: Path) -> bool:
-    """Whether somebody goes on writing there."""
+    """Whether something still writes to the file."""
     size = path.stat().st_size
     await asyncio.sleep(0.5)
     return path.stat().st_size > size
 
 
 @pytest.mark.slow
-async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: Path) -> None:
-    """Each link starts the next one and ends: a look at the process table may miss it."""
+async def test_a_chain_of_forks_does_not_escape(python: Python, tmp_path: Path) -> None:
+    """Each process starts the next one and exits, so that a scan of the process table may miss it."""
     link = f"import os, sys, time; open('{tmp_path}/alive', 'a').write('x')\nif time.time() < {time.time() + 60}:\n"
     link += "    os.fork() or os.execv(sys.executable, [sys.executable, '-S', '-c', sys.argv[1], sys.argv[1]])"
     start = f"os.setsid(); os.execv(sys.executable, [sys.executable, '-S', '-c', {link!r}, {link!r}])"
@@ -136,8 +136,8 @@ async def test_a_chain_of_forks_does_not_slip_through(python: Python, tmp_path: 
 
 
 @pytest.mark.slow
-async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Python, tmp_path: Path) -> None:
-    """The process table shows it as a zombie, but its other threads go on."""
+async def test_a_process_whose_main_thread_has_exited_is_ended_too(python: Python, tmp_path: Path) -> None:
+    """The process table shows it as a zombie, but its other threads still run."""
     child = f"""if True:
         import ctypes, signal, threading, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -150,22 +150,22 @@ async def test_a_process_whose_first_thread_has_ended_is_ended_too(python: Pytho
     """
     start = f"subprocess.Popen([sys.executable, '-c', {child!r}])"
     finished = await run(python(f"import subprocess, sys, time; {start}; time.sleep(0.5)"))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
     assert not await still_grows(tmp_path / "alive")
 
 
-async def test_a_storm_of_output_is_kept_whole_in_the_file_and_its_end_in_the_result(python: Python) -> None:
+async def test_huge_output_is_complete_in_the_file_and_truncated_in_the_result(python: Python) -> None:
     job = python("import sys\nfor _ in range(1600): sys.stdout.write('x' * 65535 + '\\n')\nprint('the end')")
     finished = await run(job)
     assert finished.exit_code == 0
-    assert finished.more
+    assert finished.truncated
     assert finished.output.endswith("the end\n")
     assert len(finished.output) == OUTPUT_BYTES
     assert job.log.stat().st_size > 100_000_000
     job.log.unlink()
 
 
-async def test_output_that_is_no_text_is_shown_as_far_as_it_goes(python: Python) -> None:
+async def test_bytes_of_the_output_that_are_not_text_are_replaced(python: Python) -> None:
     finished = await run(python("import os; os.write(1, b'a\\0b\\xff')"))
     assert finished.output == "a␀b�"
 
@@ -175,25 +175,25 @@ async def test_a_command_sees_the_environment_it_is_given_and_nothing_else(pytho
     assert finished.output == "['MARK']\n"
 
 
-async def test_a_lost_turn_ends_the_command(python: Python) -> None:
+async def test_a_lost_turn_stops_the_command(python: Python) -> None:
     job, lost = python("import time; print('started', flush=True); time.sleep(600)"), asyncio.Event()
     running = asyncio.create_task(run(job, lost))
     await started(job)
     lost.set()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "the turn was lost")
+    assert (finished.how, finished.reason) == (How.KILLED, "the turn was lost")
 
 
-async def test_a_stop_ends_the_command(python: Python) -> None:
+async def test_the_end_of_a_drain_stops_the_command(python: Python) -> None:
     job, drain = python("import time; print('started', flush=True); time.sleep(600)"), Drain(Stop(), 0)
     running = asyncio.create_task(run(job, drain=drain))
     await started(job)
-    drain.cut.set()
+    drain.kill.set()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "Usher stops")
+    assert (finished.how, finished.reason) == (How.KILLED, "Usher was stopped")
 
 
-async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) -> None:
+async def test_killing_the_guard_kills_its_command(python: Python) -> None:
     job = python("import time; print('started', flush=True); time.sleep(600)")
     running = asyncio.create_task(run(job))
     await started(job)
@@ -201,19 +201,19 @@ async def test_a_guard_that_is_killed_takes_its_command_with_it(python: Python) 
         if guard.__file__ in process.cmdline():
             process.kill()
     finished = await running
-    assert (finished.how, finished.reason) == (How.CUT, "the guard died")
+    assert (finished.how, finished.reason) == (How.KILLED, "the guard died")
 
 
-async def test_a_rehearsal_says_the_command_and_runs_nothing(tmp_path: Path) -> None:
+async def test_a_rehearsal_shows_the_command_and_runs_nothing(tmp_path: Path) -> None:
     job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
     async with Rehearsal().prepare() as prepared:
         finished = await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
-    assert (finished.how, finished.exit_code) == (How.BY_ITSELF, 0)
+    assert (finished.how, finished.exit_code) == (How.EXITED, 0)
     assert "/nowhere/deploy beta.abc.wwts.com ABC-1" in finished.output
 
 
 class BareGuard:
-    """A guard whose `deploys` is this test: it beats only when told to."""
+    """A guard whose `deploys` is this test, which sends no heartbeats by itself."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -221,8 +221,8 @@ class BareGuard:
         assert process.stdout
         self.stdin, self.stdout = process.stdin, process.stdout
 
-    def say(self, **order: object) -> None:
-        self.stdin.write(json.dumps(order).encode() + b"\n")
+    def send(self, **request: object) -> None:
+        self.stdin.write(json.dumps(request).encode() + b"\n")
 
     async def hear(self) -> dict[str, object]:
         async with asyncio.timeout(10):
@@ -241,13 +241,13 @@ async def bare() -> AsyncIterator[BareGuard]:
     await process.wait()
 
 
-def order(job: Job) -> dict[str, object]:
+def request_for(job: Job) -> dict[str, object]:
     job.log.parent.mkdir(parents=True, exist_ok=True)
     return {"argv": job.argv, "cwd": ".", "env": dict(job.env), "log": str(job.log)}
 
 
-async def test_silence_ends_the_command(bare: BareGuard, python: Python) -> None:
-    bare.say(start=order(python("import time; time.sleep(600)")))
+async def test_missing_heartbeats_stop_the_command(bare: BareGuard, python: Python) -> None:
+    bare.send(start=request_for(python("import time; time.sleep(600)")))
     assert "started" in await bare.hear()
     began = time.monotonic()
     ended = await bare.hear()
@@ -255,18 +255,18 @@ async def test_silence_ends_the_command(bare: BareGuard, python: Python) -> None
     assert time.monotonic() - began >= 0.25
 
 
-async def test_a_closed_pipe_ends_the_command(bare: BareGuard, python: Python) -> None:
-    bare.say(start=order(python("import time; time.sleep(600)")))
+async def test_a_closed_pipe_stops_the_command(bare: BareGuard, python: Python) -> None:
+    bare.send(start=request_for(python("import time; time.sleep(600)")))
     assert "started" in await bare.hear()
     bare.stdin.close()
-    assert (await bare.hear())["stopped"] == "deploys has gone"
+    assert (await bare.hear())["stopped"] == "deploys closed the pipe"
 
 
-async def test_nothing_is_started_after_a_missed_beat(bare: BareGuard, python: Python, tmp_path: Path) -> None:
+async def test_no_command_starts_after_a_missed_heartbeat(bare: BareGuard, python: Python, tmp_path: Path) -> None:
     os.kill(bare.process.pid, signal.SIGSTOP)
-    await asyncio.sleep(0.5)  # the silence itself: the guard must find that it has passed
-    bare.say(start=order(python(f"open('{tmp_path}/ran', 'w')")))
+    await asyncio.sleep(0.5)  # longer than the silence: the guard must notice that it has passed
+    bare.send(start=request_for(python(f"open('{tmp_path}/ran', 'w')")))
     os.kill(bare.process.pid, signal.SIGCONT)
-    assert (await bare.hear())["refused"] == "a beat was missed"
+    assert (await bare.hear())["refused"] == "a heartbeat was missed"
     await bare.process.wait()
     assert not (tmp_path / "ran").exists()

@@ -1,4 +1,4 @@
-"""A journal that only a newer version understands: running commands end, nothing new begins, and it goes on later."""
+"""A journal that only a newer version understands: running commands finish, no other starts, and work resumes later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,24 +19,24 @@ MakeWorld = Callable[..., Awaitable["World"]]
 
 
 async def until_unready(service: Deploys, why: str | None) -> None:
-    """Wait until the service says so; None: until it is ready."""
+    """Wait until the service is not ready and gives this reason; None: until it is ready."""
     async with asyncio.timeout(20):
-        while (said := await service.unready()) is not why and not (why and said and why in said):
+        while (reason := await service.unready()) is not why and not (why and reason and why in reason):
             await asyncio.sleep(0.02)
 
 
-async def test_a_running_command_ends_nothing_new_begins_and_turns_are_taken_again_after_a_checkpoint(
+async def test_a_running_command_finishes_no_other_starts_and_turns_resume_at_a_checkpoint(
     make_world: MakeWorld,
 ) -> None:
     world = await make_world()
     async with world.deploys() as service:
-        held = world.hold(BETA)
-        await world.tell("ABC-1 beta")
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta")
         await world.until_noted(1)
         await write_newer_fact(world.publisher)
         await until_unready(service, "needs a newer Usher")
-        await world.tell("ABC-2 test")
-        held.unlink()
+        await world.publish("ABC-2 test")
+        block.unlink()
         async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results, asyncio.timeout(20):
             result = decode((await results.get()).body)
         assert result.outcome is Outcome.PASSED
@@ -50,9 +50,9 @@ async def test_a_running_command_ends_nothing_new_begins_and_turns_are_taken_aga
     assert [note["server"] for note in begun] == [BETA, TEST]
 
 
-async def test_a_process_that_starts_on_such_a_journal_takes_no_turn_and_stops_in_order(make_world: MakeWorld) -> None:
+async def test_a_process_that_starts_on_a_newer_journal_takes_no_turn_and_stops_cleanly(make_world: MakeWorld) -> None:
     world = await make_world()
-    await world.tell("ABC-1 beta")
+    await world.publish("ABC-1 beta")
     await write_newer_fact(world.publisher)
     async with world.deploys() as service:
         await until_unready(service, "entry")
@@ -62,12 +62,12 @@ async def test_a_process_that_starts_on_such_a_journal_takes_no_turn_and_stops_i
 
 async def test_a_message_for_newer_readers_is_neither_deployed_nor_parked(make_world: MakeWorld) -> None:
     world = await make_world()
-    (told,) = await world.tell("ABC-1 beta")
+    (message,) = await world.publish("ABC-1 beta")
     async with consume(world.link, topology.server_queue(BETA), "look", prefetch=1) as queue:
         await (await queue.get()).ack()
-    await world.publish_newer(told)
+    await world.publish_newer(message)
     async with world.deploys() as service:
         await until_unready(service, "needs a newer Usher")
     assert world.notes() == []
     async with consume(world.link, topology.server_queue(BETA), "look", prefetch=1) as queue, asyncio.timeout(20):
-        assert (await queue.get()).message_id == told.id
+        assert (await queue.get()).message_id == message.id

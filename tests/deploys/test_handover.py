@@ -1,4 +1,4 @@
-"""Two replicas: what one leaves in order the other takes at once; what it leaves by dying, after the take-over wait."""
+"""Two replicas: a turn that is given back is taken at once; a turn of a dead process, after the take-over wait."""
 
 import asyncio
 import re
@@ -38,65 +38,65 @@ async def test_an_orderly_stop_hands_every_turn_over_without_the_take_over_wait(
     make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    # the take-over wait is far longer than this test may take
+    # the take-over wait is much longer than this test may take
     world = await make_world(
         BROKER__HEARTBEAT="10s", DEPLOYS__DRAIN="1h", WINDOW__QUIET="3s", WINDOW__CAP="3s", DEPLOYS__SILENCE="30s"
     )
     async with world.deploys("first") as one:
         for server in (BETA, TEST, STAGE):
-            await world.until_consumed(server)  # who comes first has the turns
+            await world.until_consumed(server)  # the first consumer gets the turns
         async with world.deploys("second") as second:
             await ready(second)
-            held = world.hold(BETA)
-            await world.tell("ABC-1 beta")
+            block = world.block(BETA)
+            await world.publish("ABC-1 beta")
             await world.until_noted(1)
-            waiting = await world.tell("ABC-1 test", "ABC-1 stage")
+            waiting = await world.publish("ABC-1 test", "ABC-1 stage")
             await world.until(lambda: opened_for(world, TEST, STAGE) == 2)
             one.drain.stop.signal()
             await world.until(lambda: len(world.of("turn.given_back")) == 2)
-            await world.tell("ABC-2 beta")
-            await world.until(lambda: opened_for(world, TEST, STAGE) == 4)  # once more, by the second
+            await world.publish("ABC-2 beta")
+            await world.until(lambda: opened_for(world, TEST, STAGE) == 4)  # again, now by the second
             assert not any(event.holder.startswith("second") for event in world.of("deploy.taken"))
-            held.unlink()
+            block.unlink()
             await world.until(lambda: len(world.of("deploy.ended")) == 4)
     taken = [(event.server, event.holder.partition("@")[0]) for event in world.of("deploy.taken")]
     assert taken[0] == (BETA, "first")
     assert sorted(taken[1:]) == [(BETA, "second"), (STAGE, "second"), (TEST, "second")]
     assert world.of("deploy.interrupted") == []
-    assert "may still run" not in caplog.text
-    assert "has no end yet" not in caplog.text
+    assert "may still be running" not in caplog.text
+    assert "has not reported its end" not in caplog.text
     opened = [event for event in world.of("window.opened") if event.message in {message.id for message in waiting}]
     closing = {event.message: event.closes_at for event in opened}
     assert len(opened) == 4
-    assert all(event.closes_at == closing[event.message] for event in opened), "the window is the same for both"
+    assert all(event.closes_at == closing[event.message] for event in opened), "both holders keep the same window"
 
 
-async def test_a_holder_that_is_killed_in_mid_deploy_costs_its_server_the_take_over_wait_and_no_other(
+async def test_killing_a_holder_during_a_deploy_delays_only_its_server_by_the_take_over_wait(
     make_world: MakeWorld, start: "Callable[[World], Program]", caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     world = await make_world(DEPLOYS__SILENCE="200ms", DEPLOYS__GRACE="200ms")
     victim = start(world)
     await victim.until_ready()
-    held = world.hold(BETA)
-    await world.tell("ABC-1 beta")
+    block = world.block(BETA)
+    await world.publish("ABC-1 beta")
     await world.until_noted(1)
     async with world.deploys("second") as second:
         await ready(second)
         killed_at = time.time()
         victim.signal(signal.SIGKILL)
-        held.unlink()
+        block.unlink()
         async with asyncio.timeout(10):
-            while "has no end yet" not in caplog.text:  # until then the broker may send to the dead
+            while "has not reported its end" not in caplog.text:  # until then the broker may deliver to the dead
                 await asyncio.sleep(0.01)
-        await world.tell("ABC-1 test")
+        await world.publish("ABC-1 test")
         await world.until(lambda: len(world.of("deploy.ended")) == 2, seconds=40)
     taken = [(event.server, event.holder.partition("@")[0]) for event in world.of("deploy.taken")]
     assert taken == [(BETA, "deploys"), (TEST, "second"), (BETA, "second")]
     (interrupted,) = world.of("deploy.interrupted")
     assert interrupted.by.startswith("second")
-    assert re.fullmatch(r"deploys on .+ \(process \d+\), which ran it, is gone", interrupted.reason)
+    assert re.fullmatch(r"deploys on .+ \(process \d+\), which ran it, was lost", interrupted.reason)
     assert interrupted.at / 1000 - killed_at > takeover_wait(world.settings) - 0.1
     idle, other = world.of("deploy.ended")
     assert (idle.server, other.server) == (TEST, BETA)
-    assert idle.ended_at < interrupted.at, "an idle server's turn goes on at once"
+    assert idle.ended_at < interrupted.at, "an idle server's turn is taken at once"

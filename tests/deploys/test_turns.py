@@ -1,4 +1,4 @@
-"""Turns on a real broker, with real commands."""
+"""Turns with a real broker and real commands."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aio_pika import Message
 
-from deploys.deploy import MANY_RETURNS
+from deploys.deploy import MAX_DELIVERY_COUNT
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.publisher import Publisher
@@ -41,21 +41,21 @@ TEST = "test.abc.wwts.com"
 MakeWorld = Callable[..., Awaitable["World"]]
 
 
-async def test_a_storm_of_moves_becomes_one_deploy_of_their_union(make_world: MakeWorld) -> None:
+async def test_a_burst_of_moves_becomes_one_deploy_of_their_union(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        told = await world.tell("ABC-113 beta", "ABC-111 beta", "ABC-111 beta", "ABC-20 beta", "ABC-111 beta")
+        messages = await world.publish("ABC-113 beta", "ABC-111 beta", "ABC-111 beta", "ABC-20 beta", "ABC-111 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     (note,) = [note for note in world.notes() if note["what"] == "begin"]
     assert note["issues"] == ["ABC-20", "ABC-111", "ABC-113"]
-    states = [world.journal.board.state(message.id) for message in told]
+    states = [world.journal.board.state(message.id) for message in messages]
     assert states == [State.DEPLOYED, State.SUPERSEDED, State.SUPERSEDED, State.DEPLOYED, State.DEPLOYED]
 
 
-async def test_a_command_is_told_its_deploy_and_never_the_broker(make_world: MakeWorld) -> None:
+async def test_a_command_sees_its_deploy_and_not_the_broker(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        await world.tell("ABC-1 beta", "ABC-2 beta")
+        await world.publish("ABC-1 beta", "ABC-2 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     (note,) = [note for note in world.notes() if note["what"] == "begin"]
     (taken,) = world.of("deploy.taken")
@@ -68,26 +68,26 @@ async def test_a_command_is_told_its_deploy_and_never_the_broker(make_world: Mak
     }
 
 
-async def test_a_message_told_while_a_command_runs_is_in_the_next_deploy(make_world: MakeWorld) -> None:
+async def test_a_message_that_arrives_while_a_command_runs_is_in_the_next_deploy(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        held = world.hold(BETA)
-        await world.tell("ABC-1 beta")
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta")
         await world.until_noted(1)
-        await world.tell("ABC-1 beta", "ABC-2 beta")
-        held.unlink()
+        await world.publish("ABC-1 beta", "ABC-2 beta")
+        block.unlink()
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-1", "ABC-2"]]
 
 
-async def test_a_failed_command_is_a_failed_result_and_frees_its_server(make_world: MakeWorld) -> None:
+async def test_a_failed_command_gives_a_failed_result_and_frees_its_server(make_world: MakeWorld) -> None:
     world = await make_world()
     failing = world.fail(BETA)
     async with world.deploys():
-        (first,) = await world.tell("ABC-1 beta")
+        (first,) = await world.publish("ABC-1 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 1)
         failing.unlink()
-        await world.tell("ABC-2 beta")
+        await world.publish("ABC-2 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     async with consume(world.link, topology.RESULTS, "look", prefetch=10) as results:
         failed, passed = [decode((await results.get()).body) for _ in range(2)]
@@ -100,11 +100,11 @@ async def test_a_failed_command_is_a_failed_result_and_frees_its_server(make_wor
     assert world.journal.board.state(first.id) is State.FAILED
 
 
-async def test_a_retry_that_comes_before_the_journal_knows_it_is_deployed_all_the_same(make_world: MakeWorld) -> None:
+async def test_a_retry_that_reaches_its_queue_before_the_journal_is_deployed(make_world: MakeWorld) -> None:
     world = await make_world()
     failing = world.fail(BETA)
     async with world.deploys(), world.link.publishing.raw.channel() as channel:
-        (first,) = await world.tell("ABC-1 beta")
+        (first,) = await world.publish("ABC-1 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 1)
         failing.unlink()
         again = first.again(at=first.queued_at)
@@ -112,7 +112,7 @@ async def test_a_retry_that_comes_before_the_journal_knows_it_is_deployed_all_th
         await world.journal.append(
             MessagesRetried(deploy=None, server=BETA, retries=retries, reason="", by="me", at=first.queued_at)
         )
-        # into the server's queue alone: the journal's copy is late
+        # publish it only to the server's queue: the journal's copy is late
         message = Message(encode(again), message_id=again.id)
         await channel.default_exchange.publish(message, topology.server_queue(BETA))
         await world.until(lambda: world.journal.board.state(again.id) is State.DEPLOYED)
@@ -121,46 +121,48 @@ async def test_a_retry_that_comes_before_the_journal_knows_it_is_deployed_all_th
 async def test_servers_do_not_wait_for_each_other(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        held = world.hold(BETA)
-        await world.tell("ABC-1 beta", "ABC-1 test")
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta", "ABC-1 test")
         await world.until(lambda: any(event.server == TEST for event in world.of("deploy.ended")))
         assert world.journal.board.server(BETA).running
-        held.unlink()
+        block.unlink()
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
 
 
-async def test_no_more_commands_run_than_are_allowed_and_waiting_for_one_takes_nothing(make_world: MakeWorld) -> None:
+async def test_the_number_of_commands_is_limited_and_a_turn_without_a_slot_takes_nothing(
+    make_world: MakeWorld,
+) -> None:
     world = await make_world(DEPLOYS__PARALLEL="1", WINDOW__QUIET="0s", WINDOW__CAP="0s")
     async with world.deploys():
-        held = world.hold(BETA)
-        await world.tell("ABC-1 beta")
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta")
         await world.until_noted(1)
-        await world.tell("ABC-1 test", "ABC-2 test")
+        await world.publish("ABC-1 test", "ABC-2 test")
         await world.journal.barrier()
         assert len(world.of("deploy.taken")) == 1
-        held.unlink()
+        block.unlink()
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     begin = [note["issues"] for note in world.notes() if note["what"] == "begin"]
     assert begin == [["ABC-1"], ["ABC-1", "ABC-2"]]
 
 
-async def test_what_does_not_fit_into_a_batch_is_the_next_turns(make_world: MakeWorld) -> None:
+async def test_messages_that_do_not_fit_into_a_batch_are_deployed_in_the_next_turn(make_world: MakeWorld) -> None:
     world = await make_world(DEPLOYS__MOST="2")
     async with world.deploys():
-        await world.tell("ABC-3 beta", "ABC-2 beta", "ABC-1 beta", "ABC-3 beta")
+        await world.publish("ABC-3 beta", "ABC-2 beta", "ABC-1 beta", "ABC-3 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     begin = [note["issues"] for note in world.notes() if note["what"] == "begin"]
     assert begin == [["ABC-2", "ABC-3"], ["ABC-1"]]
 
 
-async def test_nothing_is_left_in_a_servers_queue(make_world: MakeWorld) -> None:
+async def test_no_message_is_left_in_the_queue_after_its_deploy(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        told = await world.tell(*(f"ABC-{number} beta" for number in range(1, 30)))
+        messages = await world.publish(*(f"ABC-{number} beta" for number in range(1, 30)))
         await world.until(lambda: bool(world.of("deploy.ended")))
-        (last,) = await world.tell("ABC-99 beta")
+        (last,) = await world.publish("ABC-99 beta")
         await world.until(lambda: world.journal.board.state(last.id) is State.DEPLOYED)
-    assert all(world.journal.board.state(message.id) is State.DEPLOYED for message in told)
+    assert all(world.journal.board.state(message.id) is State.DEPLOYED for message in messages)
     async with consume(world.link, topology.server_queue(BETA), "look", prefetch=10) as left:
         await world.journal.barrier()
         assert left.undelivered() is None
@@ -173,7 +175,7 @@ async def test_a_stop_in_the_window_gives_the_turn_back_and_the_next_holder_need
     world = await make_world(WINDOW__QUIET="2s", WINDOW__CAP="2s")
     caplog.set_level("INFO")
     async with world.deploys(), asyncio.timeout(10):
-        (message,) = await world.tell("ABC-1 beta")
+        (message,) = await world.publish("ABC-1 beta")
         while "a window opened" not in caplog.text:
             await asyncio.sleep(0.01)
     assert [event.message for event in world.of("turn.given_back")] == [message.id]
@@ -182,27 +184,27 @@ async def test_a_stop_in_the_window_gives_the_turn_back_and_the_next_holder_need
     assert len(world.notes()) == 2
 
 
-async def test_a_stop_cuts_the_command_which_comes_back_and_costs_nothing(make_world: MakeWorld) -> None:
+async def test_a_batch_that_a_stop_interrupts_is_deployed_again(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        held = world.hold(BETA)
-        (message,) = await world.tell("ABC-1 beta")
+        block = world.block(BETA)
+        (message,) = await world.publish("ABC-1 beta")
         await world.until_noted(1)
-    assert [event.reason for event in world.of("deploy.interrupted")] == ["Usher stops"]
+    assert [event.reason for event in world.of("deploy.interrupted")] == ["Usher was stopped"]
     assert world.journal.board.state(message.id) is State.WAITING
-    held.unlink()
+    block.unlink()
     async with world.deploys():
         await world.until(lambda: bool(world.of("deploy.ended")), seconds=5)
     assert [note["what"] for note in world.notes()] == ["begin", "begin", "end"]
 
 
-async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_world: MakeWorld) -> None:
+async def test_an_unreadable_message_is_parked_and_later_messages_are_deployed(make_world: MakeWorld) -> None:
     world = await make_world()
     channel = await world.link.publishing.raw.channel()
-    doors = await channel.get_exchange(topology.SERVERS)
-    await doors.publish(Message(b'{"kind": "message", "id": "x; rm -rf /"}', message_id="by-hand"), "beta.abc")
+    servers = await channel.get_exchange(topology.SERVERS)
+    await servers.publish(Message(b'{"kind": "message", "id": "x; rm -rf /"}', message_id="by-hand"), "beta.abc")
     async with world.deploys():
-        await world.tell("ABC-1 beta")
+        await world.publish("ABC-1 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
         delivery = await parked.get()
@@ -212,62 +214,62 @@ async def test_what_cannot_be_read_is_parked_and_what_follows_is_deployed(make_w
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe{", b"x" * 3_000_000, b"[" * 200_000, b""])
-async def test_bytes_that_are_no_message_are_parked_as_they_are(make_world: MakeWorld, body: bytes) -> None:
+async def test_bytes_that_are_not_a_message_are_parked_unchanged(make_world: MakeWorld, body: bytes) -> None:
     world = await make_world()
     async with world.link.publishing.raw.channel() as channel:
-        doors = await channel.get_exchange(topology.SERVERS)
-        await doors.publish(Message(body, message_id="by-hand"), "beta.abc")
+        servers = await channel.get_exchange(topology.SERVERS)
+        await servers.publish(Message(body, message_id="by-hand"), "beta.abc")
     async with world.deploys():
-        await world.tell("ABC-1 beta")
+        await world.publish("ABC-1 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
         assert (await parked.get()).body == body
 
 
-async def test_what_a_later_version_adds_to_a_message_does_no_harm(make_world: MakeWorld) -> None:
+async def test_fields_that_a_later_version_adds_to_a_message_are_ignored(make_world: MakeWorld) -> None:
     world = await make_world()
     issue, server = Issue("ABC", 1), Server(BETA, "beta", "abc")
     message = BackMessage.of(issue, server, source="api", now=1)
     body = json.dumps(message.model_dump(mode="json") | {"mood": {"of": "the day"}}).encode()
     async with world.link.publishing.raw.channel() as channel:
-        doors = await channel.get_exchange(topology.MESSAGES)
-        await doors.publish(Message(body, message_id=message.id), "beta.abc")
+        exchange = await channel.get_exchange(topology.MESSAGES)
+        await exchange.publish(Message(body, message_id=message.id), "beta.abc")
     async with world.deploys():
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert world.journal.board.state(message.id) is State.DEPLOYED
 
 
 @pytest.mark.slow
-async def test_a_window_is_told_once_however_many_messages_come(make_world: MakeWorld) -> None:
+async def test_a_window_is_announced_once_however_many_messages_arrive(make_world: MakeWorld) -> None:
     world = await make_world(WINDOW__QUIET="2s", WINDOW__CAP="2s")
     async with world.deploys():
         await world.until_consumed(BETA)
-        (message,) = await world.tell("ABC-1 beta")
+        (message,) = await world.publish("ABC-1 beta")
         await world.until(lambda: bool(world.of("window.opened")))
-        await world.tell("ABC-2 beta", "ABC-3 beta")
+        await world.publish("ABC-2 beta", "ABC-3 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     (opened,) = world.of("window.opened")
     assert (opened.server, opened.message) == (BETA, message.id)
     assert message.queued_at <= opened.at <= opened.closes_at == message.queued_at + 2000
 
 
-async def test_a_window_of_which_all_is_withdrawn_is_over_and_what_comes_later_has_its_own(
+async def test_a_window_ends_when_all_its_messages_are_withdrawn_and_a_later_message_opens_another(
     make_world: MakeWorld,
 ) -> None:
     world = await make_world(WINDOW__QUIET="50s", WINDOW__CAP="50s")
     async with world.deploys():
-        (gone,) = await world.tell("ABC-1 beta")
+        (withdrawn,) = await world.publish("ABC-1 beta")
         await world.until(lambda: bool(world.of("window.opened")))
-        await world.journal.append(MessagesWithdrawn(server=BETA, messages=(gone.id,), by="me", at=0))
-        (later,) = await world.tell("ABC-2 beta")
+        await world.journal.append(MessagesWithdrawn(server=BETA, messages=(withdrawn.id,), by="me", at=0))
+        (later,) = await world.publish("ABC-2 beta")
         await world.until(lambda: len(world.of("window.opened")) == 2)
     windows = world.of("window.opened")
     assert [(window.message, window.closes_at) for window in windows if isinstance(window, WindowOpened)] == [
-        (message.id, message.queued_at + 50_000) for message in (gone, later)
+        (message.id, message.queued_at + 50_000) for message in (withdrawn, later)
     ]
 
 
-async def test_a_window_that_cannot_be_told_does_not_cost_the_turn(
+async def test_a_window_that_cannot_be_announced_does_not_end_the_turn(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, publish = await make_world(), Publisher.event
@@ -279,82 +281,82 @@ async def test_a_window_that_cannot_be_told_does_not_cost_the_turn(
 
     monkeypatch.setattr(Publisher, "event", refuse_windows)
     async with world.deploys():
-        await world.tell("ABC-1 beta")
+        await world.publish("ABC-1 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert world.of("window.opened") == []
     assert len(world.of("deploy.taken")) == 1
 
 
-async def test_a_message_that_came_back_again_and_again_is_deployed_by_itself(
+async def test_a_message_that_is_redelivered_many_times_is_deployed_alone(
     make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = await make_world(WINDOW__QUIET="0s", WINDOW__CAP="0s", BROKER__HEARTBEAT="1s", DEPLOYS__SILENCE="200ms")
-    first, again, _ = await world.tell("ABC-1 beta", "ABC-1 beta", "ABC-2 beta")
-    for _ in range(MANY_RETURNS + 1):
+    first, again, _ = await world.publish("ABC-1 beta", "ABC-1 beta", "ABC-2 beta")
+    for _ in range(MAX_DELIVERY_COUNT + 1):
         async with consume(world.link, topology.server_queue(BETA), "dies", prefetch=1) as dies:
             assert (await dies.get()).message_id == first.id
-    # given back in order, so that nobody waits
-    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MANY_RETURNS))
+    # given back, so that the next holder need not wait
+    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MAX_DELIVERY_COUNT))
     async with world.deploys():
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     assert [set(event.messages) >= {first.id, again.id} for event in world.of("deploy.taken")] == [True, False]
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-2"]]
-    assert caplog.text.count(f"message {first.id} came back") == 1
+    assert caplog.text.count(f"message {first.id} was redelivered") == 1
 
 
-async def test_an_orderly_end_says_nothing_of_the_holders_after_the_next(
+async def test_an_orderly_end_of_a_turn_waives_the_take_over_wait_only_for_the_next_delivery(
     make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The one after it may run a command: its taking may have been lost with the journal's tail."""
+    """A later holder may be running a command whose taking was lost with the journal's tail."""
     caplog.set_level("INFO")
     world = await make_world(BROKER__HEARTBEAT="10s")
-    (message,) = await world.tell("ABC-1 beta")
+    (message,) = await world.publish("ABC-1 beta")
     await held_and_left(world)
     await world.journal.append(TurnGivenBack(server=BETA, message=message.id, holder="in order", returns=0))
     await held_and_left(world)
     async with world.deploys(), asyncio.timeout(10):
-        while "may still run a command" not in caplog.text:
+        while "may still be running" not in caplog.text:
             await asyncio.sleep(0.01)
     assert world.of("deploy.taken") == []
 
 
-async def test_what_comes_back_settled_is_acked_only_when_its_former_holder_is_surely_done(
+async def test_a_redelivered_message_that_is_settled_is_acked_only_after_the_take_over_wait(
     make_world: MakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may have taken more than that message, and the journal may have lost its taking: what is acked at once would
-    bring the next message as if nobody had had the turn."""
+    """Its previous holder may have taken other messages too, and the journal may have lost that taking. If the message
+    were acked at once, the next one would arrive as if nobody had held the turn."""
     caplog.set_level("INFO")
     world = await make_world(BROKER__HEARTBEAT="10s")
-    (message,) = await world.tell("ABC-1 beta")
+    (message,) = await world.publish("ABC-1 beta")
     await held_and_left(world)
     await world.journal.append(MessagesWithdrawn(server=BETA, messages=(message.id,), by="me", at=0))
-    await world.tell("ABC-2 beta")
+    await world.publish("ABC-2 beta")
     async with world.deploys(), asyncio.timeout(10):
-        while "may still run a command" not in caplog.text:
+        while "may still be running" not in caplog.text:
             await asyncio.sleep(0.01)
     assert world.of("deploy.taken") == []
 
 
 async def held_and_left(world: "World") -> None:
-    """Somebody has the turn, and goes without a word."""
-    async with consume(world.link, topology.server_queue(BETA), "gone", prefetch=1) as gone:
-        await gone.get()
+    """Somebody takes the turn and vanishes."""
+    async with consume(world.link, topology.server_queue(BETA), "vanishes", prefetch=1) as vanishes:
+        await vanishes.get()
 
 
 async def test_a_message_for_another_server_is_parked(make_world: MakeWorld) -> None:
     world = await make_world()
-    (told,) = [BackMessage.of(Issue("ABC", 1), Server("beta.abc.old", "beta", "abc"), source="api", now=1)]
-    await world.publisher.message(told)
+    message = BackMessage.of(Issue("ABC", 1), Server("beta.abc.old", "beta", "abc"), source="api", now=1)
+    await world.publisher.message(message)
     async with world.deploys():
-        await world.tell("ABC-2 beta")
+        await world.publish("ABC-2 beta")
         await world.until(lambda: bool(world.of("deploy.ended")))
     async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
         delivery = await parked.get()
-    assert delivery.message_id == told.id
+    assert delivery.message_id == message.id
     assert "it is for beta.abc.old, but in the queue of beta.abc.wwts.com" in str(delivery.headers["reason"])
 
 
-async def test_what_cannot_even_be_parked_stops_no_other_server(make_world: MakeWorld, broker: Broker) -> None:
+async def test_a_message_that_cannot_be_parked_stops_no_other_server(make_world: MakeWorld, broker: Broker) -> None:
     world = await make_world()
     vhost = world.settings.broker.url[0].get_secret_value().rpartition("/")[2]
     async with httpx.AsyncClient(base_url=broker.console, auth=broker.credentials) as console:
@@ -363,15 +365,15 @@ async def test_what_cannot_even_be_parked_stops_no_other_server(make_world: Make
     channel = await world.link.publishing.raw.channel()
     await (await channel.get_exchange(topology.SERVERS)).publish(Message(b"rubbish", message_id="by-hand"), "beta.abc")
     async with world.deploys():
-        await world.tell("ABC-1 test")
+        await world.publish("ABC-1 test")
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert world.of("deploy.interrupted") == []
     await channel.close()
 
 
-async def test_a_journal_that_was_deleted_loses_no_message(make_world: MakeWorld) -> None:
+async def test_deleting_the_journal_loses_no_message(make_world: MakeWorld) -> None:
     world = await make_world()
-    await world.tell("ABC-1 beta", "ABC-2 beta", "ABC-1 beta")
+    await world.publish("ABC-1 beta", "ABC-2 beta", "ABC-1 beta")
     channel = await world.link.publishing.raw.channel()
     await channel.queue_delete(topology.JOURNAL)
     world = await make_world()
@@ -381,21 +383,21 @@ async def test_a_journal_that_was_deleted_loses_no_message(make_world: MakeWorld
     await channel.close()
 
 
-async def test_messages_of_a_queue_that_was_deleted_are_kept_as_unrouted(make_world: MakeWorld) -> None:
+async def test_messages_for_a_deleted_queue_are_kept_as_unrouted(make_world: MakeWorld) -> None:
     world = await make_world()
     channel = await world.link.publishing.raw.channel()
     await channel.queue_delete(topology.server_queue(BETA))
-    (message,) = await world.tell("ABC-1 beta")
+    (message,) = await world.publish("ABC-1 beta")
     async with consume(world.link, topology.UNROUTED, "look", prefetch=10) as unrouted:
         assert (await unrouted.get()).message_id == message.id
     await channel.close()
 
 
-async def test_a_queue_deleted_under_a_command_ends_the_command(make_world: MakeWorld) -> None:
+async def test_deleting_a_queue_during_a_deploy_stops_the_command(make_world: MakeWorld) -> None:
     world = await make_world()
     async with world.deploys():
-        world.hold(BETA)
-        await world.tell("ABC-1 beta")
+        world.block(BETA)
+        await world.publish("ABC-1 beta")
         await world.until_noted(1)
         channel = await world.link.publishing.raw.channel()
         await channel.queue_delete(topology.server_queue(BETA))
@@ -405,28 +407,28 @@ async def test_a_queue_deleted_under_a_command_ends_the_command(make_world: Make
 
 
 @pytest.mark.slow
-async def test_a_connection_that_is_cut_ends_the_command_and_the_batch_is_deployed_again(
+async def test_a_closed_connection_stops_the_command_and_the_batch_is_deployed_again(
     make_world: MakeWorld, broker: Broker
 ) -> None:
     world = await make_world()
     async with world.deploys(), httpx.AsyncClient(base_url=broker.console, auth=broker.credentials) as console:
-        held = world.hold(BETA)
-        await world.tell("ABC-1 beta")
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta")
         await world.until_noted(1)
-        await cut(console, "deploys@", world.settings.broker.url[0].get_secret_value().rpartition("/")[2])
+        await close_connections(console, "deploys@", world.settings.broker.url[0].get_secret_value().rpartition("/")[2])
         await world.until(lambda: bool(world.of("deploy.interrupted")))
-        held.unlink()
+        block.unlink()
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert [note["what"] for note in world.notes()] == ["begin", "begin", "end"]
 
 
-async def cut(console: httpx.AsyncClient, name: str, vhost: str) -> None:
-    """Close that vhost's connections whose name begins so, as an operator would."""
-    cut = 0
+async def close_connections(console: httpx.AsyncClient, prefix: str, vhost: str) -> None:
+    """Close that vhost's connections whose name starts with `prefix`, as an operator would."""
+    closed = 0
     async with asyncio.timeout(20):
-        while not cut:  # the console learns of a connection some seconds late
+        while not closed:  # the console learns of a connection some seconds late
             for connection in (await console.get(f"/api/vhosts/{vhost}/connections")).json():
-                if str(connection.get("client_properties", {}).get("connection_name", "")).startswith(name):
+                if str(connection.get("client_properties", {}).get("connection_name", "")).startswith(prefix):
                     (await console.delete(f"/api/connections/{connection['name']}")).raise_for_status()
-                    cut += 1
+                    closed += 1
             await asyncio.sleep(0.1)

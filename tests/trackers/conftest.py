@@ -1,4 +1,4 @@
-"""What the door's tests share: bodies, the running service, and what reached the broker."""
+"""Shared by the tests of the door: recorded bodies, the running service, and what has reached the broker."""
 
 import asyncio
 import csv
@@ -33,7 +33,7 @@ Running = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recorded body and what is known of it: `key` and `to` of the move it tells, if it tells one."""
+    """A recorded body, and the `key` and `to` of its move, if it contains one."""
 
     name: str
     body: bytes
@@ -57,7 +57,7 @@ CORPUS = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `recorded` runs once per body: our own, and those that `USHER_CORPUS` names."""
+    """A test that uses `recorded` runs once per body: the bodies here, and those in the folder `USHER_CORPUS`."""
     if "recorded" in metafunc.fixturenames:
         metafunc.parametrize("recorded", [pytest.param(recorded, id=recorded.name) for recorded in CORPUS])
 
@@ -70,13 +70,13 @@ def corpus() -> list[Recorded]:
 
 @pytest.fixture
 def cloud_move() -> dict[str, Any]:
-    """A fresh copy of what Cloud says when PEAR-12 moves to Beta."""
+    """A fresh copy of what Jira Cloud sends when PEAR-12 is moved to Beta."""
     return json.loads((OWN / "cloud-moved.json").read_bytes())
 
 
 @pytest.fixture
 def running() -> Running:
-    """Runs the real service on a real broker for as long as the block lasts; gives a client of it, once it is ready."""
+    """Runs the real service on a real broker while the block runs. Gives an HTTP client once the service is ready."""
 
     @asynccontextmanager
     async def run(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
@@ -96,7 +96,7 @@ def running() -> Running:
 
 
 async def answers(http: httpx.AsyncClient, code: int, path: str = "/ready", seconds: float = 15) -> None:
-    """Wait until that page answers so."""
+    """Wait until that page answers with that status code."""
     async with asyncio.timeout(seconds):
         while (await http.get(path)).status_code != code:
             await asyncio.sleep(0.05)
@@ -104,13 +104,13 @@ async def answers(http: httpx.AsyncClient, code: int, path: str = "/ready", seco
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """`await until(http, 503)`: wait until /ready answers so, 15 s at the most."""
+    """`await until(http, 503)`: wait at most 15 s until /ready answers 503."""
     return answers
 
 
 @pytest.fixture
 def journal() -> Callable[[Settings], Awaitable[list[BackMessage]]]:
-    """All messages that the journal holds by now, in order."""
+    """All messages that are in the journal now, in order."""
 
     async def read(settings: Settings) -> list[BackMessage]:
         found: list[BackMessage] = []

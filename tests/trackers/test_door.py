@@ -1,4 +1,4 @@
-"""The door over HTTP, on a real broker: what is accepted is in the queue, and any other answer says what to do."""
+"""The door over HTTP, with a real broker: an accepted message is in the queue; any other answer says what to do."""
 
 import asyncio
 import hashlib
@@ -56,22 +56,22 @@ async def test_an_accepted_move_is_in_its_servers_queue_and_in_the_journal(
     async with running(settings) as http:
         answer = await http.post("/webhooks/jira?secret=tangerine", json=cloud_move)
     assert answer.status_code == 202
-    (told,) = answer.json()["messages"]
+    (accepted,) = answer.json()["messages"]
     assert answer.json() == {
         "outcome": "accepted",
-        "messages": [{"id": told["id"], "issue": "PEAR-12", "status": "beta", "server": "beta.pear.wwts.com"}],
+        "messages": [{"id": accepted["id"], "issue": "PEAR-12", "status": "beta", "server": "beta.pear.wwts.com"}],
     }
     message = await first_in_queue(settings, "beta.pear.wwts.com")
-    assert (message.id, str(message.issue), message.source) == (told["id"], "PEAR-12", "jira")
+    assert (message.id, str(message.issue), message.source) == (accepted["id"], "PEAR-12", "jira")
     assert message.moved_at == cloud_move["timestamp"]
     assert await journal(settings) == [message]
-    accepted = [r.getMessage() for r in caplog.records if r.name == "trackers.door"]
-    assert accepted == [f"accepted {told['id']}: PEAR-12 for beta.pear.wwts.com, from jira"]
-    # httpx is the test's own client
+    lines = [r.getMessage() for r in caplog.records if r.name == "trackers.door"]
+    assert lines == [f"accepted {accepted['id']}: PEAR-12 for beta.pear.wwts.com, from jira"]
+    # httpx is the client of this test
     assert not [r for r in caplog.records if "tangerine" in r.getMessage() and r.name != "httpx"]
 
 
-async def test_the_same_move_told_twice_is_the_same_message(
+async def test_a_move_that_is_sent_twice_is_one_message(
     settings: Settings, running: Running, cloud_move: dict[str, Any]
 ) -> None:
     async with running(settings) as http:
@@ -117,7 +117,7 @@ async def test_the_last_two_hundred_ignored_moves_are_kept_newest_first(
     assert [item["issue"] for item in kept] == [f"XYZ-{number}" for number in range(205, 5, -1)]
 
 
-async def test_what_is_no_json_is_refused(settings: Settings, running: Running) -> None:
+async def test_a_body_that_is_not_json_is_refused(settings: Settings, running: Running) -> None:
     async with running(settings) as http:
         for body in (b"", b"{", b'{"summary": "the "early" pears"}', b"\xff\0", b"[" * 8000):
             answer = await http.post("/webhooks/jira", content=body)
@@ -125,7 +125,7 @@ async def test_what_is_no_json_is_refused(settings: Settings, running: Running) 
             assert answer.json()["detail"].startswith("the body is not JSON")
 
 
-async def test_hostile_keys_and_names_are_answered_and_never_told(
+async def test_hostile_keys_and_names_are_answered_and_never_published(
     settings: Settings, running: Running, journal: ReadJournal, cloud_move: dict[str, Any]
 ) -> None:
     async with running(settings) as http:
@@ -194,7 +194,7 @@ class TestBodyLimit:
                 just_fits = await http.post(path, content=b" " * (8 * 1024))
                 assert just_fits.status_code in {400, 422}
 
-    async def test_it_is_refused_before_it_has_all_come(self, settings: Settings, running: Running) -> None:
+    async def test_it_is_refused_before_it_has_arrived_completely(self, settings: Settings, running: Running) -> None:
         async with running(settings) as http:
             for head, start in (
                 (b"Content-Length: 99999999999\r\n", b""),
@@ -207,7 +207,7 @@ class TestBodyLimit:
                 writer.close()
                 await writer.wait_closed()
 
-    async def test_a_sender_that_goes_in_the_middle_does_no_harm(
+    async def test_a_sender_that_disconnects_midway_does_no_harm(
         self, settings: Settings, running: Running, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with running(settings) as http:
@@ -219,7 +219,7 @@ class TestBodyLimit:
             assert (await http.get("/health")).status_code == 200
         assert "Exception" not in caplog.text
 
-    async def test_a_body_of_the_default_limit_is_taken(
+    async def test_a_body_of_the_default_limit_is_accepted(
         self, make_settings: MakeSettings, running: Running, cloud_move: dict[str, Any]
     ) -> None:
         settings = make_settings(PROJECTS__PEAR__STATUSES='["beta"]', STATUSES__BETA__JIRA='["Beta"]')
@@ -240,13 +240,15 @@ class TestMessages:
         assert (str(message.issue), message.server, message.source) == ("PEAR-3", "beta.pear.wwts.com", "api")
         assert await first_in_queue(settings, "beta.pear.wwts.com") == message
 
-    async def test_every_telling_is_a_message_of_its_own(self, settings: Settings, running: Running) -> None:
+    async def test_every_request_is_a_separate_message(self, settings: Settings, running: Running) -> None:
         front = {"issue_id": "PEAR-3", "status": "beta"}
         async with running(settings) as http:
             ids = {(await http.post("/messages", json=front)).json()["id"] for _ in range(3)}
         assert len(ids) == 3
 
-    async def test_a_wrong_message_is_told_what_is_wrong(self, settings: Settings, running: Running) -> None:
+    async def test_the_answer_to_an_invalid_message_says_what_is_wrong(
+        self, settings: Settings, running: Running
+    ) -> None:
         async with running(settings) as http:
             unknown = await http.post("/messages", json={"issue_id": "XYZ-3", "status": "beta"})
             no_json = await http.post("/messages", content=b"issue_id=PEAR-3")
@@ -257,7 +259,7 @@ class TestMessages:
 
 class TestBroker:
     @pytest.mark.slow
-    async def test_without_it_the_sender_is_asked_to_come_again(
+    async def test_without_it_the_sender_is_asked_to_try_again(
         self,
         settings: Settings,
         running: Running,
@@ -283,7 +285,7 @@ class TestBroker:
                 assert int(answer.headers["Retry-After"]) > 0
                 assert "broker" in answer.json()["detail"]
             assert (await http.get("/health")).json()["status"] == "ok"
-            # the broker answers, and refuses: so it has been tried again at least once
+            # the broker answers and refuses: wait until the service has tried to reconnect at least once
             async with asyncio.timeout(15):
                 while "the broker refuses" not in caplog.text:
                     await asyncio.sleep(0.05)
@@ -292,7 +294,7 @@ class TestBroker:
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
 
     @pytest.mark.slow
-    async def test_a_door_that_somebody_deleted_comes_back(
+    async def test_a_deleted_exchange_is_declared_again(
         self, settings: Settings, running: Running, until, cloud_move: dict[str, Any]
     ) -> None:
         async with running(settings) as http:
@@ -303,24 +305,24 @@ class TestBroker:
             await until(http, 200, seconds=30)
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
 
-    async def test_a_line_cut_while_the_door_is_being_set_up_is_opened_again(
+    async def test_a_connection_lost_during_setup_is_opened_again(
         self, settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch, cloud_move: dict[str, Any]
     ) -> None:
-        declare, cut = topology.declare, asyncio.Event()
+        declare, closed = topology.declare, asyncio.Event()
 
-        async def declare_on_a_cut_line(link: Link, servers: Iterable[Server]) -> None:
-            if not cut.is_set():
-                cut.set()
+        async def declare_on_a_closed_connection(link: Link, servers: Iterable[Server]) -> None:
+            if not closed.is_set():
+                closed.set()
                 await link.publishing.close()
             await declare(link, servers)
 
-        monkeypatch.setattr(topology, "declare", declare_on_a_cut_line)
+        monkeypatch.setattr(topology, "declare", declare_on_a_closed_connection)
         async with running(settings) as http:
-            assert cut.is_set()
+            assert closed.is_set()
             assert (await http.post("/webhooks/jira", json=cloud_move)).status_code == 202
 
 
-async def test_the_pages_are_served_from_here(settings: Settings, running: Running) -> None:
+async def test_the_documentation_pages_load_nothing_from_other_hosts(settings: Settings, running: Running) -> None:
     async with running(settings) as http:
         docs = (await http.get("/docs")).text
         schema = (await http.get("/openapi.json")).json()

@@ -1,4 +1,4 @@
-"""Front-end messages: what is wrong with one is said in plain words."""
+"""Front-end messages: a plain sentence says what is wrong with one."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from usher.settings import Settings
 SERVERS = Settings.model_validate({"projects": {"pear": {"statuses": ["test", "beta"]}}}).catalogue
 
 
-def test_a_right_message_is_read() -> None:
+def test_a_valid_message_is_parsed() -> None:
     front = read_front(b'{"issue_id": "PEAR-3", "status": "Beta"}', SERVERS)
     assert (front.issue_id, front.status) == (Issue("PEAR", 3), "Beta")
 
@@ -35,38 +35,38 @@ def test_a_right_message_is_read() -> None:
         ),
         ('{"issue_id": "PEAR-3"}', 'status is missing; send {"issue_id": "ABC-123", "status": "test"}'),
         ('{"issue_id": "PEAR-3", "status": ""}', "status is empty"),
-        ('{"issue_id": "PEAR-3", "status": null}', "status should be text"),
+        ('{"issue_id": "PEAR-3", "status": null}', "status must be a string"),
         (
             '{"issue_id": "PEAR-3", "status": "beta", "force": true}',
-            "force is unknown; known are issue_id and status",
+            "force: unknown field; known fields are issue_id and status",
         ),
-        ("[]", 'the body should be an object: {"issue_id": "ABC-123", "status": "test"}'),
+        ("[]", 'the body must be an object; send {"issue_id": "ABC-123", "status": "test"}'),
     ],
 )
-def test_a_wrong_message_is_told_what_is_wrong(body: str, sentence: str) -> None:
+def test_an_invalid_message_gets_a_sentence_that_says_what_is_wrong(body: str, sentence: str) -> None:
     with pytest.raises(BadMessage) as refused:
         read_front(body.encode(), SERVERS)
     assert str(refused.value) == sentence
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"\\ud800": 1}', b"issue_id=PEAR-3"])
-def test_what_is_no_json_is_told_so(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_reported_as_such(body: bytes) -> None:
     with pytest.raises(BadMessage, match="the body is not JSON"):
         read_front(body, SERVERS)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"issue_id":'], ids=ascii)
-def test_deep_nesting_is_no_error(opening: bytes) -> None:
+def test_deep_nesting_is_a_bad_message_and_no_crash(opening: bytes) -> None:
     with pytest.raises(BadMessage):
         read_front(opening * 1_000, SERVERS)
 
 
-def test_a_body_longer_than_any_message_is_not_looked_into() -> None:
-    with pytest.raises(BadMessage, match="at most 16384 bytes"):
+def test_a_body_longer_than_any_message_is_not_parsed() -> None:
+    with pytest.raises(BadMessage, match="longer than 16384 bytes"):
         read_front(b'{"issue_id": "PEAR-3", "status": "beta"' + b" " * 16384 + b"}", SERVERS)
 
 
 @given(st.binary())
-def test_no_bytes_are_an_error(body: bytes) -> None:
+def test_arbitrary_bytes_raise_only_bad_message(body: bytes) -> None:
     with pytest.raises(BadMessage):
         read_front(body, SERVERS)

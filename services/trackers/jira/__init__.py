@@ -1,1 +1,1 @@
-"""What `trackers` knows of Jira: webhooks, signatures, and where a move leads."""
+"""Everything that is specific to Jira: webhooks, signatures, and the server that a move leads to."""

@@ -1,4 +1,4 @@
-"""Reading JSON from strangers: whatever stands where, looking at it never raises."""
+"""Reading untrusted JSON: once it is parsed, no access raises, whatever its shape."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from usher.core.errors import UsherError
 
-LATEST = 2**53
-LONGEST_WORD = 255
+MAX_MILLIS = 2**53
+MAX_WORD_LENGTH = 255
 
 _DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
 
@@ -19,7 +19,7 @@ class Unparsable(UsherError):
 
 
 def load(body: bytes) -> object:
-    """JSON to values; raises Unparsable."""
+    """Parse JSON. Raises Unparsable."""
     if not body.strip():
         raise Unparsable(why="it is empty")
     try:
@@ -33,7 +33,7 @@ def load(body: bytes) -> object:
 
 
 def under(value: object, *keys: str) -> object:
-    """What stands under these keys, one inside the other; None when something on the way is no object."""
+    """The value at this path of keys; None if a value on the way is not an object."""
     for key in keys:
         if not isinstance(value, dict):
             return None
@@ -42,30 +42,30 @@ def under(value: object, *keys: str) -> object:
 
 
 def objects(value: object) -> Iterator[dict[str, object]]:
-    """The objects of a list; nothing when it is no list."""
+    """The objects in a list; none if the value is not a list."""
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 def word(value: object) -> str | None:
-    """A name or an id: text, trimmed, or a whole number; None for anything else, nothing, or too long a text."""
+    """A name or an id, from a string (trimmed) or an integer; None if it is empty, too long, or anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if isinstance(value, str) and len(value) <= LONGEST_WORD:
+    if isinstance(value, str) and len(value) <= MAX_WORD_LENGTH:
         return value.strip() or None
     return None
 
 
 def millis(value: object) -> int | None:
-    """A time in ms since 1970 UTC, from such a number, its digits, or ISO 8601 (without a zone: UTC)."""
+    """A time in ms since 1970, from a number, a string of digits, or ISO 8601 (UTC if it has no zone); else None."""
     if isinstance(value, str):
         value = int(value) if _DIGITS.fullmatch(value) else _iso(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_MILLIS:
         return int(value)
     return None
 
 
 def site(value: object) -> str:
-    """The host (and the port, if it is named) of an address, lower case; empty when there is none."""
+    """The host, and the port if any, of a URL, in lower case; empty if there is none."""
     if not isinstance(value, str) or len(value) > 2048:
         return ""
     try:
@@ -75,13 +75,13 @@ def site(value: object) -> str:
 
 
 def plain(value: str) -> str:
-    """A stranger's word for logs and answers: short, and printable in any of them."""
+    """An untrusted word for logs and answers: shortened, and printable everywhere."""
     short = value if len(value) <= 60 else value[:57] + "..."
     return short if short.isprintable() else ascii(short)[1:-1][:80]
 
 
 def shown(value: str) -> str:
-    """The same in quotes, for the middle of a sentence."""
+    """The same in quotes."""
     return f'"{plain(value)}"'
 
 
@@ -91,7 +91,7 @@ def _values(body: bytes) -> object:
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except ValueError:
-        # Python refuses to read a number of more than 4,300 digits, but the rest of such a body may be sound
+        # Python refuses numbers with more than 4,300 digits, but the rest of such a body may be valid
         value = json.loads(body, parse_int=lambda digits: int(digits) if len(digits) <= 20 else digits)
     return value
 

@@ -1,4 +1,4 @@
-"""Where a move leads to; and when it leads nowhere, the settings line that would change that."""
+"""Which server a move leads to; if none, the lines in the settings that would change that."""
 
 import json
 import re
@@ -14,45 +14,45 @@ _STATUS_KEY = re.compile(r"[a-z][a-z0-9_-]{0,39}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class NotNoticed:
-    """Why no server deploys a move, and the settings line that would have one deploy it, if there is such a line."""
+class NoServer:
+    """Why no server deploys a move; `accept` are the lines in the settings that would accept it, if there are any."""
 
     reason: str
     accept: str | None
 
 
-def place(issue: Issue, status_id: str | None, status_name: str | None, servers: Servers) -> Server | NotNoticed:
-    """The server that deploys that issue in a status, which the tracker names by an id, a name, or both."""
+def place(issue: Issue, status_id: str | None, status_name: str | None, servers: Servers) -> Server | NoServer:
+    """The server to which the issue is deployed in that status. The tracker gives an id, a name, or both."""
     key = issue.project.lower()
     mine = {server.status: server for server in servers if server.project == key}
     if not mine:
-        return NotNoticed(str(UnknownProject(project=issue.project, key=key)), f"[projects.{key}]")
+        return NoServer(str(UnknownProject(project=issue.project, key=key)), f"[projects.{key}]")
     meant = servers.status(status_id, status_name)
     if meant is None:
         return _unknown_status([word for word in (status_name, status_id) if word], servers)
     if meant in mine:
         return mine[meant]
-    return NotNoticed(
+    return NoServer(
         str(NotDeployed(project=key, status=meant)), f"[projects.{key}]\nstatuses = {_list([*mine, meant])}"
     )
 
 
-def _unknown_status(words: list[str], servers: Servers) -> NotNoticed:
-    """The line adds a status of the same name; if there is one already, the line keeps what meant it before."""
-    said = " ".join(shown(word) for word in words)
+def _unknown_status(words: list[str], servers: Servers) -> NoServer:
+    """The suggested lines add a status of that name. If it exists already, they keep its other names and ids."""
+    names = " ".join(shown(word) for word in words)
     known = f"known: {', '.join(servers.statuses)}"
-    # what cannot be printed cannot be pasted either
+    # a word that is not printable cannot be pasted into the settings
     words = [word for word in words if word.isprintable()]
     if not words:
-        return NotNoticed(f"unknown status {said}; {known}", None)
+        return NoServer(f"unknown status {names}; {known}", None)
     key = _key(words)
     jira = f"jira = {_list(dict.fromkeys([*servers.words(key), *words]))}"
-    hint = f"To notice it, add [statuses.{key}] with {jira}, or add it to another status"
-    return NotNoticed(f"unknown status {said}; {known}. {hint}", f"[statuses.{key}]\n{jira}")
+    hint = f"To accept it, add [statuses.{key}] with {jira}, or add it to another status"
+    return NoServer(f"unknown status {names}; {known}. {hint}", f"[statuses.{key}]\n{jira}")
 
 
 def _key(words: list[str]) -> str:
-    """A status's key in the settings, made of the first word that has enough plain letters."""
+    """A key for the status in the settings, made from the first word that gives a valid one."""
     for word in (words[0], f"status-{words[-1]}"):
         key = "".join(c if c.isascii() and c.isalnum() else "-" for c in fold(word))[:40].strip("-")
         if _STATUS_KEY.fullmatch(key):
@@ -61,5 +61,5 @@ def _key(words: list[str]) -> str:
 
 
 def _list(words: Iterable[str]) -> str:
-    """Printable words as a TOML list."""
+    """Printable words as a TOML array."""
     return json.dumps(list(words), ensure_ascii=False)

@@ -24,13 +24,13 @@ def retry_that_counts_as_the_same_message() -> None:
 def sender_answered_before_the_confirm() -> None:
     telling: set[asyncio.Task[None]] = set()
 
-    async def tell(self: Door, message: Any) -> None:
+    async def publish(self: Door, message: Any) -> None:
         if self.publisher:
             task = asyncio.ensure_future(self.publisher.message(message))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             telling.add(task)
 
-    Door._tell = tell  # type: ignore[method-assign]
+    Door._publish = publish  # type: ignore[method-assign]
 
 
 @mutation("6: the same move told again is another message")

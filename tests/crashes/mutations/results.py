@@ -29,13 +29,13 @@ def ack_before_the_result_is_confirmed() -> None:
 
 def _remember(held: dict[str, Any]) -> None:
     def make(real: Method) -> Method:
-        async def go_on(self: Turn, message: Any) -> None:
+        async def advance(self: Turn, message: Any) -> None:
             held[self._server.name] = self._delivery
             await real(self, message)
 
-        return go_on
+        return advance
 
-    instead(Turn, "_go_on", make)
+    instead(Turn, "_advance", make)
 
 
 @mutation("2: a journal that loses it loses the result for ever", calm=True)
@@ -64,8 +64,8 @@ def journal_before_the_reply_queue() -> None:
 def interrupted_counted_as_failed() -> None:
     def make(real: Method) -> Method:
         def end_of(taken: Any, batch: Any, job: Any, finished: Finished, **more: Any) -> Any:
-            if finished.how is How.CUT:
-                finished = Finished(How.BY_ITSELF, finished.reason, 1)
+            if finished.how is How.KILLED:
+                finished = Finished(How.EXITED, finished.reason, 1)
             return real(taken, batch, job, finished, **more)
 
         return end_of

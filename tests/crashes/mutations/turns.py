@@ -64,13 +64,13 @@ def settled_check_without_the_barrier() -> None:
 @mutation("3: the broker gives the next consumer the queue's second message while the first is deployed")
 def consumer_cancelled_while_holding() -> None:
     def make(real: Method) -> Method:
-        async def go_on(self: Turn, message: Any) -> None:
+        async def advance(self: Turn, message: Any) -> None:
             await self._delivery._channel.cancel(f"turn:{self._server.name}")
             await real(self, message)
 
-        return go_on
+        return advance
 
-    instead(Turn, "_go_on", make)
+    instead(Turn, "_advance", make)
 
 
 @mutation("7: deploys start after the signal")
@@ -98,8 +98,8 @@ def guard_that_does_not_mind_silence() -> None:
 @mutation("3: who has lost the turn goes on")
 def command_that_outlives_its_turn() -> None:
     def make(real: Method) -> Method:
-        async def until(self: Any, ending: Any, lost: Any, cut: Any) -> Any:
-            return await real(self, ending, asyncio.Event(), cut)
+        async def until(self: Any, ending: Any, lost: Any, kill: Any) -> Any:
+            return await real(self, ending, asyncio.Event(), kill)
 
         return until
 
@@ -113,7 +113,7 @@ def interrupted_before_it_is_dead() -> None:
             running = asyncio.ensure_future(real(self, job, lost, drain))
             gone = asyncio.ensure_future(lost.wait())
             await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
-            return running.result() if running.done() else Finished(How.CUT, "the turn was lost")
+            return running.result() if running.done() else Finished(How.KILLED, "the turn was lost")
 
         return run
 

@@ -1,5 +1,7 @@
-"""Recorded bodies: every move among them is one message with its key, everything else none; first read, then at the
-door. `USHER_CORPUS` names a folder with more of them."""
+"""Recorded bodies: a move gives one message with its key, any other body none, both in the parser and at the door.
+
+`USHER_CORPUS` names a folder with more of them.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -13,7 +15,7 @@ from usher.core.servers import Server, Servers, fold
 from usher.settings import Settings
 
 
-def test_a_recorded_move_is_one_message_and_anything_else_is_none(recorded) -> None:
+def test_a_recorded_move_gives_one_message_and_any_other_body_none(recorded) -> None:
     project = recorded.key.partition("-")[0].lower() or "pear"
     servers = Servers([Server("here", "test", project)], {fold(recorded.to): "test"}, ("test",))
     reading = read({}, recorded.body, servers)
@@ -21,7 +23,7 @@ def test_a_recorded_move_is_one_message_and_anything_else_is_none(recorded) -> N
     assert keys == ([recorded.key] if recorded.moves else [])
 
 
-async def test_the_door_takes_every_recorded_body(
+async def test_the_door_handles_every_recorded_body(
     corpus,
     make_settings: Callable[..., Settings],
     running: Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]],
@@ -35,7 +37,7 @@ async def test_the_door_takes_every_recorded_body(
         STATUSES__STAGE__JIRA="[]",
         **{f"PROJECTS__{project}__STATUSES": '["test"]' for project in projects},
     )
-    told: dict[str, str] = {}
+    accepted: dict[str, str] = {}
     async with running(settings) as http:
         for recorded in corpus:
             answer = await http.post("/webhooks/jira?user_id=pia&user_key=pia", content=recorded.body)
@@ -43,6 +45,6 @@ async def test_the_door_takes_every_recorded_body(
             if recorded.moves:
                 (message,) = answer.json()["messages"]
                 assert message["issue"] == recorded.key, recorded.name
-                told[message["id"]] = message["issue"]
+                accepted[message["id"]] = message["issue"]
     in_journal = {message.id: str(message.issue) for message in await journal(settings)}
-    assert in_journal == told
+    assert in_journal == accepted

@@ -1,4 +1,4 @@
-"""The parser: what Jira's bodies say, by example and by whatever hypothesis thinks of."""
+"""The parser of Jira's webhooks, tested by example and by properties."""
 
 import json
 import tomllib
@@ -31,8 +31,8 @@ def the_move(reading: Reading) -> Move:
     return move
 
 
-def told(**item: object) -> dict[str, Any]:
-    """A body whose one item is this, over what Cloud says of a move to Beta."""
+def moved(**item: object) -> dict[str, Any]:
+    """What Jira Cloud sends for a move to Beta, with these fields of its one item changed."""
     base = {"field": "status", "fieldtype": "jira", "fieldId": "status", "to": "10003", "toString": "Beta"}
     return body_with({**base, **item})
 
@@ -54,7 +54,7 @@ def without(body: dict[str, Any], *path: str) -> dict[str, Any]:
     return body
 
 
-def test_a_move_says_issue_server_time_and_what_makes_it_the_same_move(cloud_move: dict[str, Any]) -> None:
+def test_a_move_has_its_issue_server_time_and_identity(cloud_move: dict[str, Any]) -> None:
     move = the_move(parse(cloud_move))
     assert (str(move.issue), move.server.name) == ("PEAR-12", "beta.pear.wwts.com")
     assert move.moved_at == cloud_move["timestamp"]
@@ -76,8 +76,8 @@ def test_a_move_says_issue_server_time_and_what_makes_it_the_same_move(cloud_mov
         {"from": "10003", "fromString": "Beta"},
     ],
 )
-def test_a_status_item_is_found_by_its_field_and_meant_by_name_or_id(item: dict[str, object]) -> None:
-    assert the_move(parse(told(**item))).server.name == "beta.pear.wwts.com"
+def test_a_status_item_is_found_by_its_field_and_matched_by_name_or_id(item: dict[str, object]) -> None:
+    assert the_move(parse(moved(**item))).server.name == "beta.pear.wwts.com"
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_a_status_item_is_found_by_its_field_and_meant_by_name_or_id(item: dict[
         {"fieldId": None, "fieldtype": None},
     ],
 )
-def test_a_field_that_only_looks_like_the_status_is_none(item: dict[str, object]) -> None:
-    assert parse(told(**item)) == Ignored("no status was changed", 1763847600123)
+def test_a_field_that_only_resembles_the_status_is_ignored(item: dict[str, object]) -> None:
+    assert parse(moved(**item)) == Ignored("no status was changed", 1763847600123)
 
 
 @pytest.mark.parametrize("name", ["Betamax", "not Beta", "Be ta", "B"])
-def test_a_status_is_compared_whole(name: str) -> None:
-    assert isinstance(parse(told(to=None, toString=name)), IgnoredMove)
+def test_a_status_must_match_completely(name: str) -> None:
+    assert isinstance(parse(moved(to=None, toString=name)), IgnoredMove)
 
 
-def test_the_same_item_twice_is_one_move() -> None:
-    body = told()
+def test_a_repeated_item_is_one_move() -> None:
+    body = moved()
     body["changelog"]["items"] *= 3
     assert the_move(parse(body)).server.name == "beta.pear.wwts.com"
 
@@ -111,31 +111,31 @@ def test_a_change_through_two_statuses_is_a_move_to_each_server() -> None:
     assert [move.server.name for move in reading.moves] == ["beta.pear.wwts.com", "test.pear.wwts.com"]
 
 
-def test_however_many_statuses_a_body_names_the_work_is_bounded() -> None:
+def test_the_number_of_statuses_read_from_one_body_is_limited() -> None:
     steps = [{"fieldId": "status", "toString": name} for name in ("Beta", *map(str, range(5000)), "QA")]
     assert the_move(parse(body_with(*steps))).server.name == "beta.pear.wwts.com"
 
 
 @pytest.mark.parametrize("changes", [{"webhookEvent": None}, {"webhookEvent": "jira:issue_created"}])
-def test_an_issue_created_straight_into_a_status_is_a_move_and_an_event_without_name_too(
+def test_an_issue_created_in_a_status_is_a_move_and_so_is_a_body_without_an_event_name(
     changes: dict[str, object],
 ) -> None:
-    assert the_move(parse({**told(), **changes})).issue == Issue("PEAR", 12)
+    assert the_move(parse({**moved(), **changes})).issue == Issue("PEAR", 12)
 
 
 @pytest.mark.parametrize(
     "event", ["comment_created", "jira:issue_deleted", "worklog_updated", "x" * 200, "\0\ud800"], ids=ascii
 )
 def test_any_other_event_is_ignored_with_its_name(event: str) -> None:
-    reading = parse({**told(), "webhookEvent": event})
+    reading = parse({**moved(), "webhookEvent": event})
     assert isinstance(reading, Ignored)
-    assert reading.reason.endswith("is no change of an issue's status")
+    assert reading.reason.endswith("is not a status change")
     assert reading.reason.isprintable()
     assert len(reading.reason) < 150
 
 
 def test_a_post_function_names_the_status_in_its_transition() -> None:
-    body = {"transition": {"to_status": "beta"}, "comment": "", "issue": told()["issue"], "timestamp": 1763847600123}
+    body = {"transition": {"to_status": "beta"}, "comment": "", "issue": moved()["issue"], "timestamp": 1763847600123}
     move = the_move(parse(body))
     assert move.server.name == "beta.pear.wwts.com"
     assert move.identity == ("telling", "orchard.example", "PEAR-12", "beta", "1763847600123")
@@ -143,27 +143,27 @@ def test_a_post_function_names_the_status_in_its_transition() -> None:
 
 class TestIdentity:
     def test_a_number_and_its_text_are_the_same(self) -> None:
-        body = told()
+        body = moved()
         body["issue"]["id"], body["changelog"]["id"] = 10412, 20481
-        assert the_move(parse(body)).identity == the_move(parse(told())).identity
+        assert the_move(parse(body)).identity == the_move(parse(moved())).identity
 
     def test_without_a_host_the_site_is_empty(self) -> None:
         for self_ in (None, 5, "", "no address", "http://[", "/rest/api/2/issue/1"):
-            body = told()
+            body = moved()
             body["issue"]["self"] = self_
             assert the_move(parse(body)).identity == ("change", "", "10412", "20481")
 
-    def test_it_falls_back_to_the_delivery(self) -> None:
-        body = without(told(), "changelog", "id")
+    def test_without_a_change_id_it_is_the_delivery(self) -> None:
+        body = without(moved(), "changelog", "id")
         move = the_move(parse(body, X_Atlassian_Webhook_Identifier="d-1"))
         assert move.identity == ("delivery", "orchard.example", "PEAR-12", "d-1")
 
-    def test_then_to_issue_status_and_time(self) -> None:
-        move = the_move(parse(without(told(), "issue", "id")))
+    def test_without_an_issue_id_it_is_issue_status_and_time(self) -> None:
+        move = the_move(parse(without(moved(), "issue", "id")))
         assert move.identity == ("telling", "orchard.example", "PEAR-12", "beta", "1763847600123")
 
-    def test_then_to_none_so_that_no_move_is_taken_for_another(self) -> None:
-        assert the_move(parse(without(without(told(), "issue", "id"), "timestamp"))).identity is None
+    def test_without_a_time_there_is_none_so_that_no_move_is_mistaken_for_another(self) -> None:
+        assert the_move(parse(without(without(moved(), "issue", "id"), "timestamp"))).identity is None
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ class TestIdentity:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_time_is_milliseconds_or_iso_or_none(timestamp: object, moved_at: int | None) -> None:
-    assert the_move(parse({**told(), "timestamp": timestamp})).moved_at == moved_at
+def test_a_time_is_read_from_milliseconds_or_iso_8601(timestamp: object, moved_at: int | None) -> None:
+    assert the_move(parse({**moved(), "timestamp": timestamp})).moved_at == moved_at
 
 
-def test_a_number_of_thousands_of_digits_does_no_harm() -> None:
-    text = json.dumps({"more": "HERE", **told(), "timestamp": "HERE"}).replace('"HERE"', "1" + "0" * 5000)
+def test_a_number_with_thousands_of_digits_does_no_harm() -> None:
+    text = json.dumps({"more": "HERE", **moved(), "timestamp": "HERE"}).replace('"HERE"', "1" + "0" * 5000)
     assert the_move(read({}, text.encode(), SERVERS)).moved_at is None
 
 
@@ -222,8 +222,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("key", HOSTILE, ids=lambda key: ascii(key)[:20])
-def test_a_hostile_key_never_passes(key: object) -> None:
-    body = told()
+def test_a_hostile_key_is_never_accepted(key: object) -> None:
+    body = moved()
     body["issue"]["key"] = key
     reading = parse(body)
     assert isinstance(reading, IgnoredMove)
@@ -232,9 +232,9 @@ def test_a_hostile_key_never_passes(key: object) -> None:
     assert reading.accept is None
 
 
-def settings_with(line: str) -> Servers:
-    """The servers of settings that deploy all of PEAR, to which somebody has added these lines."""
-    added = tomllib.loads(line)
+def servers_with(lines: str) -> Servers:
+    """The servers of settings that deploy all of PEAR, with these lines added."""
+    added = tomllib.loads(lines)
     statuses: dict[str, Any] = {"beta": {"jira": ["Beta", "10003"]}, **added.get("statuses", {})}
     return Settings.model_validate(
         {"projects": {"pear": {}, **added.get("projects", {})}, "statuses": statuses}
@@ -248,7 +248,7 @@ def settings_with(line: str) -> Servers:
         (
             "PEAR-1",
             {"to": "10004", "toString": "Ready for QA"},
-            'unknown status "Ready for QA" "10004"; known: stage, test, beta. To notice it, add '
+            'unknown status "Ready for QA" "10004"; known: stage, test, beta. To accept it, add '
             '[statuses.ready-for-qa] with jira = ["Ready for QA", "10004"], or add it to another status',
             '[statuses.ready-for-qa]\njira = ["Ready for QA", "10004"]',
         ),
@@ -263,20 +263,20 @@ def settings_with(line: str) -> Servers:
         ),
     ],
 )
-def test_an_ignored_move_says_which_settings_line_would_accept_it(
+def test_an_ignored_move_gives_the_settings_lines_that_would_accept_it(
     key: str, item: dict[str, object], reason: str | None, accept: str
 ) -> None:
-    body = told(**item)
+    body = moved(**item)
     body["issue"]["key"] = key
     reading = parse(body)
     assert isinstance(reading, IgnoredMove)
     assert reading.accept == accept
     assert reading.reason == (reason or reading.reason)
-    assert isinstance(parse(body, settings_with(accept)), Moved)
+    assert isinstance(parse(body, servers_with(accept)), Moved)
 
 
-def test_a_status_that_cannot_be_printed_has_no_line() -> None:
-    reading = parse(told(to=None, toString="\ud800\u202e"))
+def test_no_settings_line_is_suggested_for_a_status_that_is_not_printable() -> None:
+    reading = parse(moved(to=None, toString="\ud800\u202e"))
     assert isinstance(reading, IgnoredMove)
     assert reading.accept is None
     assert reading.reason.isprintable()
@@ -298,17 +298,17 @@ def test_a_status_that_cannot_be_printed_has_no_line() -> None:
     ],
     ids=lambda body: ascii(body[:12]),
 )
-def test_what_is_no_json_is_told_so(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_reported_as_such(body: bytes) -> None:
     reading = read({}, body, SERVERS)
     assert isinstance(reading, NotJson)
     assert reading.reason
 
 
 @pytest.mark.parametrize("depth", [100, 900, 990, 995, 1000, 2000, 5000, 20_000])
-def test_deep_nesting_anywhere_is_no_error(depth: int) -> None:
+def test_deep_nesting_anywhere_does_not_raise(depth: int) -> None:
     deep = "[" * depth + "]" * depth
     for place in ("webhookEvent", "issue", "changelog", "transition", "timestamp"):
-        body = json.dumps({**told(), place: "HERE"}).replace('"HERE"', deep)
+        body = json.dumps({**moved(), place: "HERE"}).replace('"HERE"', deep)
         assert isinstance(read({}, body.encode(), SERVERS), Reading)
     for key in ("key", "id", "self", "fields"):
         body = json.dumps({"transition": {"to_status": "Beta"}, "issue": {"key": "PEAR-1", key: "HERE"}})
@@ -316,7 +316,7 @@ def test_deep_nesting_anywhere_is_no_error(depth: int) -> None:
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
-    assert isinstance(read({}, b"\xef\xbb\xbf" + json.dumps(told()).encode(), SERVERS), Moved)
+    assert isinstance(read({}, b"\xef\xbb\xbf" + json.dumps(moved()).encode(), SERVERS), Moved)
 
 
 WORDS = st.sampled_from(["PEAR-12", "status", "jira", "Beta", "10003", "jira:issue_updated", "XYZ-1", "\ud800", "\0"])
@@ -342,7 +342,7 @@ WEBHOOK = st.fixed_dictionaries(
 
 
 @given(WEBHOOK | ANYTHING)
-def test_no_json_raises_and_what_moves_is_checked(body: object) -> None:
+def test_no_json_raises_and_every_move_is_valid(body: object) -> None:
     reading = parse(body)
     assert isinstance(reading, Reading)
     for move in reading.moves if isinstance(reading, Moved) else ():
@@ -351,11 +351,11 @@ def test_no_json_raises_and_what_moves_is_checked(body: object) -> None:
 
 
 @given(st.binary(), st.dictionaries(st.text(), st.text(), max_size=3))
-def test_no_bytes_raise(body: bytes, headers: dict[str, str]) -> None:
+def test_arbitrary_bytes_never_raise(body: bytes, headers: dict[str, str]) -> None:
     assert isinstance(read(headers, body, SERVERS), Reading)
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.binary(max_size=3))
-def test_no_broken_body_raises(start: int, length: int, instead: bytes) -> None:
-    text = json.dumps(told()).encode()
+def test_a_damaged_body_never_raises(start: int, length: int, instead: bytes) -> None:
+    text = json.dumps(moved()).encode()
     assert isinstance(read({}, text[:start] + instead + text[start + length :], SERVERS), Reading)

@@ -45,7 +45,7 @@ async def test_losing_and_finding_the_broker_is_logged_once_despite_many_attempt
     proxy.cut()
     while proxy.refused < 5:
         await asyncio.sleep(0.01)
-    proxy.mend()
+    proxy.restore()
     link = await sessions.started.get()
     stop.set()
     link.lost.set()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -235,12 +236,15 @@ journals = st.lists(
 )
 
 
-@given(journals, st.integers(0, 50))
-def test_orders_go_on_from_a_checkpoint_as_if_everything_had_been_read(journal: list[Event], cut: int) -> None:
-    whole, half = board_of(*journal), board_of(*journal[:cut])
-    again = decode_checkpoint(encode_checkpoint(Checkpoint.of(half, through=cut, at=0))).board(read_at=0.0)
-    for event in journal[cut:]:
-        again.apply(event, now=GIVEN, read_at=0.0)
+@given(journals, st.integers(0, 50), st.sampled_from([2, 10_000]), st.sampled_from([4, 100_000]))
+def test_orders_go_on_from_a_checkpoint_as_if_everything_had_been_read(
+    journal: list[Event], cut: int, remembered: int, details: int
+) -> None:
+    with patch.multiple("usher.core.board.orders", REMEMBERED=remembered, DETAILS=details):
+        whole, half = board_of(*journal), board_of(*journal[:cut])
+        again = decode_checkpoint(encode_checkpoint(Checkpoint.of(half, through=cut, at=0))).board(read_at=0.0)
+        for event in journal[cut:]:
+            again.apply(event, now=GIVEN, read_at=0.0)
     assert list(again.orders.entries.items()) == list(whole.orders.entries.items())
     assert again.servers == whole.servers
 
