@@ -1,4 +1,4 @@
-"""What tests share: a real broker, a fresh vhost of it per test, and settings that use it."""
+"""Shared fixtures: a real broker, a fresh vhost for each test, and settings that use it."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ from usher.settings.load import example
 __all__ = ["Programs", "Proxy", "make_programs", "make_proxy", "postgres", "postgres_url", "proxy"]
 
 PROGRAMS = {"system", "faults"}
-"""Folders of tests that start brokers or programs."""
+"""Folders whose tests start brokers or programs."""
 
 MakeSettings = Callable[..., Settings]
 
@@ -59,7 +59,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs neither a broker nor programs is the quick part: `pytest -m quick`."""
+    """Mark tests that need neither a broker nor programs as `quick`."""
     for item in items:
         alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & set(item.path.parts)
         if alone and not any(mark.name in ("slow", "programs", "real") for mark in item.iter_markers()):
@@ -68,20 +68,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def nobodys_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run where no usher.toml is: not in the checkout, which may hold one's own."""
+    """Run each test in an empty folder: the checkout may contain a developer's own usher.toml."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("USHER_CONFIG", raising=False)
 
 
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of this test run. None to be had is an error, never a skip."""
+    """The broker of this test run. If there is none, tests fail; they are never skipped."""
     kind = request.config.getoption("--broker")
     if kind == "container":
         with container() as chosen:
             yield chosen
         return
-    # told to use a node, no address from outside counts
+    # with a private node, addresses from outside are ignored
     settings = load() if kind == "auto" else load({})
     with running_broker(settings, tmp_path_factory.mktemp("broker"), kind=kind, lasting=False) as chosen:
         yield chosen
@@ -89,8 +89,8 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @contextmanager
 def container() -> Iterator[Broker]:
-    """A throw-away container of the newest RabbitMQ, ready for work."""
-    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when it is imported; the block below cleans up
+    """A temporary container of the newest RabbitMQ, ready for use."""
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read at import; the block below cleans up
     from testcontainers.core.container import DockerContainer
 
     user, password = "tests", secrets.token_hex(8)
@@ -109,7 +109,7 @@ def container() -> Iterator[Broker]:
 
 
 def answers(url: str) -> bool:
-    """Whether a broker lets us in there."""
+    """Whether a broker accepts us at that address."""
     try:
         with running_broker(load({"USHER_BROKER__URL": url}), Path("never-made")):
             return True
@@ -118,7 +118,7 @@ def answers(url: str) -> bool:
 
 
 def until(true: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until it is true, looking twenty times a second; fail after that many seconds."""
+    """Wait until `true` holds, checking twenty times a second. Fail after that many seconds."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -127,7 +127,7 @@ def until(true: Callable[[], bool], *, seconds: float) -> None:
 
 @pytest.fixture
 def vhost_url(broker: Broker) -> Iterator[str]:
-    """The address of a vhost of this test's own."""
+    """The address of a vhost for this test."""
     name = f"test-{secrets.token_hex(6)}"
     with httpx.Client(base_url=broker.console, auth=broker.credentials, timeout=30) as console:
         console.put(f"/api/vhosts/{name}").raise_for_status()
@@ -137,7 +137,7 @@ def vhost_url(broker: Broker) -> Iterator[str]:
 
 @pytest.fixture
 def make_settings(vhost_url: str, tmp_path: Path) -> MakeSettings:
-    """Settings on this test's vhost, short spans, free ports; more as keywords: `DEPLOYS__PARALLEL="2"`."""
+    """Makes settings for this vhost, with short spans and free ports; more as keywords: `DEPLOYS__PARALLEL="2"`."""
 
     def make(**variables: str) -> Settings:
         config = tmp_path / "example.toml"

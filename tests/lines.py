@@ -1,4 +1,4 @@
-"""A line between two parts, which can be made slow, silent, deaf on one side, or cut."""
+"""A proxy for the connection between two parts, which can be slow, silent, closed on one side, or cut."""
 
 import contextlib
 import socket
@@ -14,11 +14,11 @@ from yarl import URL
 from usher.local.choose import Broker
 
 Side = Literal["near", "far"]
-"""The end of a line: `near` is who called, `far` is who was called."""
+"""An end of a connection: `near` is the client, `far` is the server."""
 
 
 @dataclass(eq=False)
-class _Call:
+class _Pair:
     near: socket.socket
     far: socket.socket
     dead: bool = False
@@ -30,13 +30,13 @@ class _Call:
 
 
 class Proxy:
-    """Listens at `port` of this machine and passes everything on, both ways, until it is told otherwise."""
+    """Listens on `port` of this machine, and forwards everything in both directions until it is told otherwise."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._open = threading.Event()
         self._open.set()
-        self._calls: list[_Call] = []
+        self._pairs: list[_Pair] = []
         self._refusing = False
         self._delay = 0.0
         self.refused = 0
@@ -45,37 +45,37 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def silence(self) -> None:
-        """From now on nothing comes through, and nobody hangs up."""
+        """From now on, forward nothing and keep connections open."""
         self._open.clear()
 
     def delay(self, seconds: float) -> None:
-        """From now on everything comes that much later."""
+        """From now on, forward everything that much later."""
         self._delay = seconds
 
     def half_close(self, side: Side) -> None:
-        """Hang up towards one side. The other hears nothing of it, nor anything else; new calls come through."""
-        for call in self._calls:
-            call.dead = True
+        """Close one side of all connections. The other side notices nothing. New connections work."""
+        for pair in self._pairs:
+            pair.dead = True
             with contextlib.suppress(OSError):
-                getattr(call, side).shutdown(socket.SHUT_RDWR)
+                getattr(pair, side).shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
-        """Hang up, and from now on hang up on whoever calls."""
+        """Close all connections, and refuse new ones."""
         self._refusing = True
-        for call in self._calls:
-            call.close()
+        for pair in self._pairs:
+            pair.close()
 
-    def mend(self) -> None:
-        """What was held back comes through, and so does what follows; what one side hung up, the other hears now."""
+    def restore(self) -> None:
+        """Forward again, also what was held back. Half-closed connections are closed on the other side, too."""
         self._refusing, self._delay = False, 0.0
         self._open.set()
-        for call in self._calls:
-            if call.dead:
-                call.close()
+        for pair in self._pairs:
+            if pair.dead:
+                pair.close()
 
     def close(self) -> None:
         self.cut()
-        self.mend()
+        self.restore()
         self._listening.close()
 
     def _accept(self) -> None:
@@ -90,20 +90,20 @@ class Proxy:
                     self.refused += 1
                     near.close()
                     continue
-                call = _Call(near, far)
-                self._calls = [one for one in self._calls if one.near.fileno() >= 0 or one.far.fileno() >= 0] + [call]
+                pair = _Pair(near, far)
+                self._pairs = [one for one in self._pairs if one.near.fileno() >= 0 or one.far.fileno() >= 0] + [pair]
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(call, source, sink), daemon=True).start()
+                    threading.Thread(target=self._pump, args=(pair, source, sink), daemon=True).start()
 
-    def _pump(self, call: _Call, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, pair: _Pair, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._open.wait()
                 if self._delay:
                     time.sleep(self._delay)
-                if not call.dead:
+                if not pair.dead:
                     sink.sendall(data)
-        if not call.dead:
+        if not pair.dead:
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_RDWR)
         source.close()
@@ -111,7 +111,7 @@ class Proxy:
 
 @pytest.fixture
 def make_proxy() -> Iterator[Callable[[str], Proxy]]:
-    """Lines to where an address leads."""
+    """Makes proxies to the host and port of an address."""
     made: list[Proxy] = []
 
     def make(address: str) -> Proxy:
@@ -126,10 +126,10 @@ def make_proxy() -> Iterator[Callable[[str], Proxy]]:
 
 @pytest.fixture
 def proxy(broker: Broker, make_proxy: Callable[[str], Proxy]) -> Proxy:
-    """A line to this run's broker."""
+    """A proxy to the broker of this test run."""
     return make_proxy(broker.url)
 
 
 def through(proxy: Proxy, address: str) -> str:
-    """That address, by way of that line."""
+    """That address, through that proxy."""
     return str(URL(address).with_host("127.0.0.1").with_port(proxy.port))

@@ -1,4 +1,4 @@
-"""What a newer version of Usher would write: an entry that this one does not understand, and a checkpoint over it."""
+"""What a newer version of Usher could write: an entry that this version does not understand, and its checkpoint."""
 
 import secrets
 from typing import ClassVar
@@ -10,13 +10,13 @@ from usher.core.events import Barrier, DeployEnded
 
 
 class NewerFact(Barrier):
-    """A fact that only readers of version 2 understand."""
+    """A fact that needs a reader of journal version 2."""
 
     needs: ClassVar[int] = 2
 
 
 class NewerResult(DeployEnded):
-    """A result that only readers of version 2 understand."""
+    """A result that needs a reader of journal version 2."""
 
     needs: ClassVar[int] = 2
 
@@ -27,7 +27,7 @@ async def write_newer_fact(publisher: Publisher) -> None:
 
 
 async def write_covering_checkpoint(publisher: Publisher, halted: Journal, needs: int = 1) -> None:
-    """Write a checkpoint that covers the entry at which that reader has halted."""
+    """Write a checkpoint that covers the entry at which that reader halted."""
     through = halted.position.offset + 1
     body = encode_checkpoint(Checkpoint.of(halted.board, through=through, at=0))
     await publisher.checkpoint(body, needs)

@@ -15,7 +15,7 @@ BETA = "beta.abc.wwts.com"
 
 def api(world, address: str = "10.1.2.3") -> httpx.AsyncClient:
     """The API of the world's service, asked from that address."""
-    app = make_app(world.settings, world.ledger, lambda: world.service.board, world.orders.desk, world.service.ready)
+    app = make_app(world.settings, world.ledger, lambda: world.service.board, world.orders.desk, world.service.unready)
     transport = httpx.ASGITransport(app, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://successes", timeout=30)
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests, in a container."""
+"""PostgreSQL for tests, in a container."""
 
 import os
 import secrets
@@ -11,8 +11,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A throw-away PostgreSQL in a container, for this test run: its address, without a database."""
-    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when it is imported; the block below cleans up
+    """A temporary PostgreSQL in a container, for this test run: its address, without a database."""
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read at import; the block below cleans up
     from docker.errors import DockerException
     from testcontainers.core.container import DockerContainer
 
@@ -43,7 +43,7 @@ def _until_it_answers(url: str) -> None:
 
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
-    """A PostgreSQL database of this test's own."""
+    """The address of a PostgreSQL database for this test."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(f"{postgres}/postgres", autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")

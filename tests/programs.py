@@ -1,4 +1,4 @@
-"""The three real programs, as processes of their own, and a command that writes down what it does."""
+"""The three real programs as separate processes, with a command that takes notes."""
 
 import json
 import os
@@ -16,24 +16,24 @@ import psutil
 import pytest
 
 from faults.checker import History, Places
-from faults.notes import COMMAND, Notes, Run, Told, overlaps, undeployed
+from faults.notes import COMMAND, Accepted, Notes, Run, overlaps, undeployed
 from usher.local.choose import Broker
 
 
 @dataclass
 class Programs:
-    """trackers, deploys and successes, each a process that can be killed and started again."""
+    """trackers, deploys and successes as processes that can be killed and restarted."""
 
     folder: Path
     environment: dict[str, str]
     broker: Broker
     notes: Notes
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
     starts: int = 0
 
     def start(self, *names: str, **variables: str) -> None:
-        """Start these services, with more settings if there are any, and wait until each is ready."""
+        """Start these services, with additional settings as keywords, and wait until each is ready."""
         environment = self.environment | {f"USHER_{key}": value for key, value in variables.items()}
         for name in names:
             self.starts += 1
@@ -46,7 +46,7 @@ class Programs:
             self.wait(lambda name=name: self._is_ready(name), f"{name} is ready")
 
     def kill(self, *names: str, number: int = signal.SIGKILL) -> None:
-        """Signal these services and wait until they have ended."""
+        """Send these services a signal, and wait until they have ended."""
         processes = [self.running.pop(name) for name in names]
         for process in processes:
             process.send_signal(number)
@@ -54,7 +54,7 @@ class Programs:
             process.wait(20)
 
     def log(self, name: str) -> str:
-        """What the service has said since it was last started."""
+        """The log of the service since its last start."""
         path = max(self.folder.glob(f"{name}.*.log"), key=lambda path: int(path.name.split(".")[1]))
         return path.read_text()
 
@@ -67,16 +67,16 @@ class Programs:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def tell(self, issue: str, status: str, to: str = "") -> Told:
-        """Tell a message at the door, or at that address of it; gives what it answers."""
+    def send(self, issue: str, status: str, to: str = "") -> Accepted:
+        """Send a message to `trackers`, through the address `to` if one is given. Returns the accepted message."""
         move = {"issue_id": issue, "status": status}
         answer = httpx.post((to or self.url("trackers")) + "/messages", json=move, timeout=20)
         assert answer.status_code == 201, answer.text
-        self.told.append(Told.of(answer))
-        return self.told[-1]
+        self.accepted.append(Accepted.of(answer))
+        return self.accepted[-1]
 
     def hold(self) -> Path:
-        """Commands don't end until the file that this returns is gone."""
+        """Create a file and return it. No command ends until it is deleted."""
         held = self.notes.path.with_name("hold")
         held.touch()
         return held
@@ -90,16 +90,16 @@ class Programs:
         return overlaps(self.runs())
 
     def missed(self) -> set[tuple[str, str]]:
-        """What was told and is in no run that passed and began after that."""
-        return undeployed(self.told, self.runs())
+        """Each (server, issue) that no run has deployed since its last message was accepted."""
+        return undeployed(self.accepted, self.runs())
 
-    def wait(self, true: Callable[[], object], what: str, seconds: float = 60) -> None:
-        """Wait for that to be true."""
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+        """Wait until the condition holds."""
         until = time.monotonic() + seconds
-        while not true():
+        while not condition():
             for name, process in self.running.items():
                 assert process.poll() is None, f"{name} has ended:\n{self.log(name)}"
-            assert time.monotonic() < until, f"not in {seconds} s: {what}\n{self.log('deploys')[-3000:]}"
+            assert time.monotonic() < until, f"not within {seconds} s: {what}\n{self.log('deploys')[-3000:]}"
             time.sleep(0.05)
 
     @property
@@ -108,23 +108,23 @@ class Programs:
         vhost = self.environment["USHER_BROKER__URL"].rpartition("/")[2]
         return Places(lambda: self.url("successes"), self.broker.console, self.broker.credentials, vhost)
 
-    def proved(self, seconds: float = 90) -> History:
-        """Wait until nothing has to come to an end any more, and see that every promise was kept."""
-        seen: list[History] = []
+    def verify(self, seconds: float = 90) -> History:
+        """Wait until everything is settled, and check that every promise was kept."""
+        histories: list[History] = []
 
         def settled() -> bool:
-            # asked slowly: the console counts a queue's messages every five seconds
+            # not more often, because the console counts messages only every five seconds
             time.sleep(0.5)
-            seen[:] = [History.seen(self.told, self.notes, self.places)]
-            return not seen[0].unsettled()
+            histories[:] = [History.observe(self.accepted, self.notes, self.places)]
+            return not histories[0].unsettled()
 
         try:
-            self.wait(settled, "everything has its last state", seconds)
+            self.wait(settled, "everything is settled", seconds)
         except AssertionError as late:
-            raise AssertionError(f"{seen and seen[0].unsettled()[:20]}\n{late}") from None
-        if faults := seen[0].faults():
+            raise AssertionError(f"{histories and histories[0].unsettled()[:20]}\n{late}") from None
+        if faults := histories[0].faults():
             raise AssertionError("\n".join(map(str, faults[:20])))
-        return seen[0]
+        return histories[0]
 
     def stop(self) -> None:
         for process in self.running.values():
@@ -144,9 +144,9 @@ class Programs:
 
 @pytest.fixture
 def make_programs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Programs]]:
-    """Programs with windows of a second on this test's vhost, or on a `broker` of its own; more settings as keywords.
+    """Programs with windows of one second, on this test's vhost or on another `broker`. Keywords are more settings.
 
-    `plan` is what the command is told of how to behave; `fellow` are programs that share what was told and noted.
+    `plan` says how the command behaves. `fellow` are other programs, with which these share messages and notes.
     """
     made: list[Programs] = []
 
@@ -179,12 +179,12 @@ def make_programs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ca
         folder = tmp_path / str(len(made)) if made else tmp_path
         folder.mkdir(exist_ok=True)
         used = broker or request.getfixturevalue("broker")
-        programs = Programs(folder, environment, used, notes, told=fellow.told if fellow else [])
+        programs = Programs(folder, environment, used, notes, accepted=fellow.accepted if fellow else [])
         made.append(programs)
         return programs
 
     yield make
     for programs in made:
         programs.stop()
-    left = [p for p in psutil.Process().children(recursive=True) if str(tmp_path) in " ".join(p.cmdline())]
-    assert left == []
+    leftover = [p for p in psutil.Process().children(recursive=True) if str(tmp_path) in " ".join(p.cmdline())]
+    assert leftover == []

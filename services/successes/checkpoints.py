@@ -1,4 +1,4 @@
-"""Checkpoints: the board is written into the journal hourly, so that any process can start from there."""
+"""Checkpoints: the board, written into the journal every hour, so that any process can start from it."""
 
 import logging
 
@@ -14,18 +14,19 @@ EVERY = 3600.0
 """Seconds between two checkpoints."""
 
 PAUSE = 60.0
-"""Seconds before one that did not come off is tried again."""
+"""Seconds before a failed checkpoint is retried."""
 
 
 async def write_checkpoints(journal: Journal, clock: Clock) -> None:
-    """Write a checkpoint whenever the last one, whoever wrote it, is an hour old, until cancelled. Raises LinkLost.
+    """Until cancelled, write a checkpoint whenever the last one is an hour old, whoever wrote it. Raises LinkLost.
 
-    At once when the board needs less of its readers than an entry before did: those that halted can go on from there.
+    A checkpoint is written at once when the board needs a lower journal version than an earlier entry did: readers
+    that have halted can resume there.
     """
     while True:
-        left = journal.checkpointed_at / 1000 + EVERY - clock.now() / 1000
-        if left > 0 and not journal.lowered.is_set():
-            await until_first(clock.sleep(min(left, EVERY)), journal.lowered.wait())
+        remaining = journal.checkpointed_at / 1000 + EVERY - clock.now() / 1000
+        if remaining > 0 and not journal.lowered.is_set():
+            await until_first(clock.sleep(min(remaining, EVERY)), journal.lowered.wait())
             continue
         try:
             await journal.checkpoint()

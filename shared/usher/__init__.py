@@ -1,6 +1,6 @@
-"""Usher, for deployment scripts: which servers have issues waiting, and what a deploy is for.
+"""Usher for deployment scripts: parse a deploy command's arguments, and ask the running services.
 
-A deploy command is called with a server and its issues, in either of two forms; `parse` understands both:
+A deploy command gets a server and its issues, in one of two forms. `parse` understands both:
 
 >>> import usher
 >>> server, issues = usher.parse(["abc", "beta", "113", "111"])
@@ -12,14 +12,14 @@ A deploy command is called with a server and its issues, in either of two forms;
 ('abc', 'beta', '111', '113')
 
 `servers`, `waiting`, `send` and `withdraw` ask the running services over HTTP, at the addresses in the settings.
-Everything that can go wrong is a `UsherError`, whose text says what to do. Importing this does nothing, and loads no
-client and no server: each function loads what it needs when it is called.
+Every error is a `UsherError`, and its text says what to do. Importing this package does nothing and loads neither a
+client nor a server: each function loads what it needs when it is called.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-# `usher.servers` is a module too: loaded here, before the function below, so that the name is the function's
+# Submodules of these names are loaded here, before the functions below, so that `usher.servers` is the function.
 from usher.core.commands import full_form, short_form
 from usher.core.errors import UsherError
 from usher.core.issues import Issue
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def load() -> "Settings":
-    """The settings: `usher.toml` (or the file that `USHER_CONFIG` names), then the environment.
+    """Load the settings from `usher.toml` (or the file that `USHER_CONFIG` names), then from the environment.
 
     Raises SettingsError.
     """
@@ -57,9 +57,9 @@ def load() -> "Settings":
 
 
 def parse(arguments: Sequence[str]) -> tuple[Server, tuple[Issue, ...]]:
-    """A deploy command's own arguments, in either form, to the server and its issues, sorted by number, none twice.
+    """Parse a deploy command's arguments, in either form: `server, issues = usher.parse(sys.argv[1:])`.
 
-    `server, issues = usher.parse(sys.argv[1:])`. Raises SettingsError, BadCommand or BadMessage.
+    The issues are sorted by number, without duplicates. Raises SettingsError, BadCommand or BadMessage.
     """
     from usher.core.commands import parse_form
 
@@ -67,7 +67,7 @@ def parse(arguments: Sequence[str]) -> tuple[Server, tuple[Issue, ...]]:
 
 
 def servers() -> "list[ServerState]":
-    """Every server: its state, the issues that wait for it, the command that would run now, when its window closes.
+    """Every server: its state, its pending issues, the command that would run now, and when its window closes.
 
     Raises SettingsError, or ServiceError if successes does not answer.
     """
@@ -78,7 +78,7 @@ def servers() -> "list[ServerState]":
 
 
 def waiting(server: str) -> tuple[Issue, ...]:
-    """The issues that wait for a server: `usher.waiting("beta.abc.wwts.com")`, sorted, none twice.
+    """The issues that are pending for a server, sorted, without duplicates: `usher.waiting("beta.abc.wwts.com")`.
 
     Raises SettingsError, or ServiceError if there is no such server or successes does not answer.
     """
@@ -89,7 +89,7 @@ def waiting(server: str) -> tuple[Issue, ...]:
 
 
 def send(issue: str | Issue, status: str) -> "BackMessage":
-    """Tell a move: `usher.send("ABC-111", "beta")`. Returns the message, which the broker has confirmed.
+    """Report a move: `usher.send("ABC-111", "beta")`. Returns the message, which the broker has confirmed.
 
     Raises SettingsError, or ServiceError if trackers refuses it or does not answer.
     """
@@ -102,9 +102,9 @@ def send(issue: str | Issue, status: str) -> "BackMessage":
 def withdraw(server: str | Server | None, issues: Iterable[str | Issue], *, reason: str = "") -> "OrderState":
     """Withdraw issues from what is pending for a server: `usher.withdraw("beta.abc.wwts.com", ["ABC-111"])`.
 
-    None as the server means all of them. What is being deployed goes on: for that, the order takes effect only if the
-    deploy does not pass. Returns the order and what came of it: `messages` were withdrawn, `running` are being
-    deployed, `left` says why each other issue was left. Its `state` is `requested` if it is not carried out yet.
+    None as the server means all of them. A running deploy continues; for its issues, the order takes effect only if the
+    deploy does not pass. Returns the order and its result: `messages` were withdrawn, `running` are being deployed, and
+    `left` says why other issues were left. Its `state` is `requested` if it has not been carried out yet.
 
     Raises SettingsError, or ServiceError if successes refuses it or does not answer.
     """

@@ -1,4 +1,4 @@
-"""`python -m usher` is `usher up`; with arguments it is the `usher` command."""
+"""`python -m usher` is the `usher` command. Without arguments it is `usher up`."""
 
 import sys
 

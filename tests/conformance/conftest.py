@@ -1,4 +1,4 @@
-"""The same tests on a broker in memory and on the broker of the test run: a world has one of them, and its operator."""
+"""Runs the same tests on the broker in memory and on RabbitMQ. A world has one of them, and an operator for it."""
 
 import asyncio
 import secrets
@@ -17,11 +17,11 @@ from usher.local.choose import Broker
 
 HEARTBEAT = 10
 SECONDS = 10.0
-"""How long something that must come is waited for."""
+"""How long to wait for something that must happen."""
 NOTHING = 0.15
-"""How long nothing has to come, to be taken for nothing."""
+"""How long to wait before concluding that nothing happens."""
 AT_ONCE = 0.02
-"""The same on the broker in memory, on which frames take no time."""
+"""The same for the broker in memory, where frames take no time."""
 QUORUM: dict[str, Argument] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 SINGLE: dict[str, Argument] = {**QUORUM, "x-single-active-consumer": True}
 STREAM: dict[str, Argument] = {"x-queue-type": "stream"}
@@ -40,7 +40,7 @@ class Operator(Protocol):
 
 
 class MemoryOperator:
-    """The hand on the broker in memory."""
+    """An operator of the broker in memory."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -59,7 +59,7 @@ class MemoryOperator:
 
 
 class RealOperator:
-    """The hand on RabbitMQ: its management console."""
+    """An operator of RabbitMQ, with its management console."""
 
     def __init__(self, broker: Broker, vhost: str) -> None:
         self._console, self._credentials, self._vhost = broker.console, broker.credentials, vhost
@@ -71,13 +71,13 @@ class RealOperator:
         await self._request("DELETE", f"/api/queues/{self._vhost}/{name}/contents")
 
     async def close_connection(self, name: str) -> None:
-        async with asyncio.timeout(SECONDS * 2):  # the console hears of a connection seconds after it is there
-            while not (found := [c["name"] for c in await self._connections() if _called(c) == name]):
+        async with asyncio.timeout(SECONDS * 2):  # the console shows a connection with some seconds of delay
+            while not (found := [c["name"] for c in await self._connections() if _name_of(c) == name]):
                 await asyncio.sleep(0.2)
         await self._request("DELETE", f"/api/connections/{found[0]}")
 
     async def trim(self, stream: str) -> None:
-        """It does so by itself."""
+        """Nothing to do: RabbitMQ trims streams by itself."""
 
     async def _connections(self) -> list[dict[str, dict[str, str]]]:
         return list((await self._request("GET", f"/api/vhosts/{self._vhost}/connections")).json())
@@ -88,33 +88,33 @@ class RealOperator:
         return answer.raise_for_status()
 
 
-def _called(connection: dict[str, dict[str, str]]) -> str | None:
+def _name_of(connection: dict[str, dict[str, str]]) -> str | None:
     return connection.get("client_properties", {}).get("connection_name")
 
 
 class Inbox:
-    """What a consumer got, in order."""
+    """The deliveries of a consumer, in order."""
 
     def __init__(self, nothing: float) -> None:
         self._nothing = nothing
         self.got: list[Delivered] = []
         self.cancelled = asyncio.Event()
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
 
     def deliver(self, delivered: Delivered) -> None:
         self.got.append(delivered)
-        self._news.set()
+        self._arrived.set()
 
     async def first(self, count: int = 1) -> list[Delivered]:
-        """So many, once they are there."""
+        """Wait for this many deliveries, and return them."""
         async with asyncio.timeout(SECONDS):
             while len(self.got) < count:
-                self._news.clear()
-                await self._news.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
         return self.got[:count]
 
     async def only(self, count: int) -> list[Delivered]:
-        """So many, and no more."""
+        """Wait for this many deliveries, and check that no more arrive."""
         await self.first(count)
         await asyncio.sleep(self._nothing)
         assert bodies(self.got) == bodies(self.got[:count])
@@ -126,7 +126,7 @@ def bodies(delivered: list[Delivered]) -> list[str]:
 
 
 class World:
-    """A broker, and clients of it."""
+    """A broker and its clients."""
 
     def __init__(self, dial: Dial, url: str, operator: Operator) -> None:
         self.operator = operator
@@ -135,13 +135,13 @@ class World:
         self._connections: list[Connection] = []
 
     async def connect(self, name: str = "") -> Connection:
-        """One more connection."""
+        """Open a connection."""
         name = name or secrets.token_hex(4)
         self._connections.append(await self._dial(SecretStr(self._url), heartbeat=HEARTBEAT, name=name))
         return self._connections[-1]
 
     async def channel(self, connection: Connection | None = None, *, confirms: bool = True) -> Channel:
-        """One more channel, on a connection of its own if none is given."""
+        """Open a channel, on a new connection if none is given."""
         return await (connection or await self.connect()).channel(confirms=confirms)
 
     async def consume(
@@ -153,22 +153,22 @@ class World:
         tag: str = "reader",
         **arguments: Argument,
     ) -> tuple[Channel, Inbox]:
-        """A consumer on a channel of its own if none is given."""
+        """Start a consumer, on a new channel if none is given."""
         inbox = Inbox(self.nothing)
         channel = channel or await self.channel(confirms=False)
-        said = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
-        await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, said)
+        renamed = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
+        await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, renamed)
         return channel, inbox
 
     async def queue(self, name: str, arguments: dict[str, Argument], *messages: str) -> Channel:
-        """A queue with these messages, and the channel on which more can be put into it."""
+        """Declare a queue with these messages. Returns a channel for publishing more."""
         channel = await self.channel()
         await channel.declare_queue(name, arguments)
         await put(channel, name, *messages)
         return channel
 
     async def until_count(self, queue: str, count: int) -> None:
-        """Until the queue has so many ready."""
+        """Wait until the queue has this many ready messages."""
         channel = await self.channel()
         async with asyncio.timeout(SECONDS):
             while await channel.count(queue) != count:
@@ -180,20 +180,20 @@ class World:
 
 
 async def put(channel: Channel, queue: str, *messages: str) -> None:
-    """Publish these to that queue, one after the other."""
+    """Publish these to the queue, one after the other."""
     for message in messages:
         await channel.publish("", queue, Envelope(message.encode(), message_id=message))
 
 
 async def closed(channel: Channel | Connection) -> None:
-    """Until it is gone."""
+    """Wait until it is closed."""
     async with asyncio.timeout(SECONDS):
         await channel.closed.wait()
 
 
 @pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=[pytest.mark.real, pytest.mark.slow])])
 def fresh(request: pytest.FixtureRequest) -> World:
-    """A broker in memory, and RabbitMQ; only the latter needs the broker of the test run."""
+    """A world with the broker in memory, or with RabbitMQ. Only the latter needs the broker of the test run."""
     if request.param == "memory":
         memory = MemoryBroker(now=time.time)
         return World(memory.dial, "amqp://memory/", MemoryOperator(memory))
@@ -203,6 +203,6 @@ def fresh(request: pytest.FixtureRequest) -> World:
 
 @pytest.fixture
 async def world(fresh: World) -> AsyncIterator[World]:
-    """A broker with nothing on it."""
+    """A world with an empty broker."""
     yield fresh
     await fresh.close()

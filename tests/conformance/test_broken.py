@@ -1,4 +1,4 @@
-"""What the broker in memory can be made to suffer, and no RabbitMQ can be on demand."""
+"""Faults that the broker in memory can have on demand, but RabbitMQ cannot."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from usher.core.errors import BrokerError
 
 
 class SlowNetwork(Network):
-    """Some ms each way, and hosts out of reach."""
+    """A network with latency, and with unreachable hosts."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -36,13 +36,13 @@ class SlowNetwork(Network):
 
 @dataclass
 class FaultyDisks(Disks):
-    """What each queue does with what it is sent, and how late confirms are."""
+    """Disks with a fixed behaviour per queue, and with late confirms."""
 
-    does: dict[str, Kept] = field(default_factory=dict)
+    behaviour: dict[str, Kept] = field(default_factory=dict)
     late: float | None = 0.0
 
     def keeps(self, queue: str, envelope: Envelope) -> Kept:
-        return self.does.get(queue, Kept.KEPT)
+        return self.behaviour.get(queue, Kept.KEPT)
 
     def confirm_after(self, queues: Sequence[str]) -> float | None:
         return self.late
@@ -76,11 +76,11 @@ def wire_of(connection: Connection) -> Wire:
     return wire
 
 
-def told(envelopes: list[Envelope]) -> list[str]:
+def texts(envelopes: list[Envelope]) -> list[str]:
     return [envelope.body.decode() for envelope in envelopes]
 
 
-async def test_when_the_client_sees_it_first_the_broker_keeps_what_it_delivered_until_it_does(
+async def test_deliveries_stay_unacked_until_the_broker_also_notices_that_a_client_lost_its_connection(
     world: World, broker: MemoryBroker
 ) -> None:
     await world.queue("q", SINGLE, "1", "2")
@@ -91,12 +91,12 @@ async def test_when_the_client_sees_it_first_the_broker_keeps_what_it_delivered_
     wire_of(connection).lose_client(broker_after=0.2)
     assert connection.closed.is_set()
     await second.only(0)
-    assert told(broker.unacked("q")) == ["1"]
-    assert told(broker.ready("q")) == ["2"]
+    assert texts(broker.unacked("q")) == ["1"]
+    assert texts(broker.ready("q")) == ["2"]
     assert bodies(await second.first()) == ["1"]
 
 
-async def test_when_the_broker_sees_it_first_what_the_client_says_gets_nowhere(
+async def test_frames_of_a_client_are_lost_when_the_broker_has_already_dropped_its_connection(
     world: World, broker: MemoryBroker
 ) -> None:
     await world.queue("q", SINGLE, "1")
@@ -113,10 +113,10 @@ async def test_when_the_broker_sees_it_first_what_the_client_says_gets_nowhere(
     with pytest.raises(Gone):
         await publishing
     assert connection.closed.is_set()
-    assert (told(broker.unacked("q")), broker.ready("q")) == (["1"], [])
+    assert (texts(broker.unacked("q")), broker.ready("q")) == (["1"], [])
 
 
-async def test_what_was_said_in_silence_comes_through_when_it_is_mended(world: World, broker: MemoryBroker) -> None:
+async def test_frames_sent_during_a_silence_arrive_when_it_ends(world: World, broker: MemoryBroker) -> None:
     await world.queue("q", QUORUM, "1")
     connection = await world.connect()
     channel = await connection.channel(confirms=True)
@@ -126,13 +126,13 @@ async def test_what_was_said_in_silence_comes_through_when_it_is_mended(world: W
     await channel.ack(inbox.got[0].tag)
     publishing = asyncio.create_task(put(channel, "q", "2"))
     await inbox.only(1)
-    assert (told(broker.unacked("q")), broker.ready("q")) == (["1"], [])
-    wire_of(connection).mend()
+    assert (texts(broker.unacked("q")), broker.ready("q")) == (["1"], [])
+    wire_of(connection).restore()
     await publishing
     assert bodies(await inbox.first(2)) == ["1", "2"]
 
 
-async def test_each_side_gives_a_silent_connection_up_by_itself(world: World, broker: MemoryBroker) -> None:
+async def test_each_side_gives_up_a_silent_connection_on_its_own(world: World, broker: MemoryBroker) -> None:
     await world.queue("q", QUORUM, "1")
     connection = await world.connect()
     _, inbox = await world.consume("q", channel=await connection.channel(confirms=False))
@@ -143,19 +143,19 @@ async def test_each_side_gives_a_silent_connection_up_by_itself(world: World, br
     await closed(connection)
 
 
-async def test_a_side_that_gave_up_is_seen_by_the_other_when_it_is_mended(world: World) -> None:
+async def test_when_a_silence_ends_one_side_sees_that_the_other_gave_up(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     connection = await world.connect()
     _, inbox = await world.consume("q", channel=await connection.channel(confirms=False))
     await inbox.first()
     wire_of(connection).silence(client_after=0.05)
     await closed(connection)
-    wire_of(connection).mend()
+    wire_of(connection).restore()
     await world.until_count("q", 1)
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-async def test_what_is_under_way_when_it_is_cut_may_arrive_but_its_confirm_does_not(
+async def test_a_message_in_flight_when_the_connection_is_cut_may_arrive_but_is_not_confirmed(
     world: World, broker: MemoryBroker, network: SlowNetwork, arrives: bool
 ) -> None:
     connection = await world.connect()
@@ -172,7 +172,7 @@ async def test_what_is_under_way_when_it_is_cut_may_arrive_but_its_confirm_does_
 
 
 @pytest.mark.slow
-async def test_a_killed_process_hears_nothing_and_the_broker_sees_it_at_once(
+async def test_a_killed_process_notices_nothing_and_the_broker_notices_immediately(
     world: World, broker: MemoryBroker
 ) -> None:
     await world.queue("q", QUORUM, "1")
@@ -185,7 +185,7 @@ async def test_a_killed_process_hears_nothing_and_the_broker_sees_it_at_once(
     assert not connection.closed.is_set()
 
 
-async def test_a_restart_takes_its_time(world: World, broker: MemoryBroker) -> None:
+async def test_the_broker_refuses_connections_until_its_restart_is_complete(world: World, broker: MemoryBroker) -> None:
     connection = await world.connect()
     broker.restart(0.1)
     await closed(connection)
@@ -195,7 +195,7 @@ async def test_a_restart_takes_its_time(world: World, broker: MemoryBroker) -> N
     await world.connect()
 
 
-async def test_a_stream_that_lost_its_tail_gives_offsets_again(world: World, broker: MemoryBroker) -> None:
+async def test_a_stream_that_lost_its_tail_reuses_offsets(world: World, broker: MemoryBroker) -> None:
     await world.queue("s", STREAM, "1", "2", "3")
     broker.stop()
     broker.lose_tail("s", 2)
@@ -206,7 +206,7 @@ async def test_a_stream_that_lost_its_tail_gives_offsets_again(world: World, bro
     await inbox.only(0)
 
 
-async def test_a_confirm_comes_late_or_never_though_the_message_is_there(
+async def test_a_confirm_may_be_late_or_missing_although_the_message_was_stored(
     world: World, broker: MemoryBroker, disks: FaultyDisks
 ) -> None:
     channel = await world.queue("q", QUORUM)
@@ -215,10 +215,10 @@ async def test_a_confirm_comes_late_or_never_though_the_message_is_there(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await put(channel, "q", "1")
-    assert told(broker.ready("q")) == ["1", "1"]
+    assert texts(broker.ready("q")) == ["1", "1"]
 
 
-async def test_one_of_several_queues_refuses_or_keeps_silent(
+async def test_one_of_several_queues_may_refuse_a_message_or_never_answer(
     world: World, broker: MemoryBroker, disks: FaultyDisks
 ) -> None:
     channel = await world.channel()
@@ -226,34 +226,34 @@ async def test_one_of_several_queues_refuses_or_keeps_silent(
     for queue in ("one", "two"):
         await channel.declare_queue(queue, QUORUM)
         await channel.bind_queue(queue, "both", "")
-    disks.does["two"] = Kept.REFUSED
+    disks.behaviour["two"] = Kept.REFUSED
     with pytest.raises(Refused):
         await channel.publish("both", "", Envelope(b"1"))
-    disks.does["two"] = Kept.LOST
+    disks.behaviour["two"] = Kept.LOST
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await channel.publish("both", "", Envelope(b"2"))
-    assert (told(broker.ready("one")), told(broker.ready("two"))) == (["1", "2"], [])
+    assert (texts(broker.ready("one")), texts(broker.ready("two"))) == (["1", "2"], [])
 
 
-async def test_what_no_queue_took_of_the_dead_is_not_lost(
+async def test_a_dead_letter_that_no_queue_accepted_is_not_lost(
     world: World, broker: MemoryBroker, disks: FaultyDisks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crashes.memory.quorum.LATER", 0.05)
+    monkeypatch.setattr("crashes.memory.quorum.RETRY_SECONDS", 0.05)
     dying = {**QUORUM, "x-dead-letter-exchange": "returns", "x-dead-letter-strategy": "at-least-once"}
     channel = await world.queue("q", dying)
     await channel.declare_exchange("returns", Kind.FANOUT)
     await channel.declare_queue("returns", QUORUM)
     await channel.bind_queue("returns", "returns", "")
-    disks.does["returns"] = Kept.LOST
+    disks.behaviour["returns"] = Kept.LOST
     await channel.publish("", "q", Envelope(b"1", expires=10))
     await world.until_count("q", 0)
     assert broker.ready("returns") == []
-    disks.does.clear()
+    disks.behaviour.clear()
     await world.until_count("returns", 1)
 
 
-async def test_who_cannot_reach_the_broker_is_told_so(
+async def test_a_client_that_cannot_reach_the_broker_gets_an_error(
     broker: MemoryBroker, network: SlowNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crashes.memory.broker.CONNECT_SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""Connections and channels: how they end, and what that does to who waits."""
+"""Connections and channels: how they end, and what that means for pending calls."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from conformance.conftest import QUORUM, World, bodies, closed
 from usher.broker.port import Envelope, Gone
 
 
-async def test_closing_a_connection_closes_its_channels_and_may_be_done_twice(world: World) -> None:
+async def test_closing_a_connection_closes_its_channels_and_can_be_repeated(world: World) -> None:
     connection = await world.connect()
     channel = await connection.channel(confirms=True)
     for _ in range(2):
@@ -21,7 +21,7 @@ async def test_closing_a_connection_closes_its_channels_and_may_be_done_twice(wo
             await ask
 
 
-async def test_closing_a_channel_leaves_its_connection_and_may_be_done_twice(world: World) -> None:
+async def test_closing_a_channel_leaves_its_connection_open_and_can_be_repeated(world: World) -> None:
     connection = await world.connect()
     channel = await connection.channel(confirms=True)
     for _ in range(2):
@@ -36,7 +36,7 @@ async def test_closing_a_channel_leaves_its_connection_and_may_be_done_twice(wor
 
 
 @pytest.mark.parametrize("ticks", range(6))
-async def test_a_channel_of_which_a_call_was_cancelled_works_or_is_closed(world: World, ticks: int) -> None:
+async def test_after_a_call_was_cancelled_its_channel_works_or_is_closed(world: World, ticks: int) -> None:
     await world.queue("q", QUORUM, "1")
     channel, inbox = await world.consume("q")
     await inbox.first()
@@ -53,7 +53,7 @@ async def test_a_channel_of_which_a_call_was_cancelled_works_or_is_closed(world:
         assert bodies(await inbox.only(1)) == ["1"]
 
 
-async def test_a_publish_that_is_cancelled_leaves_its_channel(world: World) -> None:
+async def test_cancelling_a_publish_leaves_its_channel_open(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     publishing = asyncio.create_task(channel.publish("", "q", Envelope(b"1", message_id="1")))
     await asyncio.sleep(0)
@@ -67,7 +67,7 @@ async def test_a_publish_that_is_cancelled_leaves_its_channel(world: World) -> N
     assert "2" in bodies(inbox.got)
 
 
-async def test_a_connection_that_an_operator_closes_takes_what_waits_with_it(world: World) -> None:
+async def test_closing_a_connection_by_an_operator_fails_pending_calls(world: World) -> None:
     connection = await world.connect("doomed")
     channel = await connection.channel(confirms=True)
     lost = asyncio.Event()
@@ -82,7 +82,7 @@ async def test_a_connection_that_an_operator_closes_takes_what_waits_with_it(wor
     await connection.close()
 
 
-async def test_a_connection_that_takes_what_is_published_is_not_blocked(world: World) -> None:
+async def test_a_connection_is_not_blocked_without_an_alarm(world: World) -> None:
     connection = await world.connect()
     await connection.unblocked()
     with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""What expires, and where it goes then."""
+"""Dead-lettering: which messages expire, and where they go."""
 
 import asyncio
 
@@ -17,12 +17,12 @@ DYING: dict[str, Argument] = {
 
 @pytest.fixture(autouse=True)
 def patience(world: World) -> None:
-    """What expires comes later, in memory as well: that nothing more does takes longer to tell."""
+    """Wait longer before concluding that nothing happens: expired messages arrive late in memory, too."""
     world.nothing = NOTHING
 
 
 async def retry(world: World, **arguments: Argument) -> Channel:
-    """A queue `retry` from which what dies gets into the queue `returns`."""
+    """Declare a queue `retry` whose dead letters go to the queue `returns`."""
     channel = await world.queue("retry", {**DYING, **{f"x-{k.replace('_', '-')}": v for k, v in arguments.items()}})
     for exchange in ("retry", "returns"):
         await channel.declare_exchange(exchange, Kind.FANOUT)
@@ -31,7 +31,7 @@ async def retry(world: World, **arguments: Argument) -> Channel:
     return channel
 
 
-async def test_what_expires_in_a_queue_gets_to_its_dead_letter_exchange(world: World) -> None:
+async def test_an_expired_message_goes_to_the_dead_letter_exchange(world: World) -> None:
     channel = await retry(world, message_ttl=50)
     await channel.publish("retry", "", Envelope(b"1", message_id="m1", type="move/1", headers={"own": "header"}))
     _, inbox = await world.consume("returns")
@@ -40,7 +40,7 @@ async def test_what_expires_in_a_queue_gets_to_its_dead_letter_exchange(world: W
     assert got.envelope.headers["own"] == "header"
 
 
-async def test_it_says_where_it_died_of_what_and_how_often(world: World) -> None:
+async def test_a_dead_letter_says_where_why_and_how_often_it_died(world: World) -> None:
     channel = await retry(world, message_ttl=50)
     await channel.publish("retry", "", Envelope(b"1", expires=20))
     _, inbox = await world.consume("returns")
@@ -59,13 +59,13 @@ async def test_it_says_where_it_died_of_what_and_how_often(world: World) -> None
     assert first == {"reason": "expired", "queue": "retry", "exchange": "retry"}
 
 
-async def test_a_message_expires_by_its_own_span_if_that_is_shorter(world: World) -> None:
+async def test_a_message_expires_after_its_own_expiration_if_that_is_shorter(world: World) -> None:
     channel = await retry(world, message_ttl=600_000)
     await channel.publish("retry", "", Envelope(b"1", expires=50))
     assert bodies(await (await world.consume("returns"))[1].only(1)) == ["1"]
 
 
-async def test_what_expires_behind_what_does_not_stays(world: World) -> None:
+async def test_an_expired_message_stays_behind_one_that_has_not_expired(world: World) -> None:
     channel = await retry(world, message_ttl=600_000)
     await channel.publish("retry", "", Envelope(b"long", expires=1000))
     await channel.publish("retry", "", Envelope(b"short", expires=50))
@@ -74,7 +74,7 @@ async def test_what_expires_behind_what_does_not_stays(world: World) -> None:
     assert bodies(await inbox.only(2)) == ["long", "short"]
 
 
-async def test_what_comes_back_too_often_gets_there_too(world: World) -> None:
+async def test_a_message_that_is_redelivered_too_often_is_dead_lettered(world: World) -> None:
     channel = await retry(world, delivery_limit=1)
     await channel.publish("retry", "", Envelope(b"1"))
     for _ in range(2):
@@ -86,7 +86,7 @@ async def test_what_comes_back_too_often_gets_there_too(world: World) -> None:
     assert (death["reason"], death["count"]) == ("delivery_limit", 1)
 
 
-async def test_what_is_held_does_not_expire(world: World) -> None:
+async def test_a_message_does_not_expire_while_a_consumer_holds_it(world: World) -> None:
     channel = await retry(world, message_ttl=1000)
     await channel.publish("retry", "", Envelope(b"1"))
     consuming, held = await world.consume("retry")
@@ -98,12 +98,12 @@ async def test_what_is_held_does_not_expire(world: World) -> None:
     assert bodies(await inbox.only(1)) == ["1"]
 
 
-async def test_what_expires_with_no_dead_letter_exchange_is_gone(world: World) -> None:
+async def test_an_expired_message_without_a_dead_letter_exchange_is_dropped(world: World) -> None:
     await world.queue("q", {**QUORUM, "x-message-ttl": 50}, "1", "2")
     await world.until_count("q", 0)
 
 
-async def test_published_again_without_its_deaths_it_dies_like_a_new_one(world: World) -> None:
+async def test_a_message_re_published_without_x_death_dies_like_a_new_one(world: World) -> None:
     channel = await retry(world, message_ttl=50)
     await channel.publish("retry", "", Envelope(b"1"))
     consuming, inbox = await world.consume("returns")
@@ -114,7 +114,7 @@ async def test_published_again_without_its_deaths_it_dies_like_a_new_one(world: 
     assert death["count"] == 1
 
 
-async def test_what_comes_to_a_queue_where_it_has_died_is_dropped(world: World) -> None:
+async def test_a_dead_letter_that_returns_to_a_queue_where_it_died_is_dropped(world: World) -> None:
     channel = await world.channel()
     for queue, to in (("there", "back"), ("back", "there")):
         await channel.declare_exchange(queue, Kind.FANOUT)

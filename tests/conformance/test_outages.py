@@ -1,4 +1,4 @@
-"""The broker's power is cut, or its memory gets short: in memory, and in a container of these tests' own."""
+"""The broker loses power, or runs short of memory: the broker in memory, and one in a container of these tests."""
 
 import asyncio
 import secrets
@@ -31,23 +31,23 @@ from usher.core.errors import BrokerError
 ALARM_SECONDS = 30.0
 START_SECONDS = 60.0
 YOUNG_SECONDS = 3.0
-"""A queue younger than that is not known well enough by a node that is killed: nobody can consume it afterwards."""
+"""A queue that is younger than this when its node is killed cannot be consumed afterwards."""
 
 
 class Machine(Protocol):
-    """What the broker runs on."""
+    """The machine of the broker."""
 
     async def kill(self) -> None: ...
 
     async def start(self) -> None: ...
 
-    async def alarm(self) -> None: ...
+    async def raise_alarm(self) -> None: ...
 
-    async def relief(self) -> None: ...
+    async def clear_alarm(self) -> None: ...
 
 
 class MemoryMachine:
-    """The broker in memory."""
+    """The machine of the broker in memory."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -58,15 +58,15 @@ class MemoryMachine:
     async def start(self) -> None:
         self._broker.start()
 
-    async def alarm(self) -> None:
+    async def raise_alarm(self) -> None:
         self._broker.raise_alarm()
 
-    async def relief(self) -> None:
+    async def clear_alarm(self) -> None:
         self._broker.clear_alarm()
 
 
 class ContainerMachine:
-    """A container, of the newest RabbitMQ."""
+    """A container with the newest RabbitMQ."""
 
     def __init__(self, container: Container) -> None:
         self._container = container
@@ -78,10 +78,10 @@ class ContainerMachine:
     async def start(self) -> None:
         await asyncio.to_thread(self._container.start)
 
-    async def alarm(self) -> None:
+    async def raise_alarm(self) -> None:
         await asyncio.to_thread(self._container.ctl, "set_vm_memory_high_watermark", "0.0000001")
 
-    async def relief(self) -> None:
+    async def clear_alarm(self) -> None:
         await asyncio.to_thread(self._container.ctl, "set_vm_memory_high_watermark", "0.4")
 
 
@@ -114,9 +114,7 @@ def machine(both: tuple[World, Machine]) -> Machine:
     return both[1]
 
 
-async def test_what_is_confirmed_outlives_a_cut_of_power_and_what_was_held_comes_first(
-    world: World, machine: Machine
-) -> None:
+async def test_confirmed_messages_survive_a_power_cut_and_held_ones_come_first(world: World, machine: Machine) -> None:
     publishing = await world.queue("q", SINGLE, "1", "2")
     await world.queue("s", STREAM, "1")
     channel, inbox = await world.consume("q")
@@ -127,16 +125,16 @@ async def test_what_is_confirmed_outlives_a_cut_of_power_and_what_was_held_comes
     with pytest.raises(BrokerError, match="no broker answers"):
         await world.connect()
     await machine.start()
-    _, inbox = await led(world, "q")
+    _, inbox = await consume_when_led(world, "q")
     assert bodies(await inbox.only(2)) == ["1", "2"]
     assert [got.redelivered for got in inbox.got] == [True, False]
     assert inbox.got[0].envelope.headers["x-delivery-count"] == 1
-    _, inbox = await led(world, "s", stream_offset="first")
+    _, inbox = await consume_when_led(world, "s", stream_offset="first")
     assert bodies(await inbox.only(1)) == ["1"]
 
 
-async def led(world: World, queue: str, **arguments: Argument) -> tuple[Channel, Inbox]:
-    """A consumer of that queue, as soon as somebody leads it again."""
+async def consume_when_led(world: World, queue: str, **arguments: Argument) -> tuple[Channel, Inbox]:
+    """Consume the queue as soon as it has a leader again."""
     async with asyncio.timeout(START_SECONDS):
         while True:
             try:
@@ -145,7 +143,7 @@ async def led(world: World, queue: str, **arguments: Argument) -> tuple[Channel,
                 await asyncio.sleep(0.2)
 
 
-async def test_in_an_alarm_who_publishes_is_blocked_and_who_consumes_goes_on(world: World, machine: Machine) -> None:
+async def test_during_an_alarm_publishers_are_blocked_and_consumers_are_not(world: World, machine: Machine) -> None:
     publisher = await world.connect()
     channel = await publisher.channel(confirms=True)
     await channel.declare_exchange("probe", Kind.FANOUT)
@@ -153,7 +151,7 @@ async def test_in_an_alarm_who_publishes_is_blocked_and_who_consumes_goes_on(wor
     reading, inbox = await world.consume("q")
     await put(channel, "q", "1", "2")
     await inbox.first()
-    await machine.alarm()
+    await machine.raise_alarm()
     try:
         await until_blocked(publisher, channel)
         publishing = asyncio.create_task(put(channel, "q", "waits"))
@@ -165,18 +163,18 @@ async def test_in_an_alarm_who_publishes_is_blocked_and_who_consumes_goes_on(wor
         assert not any(task.done() for task in (publishing, given_up, opening))
         given_up.cancel()
     finally:
-        await machine.relief()
+        await machine.clear_alarm()
     async with asyncio.timeout(ALARM_SECONDS):
         await publisher.unblocked()
         await asyncio.gather(publishing, opening)
     await reading.ack(inbox.got[1].tag)
     await reading.ack((await inbox.first(3))[2].tag)
-    # what was given up had been sent, and is taken like anything else
+    # the message that was given up had already been sent, and is accepted like any other
     assert bodies(await inbox.only(4)) == ["1", "2", "waits", "given up"]
 
 
 async def until_blocked(publisher: Connection, channel: Channel) -> None:
-    """Publish until the connection is blocked, which only who publishes is."""
+    """Publish until the connection is blocked: only publishing connections are."""
     noticed = asyncio.create_task(publisher.blocked())
     async with asyncio.timeout(ALARM_SECONDS):
         while not noticed.done():

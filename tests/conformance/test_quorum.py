@@ -1,4 +1,4 @@
-"""Quorum queues: what is delivered, what comes back, and in which order."""
+"""Quorum queues: what is delivered and redelivered, and in which order."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from conformance.conftest import QUORUM, SECONDS, SINGLE, World, bodies, closed,
 from usher.broker.port import Argument, Channel, ChannelClosed, Envelope, Gone, Kind, Mismatch, Refused
 
 
-async def test_a_message_travels_as_it_is(world: World) -> None:
+async def test_a_message_arrives_unchanged(world: World) -> None:
     envelope = Envelope(
         b"\x00body",
         message_id="m1",
@@ -36,13 +36,13 @@ async def test_no_more_than_the_prefetch_is_unacked(world: World) -> None:
     assert bodies(await inbox.only(3)) == ["1", "2", "3"]
 
 
-async def test_a_prefetch_of_zero_has_everything_delivered(world: World) -> None:
+async def test_a_prefetch_of_zero_delivers_a_short_queue_completely(world: World) -> None:
     await world.queue("q", QUORUM, *(str(n) for n in range(50)))
     _, inbox = await world.consume("q", 0)
     assert len(await inbox.only(50)) == 50
 
 
-async def test_an_ack_may_take_all_up_to_it(world: World) -> None:
+async def test_an_ack_with_multiple_covers_all_earlier_deliveries(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2", "3", "4")
     channel, inbox = await world.consume("q", 3)
     await inbox.only(3)
@@ -53,7 +53,7 @@ async def test_an_ack_may_take_all_up_to_it(world: World) -> None:
     assert bodies(await inbox.only(2)) == ["3", "4"]
 
 
-async def test_an_ack_of_what_was_not_delivered_closes_the_channel(world: World) -> None:
+async def test_acking_an_unknown_delivery_closes_the_channel(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     channel, inbox = await world.consume("q")
     (got,) = await inbox.first()
@@ -64,7 +64,7 @@ async def test_an_ack_of_what_was_not_delivered_closes_the_channel(world: World)
         await channel.ack(got.tag)
 
 
-async def test_what_was_held_comes_back_to_the_head_in_order_when_its_channel_closes(world: World) -> None:
+async def test_held_messages_return_to_the_head_in_order_when_their_channel_closes(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2", "3", "4", "5")
     channel, inbox = await world.consume("q", 3)
     await inbox.only(3)
@@ -77,7 +77,7 @@ async def test_what_was_held_comes_back_to_the_head_in_order_when_its_channel_cl
     assert [got.redelivered for got in inbox.got] == [True, True, True, False]
 
 
-async def test_what_was_held_comes_back_when_its_connection_is_closed_by_an_operator(world: World) -> None:
+async def test_held_messages_return_when_an_operator_closes_their_connection(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2")
     connection = await world.connect("doomed")
     channel, inbox = await world.consume("q", channel=await world.channel(connection))
@@ -93,7 +93,7 @@ async def test_what_was_held_comes_back_when_its_connection_is_closed_by_an_oper
     assert [(got.envelope.body, got.redelivered) for got in await inbox.only(2)] == [(b"1", True), (b"2", False)]
 
 
-async def test_what_comes_back_says_how_often_it_has(world: World) -> None:
+async def test_a_redelivery_carries_its_delivery_count(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     counts = []
     for _ in range(3):
@@ -104,7 +104,7 @@ async def test_what_comes_back_says_how_often_it_has(world: World) -> None:
     assert counts == [None, 1, 2]
 
 
-async def test_what_comes_back_more_often_than_its_limit_is_dropped(world: World) -> None:
+async def test_a_message_that_exceeds_the_delivery_limit_is_dropped(world: World) -> None:
     await world.queue("q", {**QUORUM, "x-delivery-limit": 2}, "1", "2")
     for _ in range(3):
         channel, inbox = await world.consume("q")
@@ -122,19 +122,19 @@ async def test_consumers_take_turns(world: World) -> None:
     assert len(await one.only(2)) == len(await two.only(2)) == 2
 
 
-async def test_who_comes_first_by_priority_gets_all_that_it_can_take(world: World) -> None:
+async def test_the_consumer_with_the_highest_priority_is_served_first_up_to_its_prefetch(world: World) -> None:
     channel = await world.queue("q", QUORUM)
-    _, last = await world.consume("q", 10, priority=-10)
-    other, first = await world.consume("q", 2)
+    _, low = await world.consume("q", 10, priority=-10)
+    channel_of_high, high = await world.consume("q", 2)
     await put(channel, "q", "1", "2", "3")
-    assert bodies(await first.only(2)) == ["1", "2"]
-    assert bodies(await last.only(1)) == ["3"]
-    await other.ack(first.got[1].tag, multiple=True)
+    assert bodies(await high.only(2)) == ["1", "2"]
+    assert bodies(await low.only(1)) == ["3"]
+    await channel_of_high.ack(high.got[1].tag, multiple=True)
     await put(channel, "q", "4")
-    assert bodies(await first.only(3)) == ["1", "2", "4"]
+    assert bodies(await high.only(3)) == ["1", "2", "4"]
 
 
-async def test_a_cancelled_consumer_gets_nothing_more_and_keeps_what_it_has(world: World) -> None:
+async def test_a_cancelled_consumer_gets_nothing_more_and_keeps_its_unacked_messages(world: World) -> None:
     publishing = await world.queue("q", QUORUM, "1", "2")
     channel, inbox = await world.consume("q")
     await inbox.first()
@@ -158,7 +158,7 @@ async def test_a_channel_whose_consumer_was_cancelled_can_consume_again(world: W
     assert bodies(await again.only(1)) == ["3"]
 
 
-async def test_a_deleted_queue_takes_its_consumers_away_and_leaves_their_channels(world: World) -> None:
+async def test_deleting_a_queue_cancels_its_consumers_and_leaves_their_channels_open(world: World) -> None:
     await world.queue("q", SINGLE, "1")
     await world.queue("other", QUORUM)
     channel, inbox = await world.consume("q")
@@ -174,7 +174,7 @@ async def test_a_deleted_queue_takes_its_consumers_away_and_leaves_their_channel
     await inbox.only(0)
 
 
-async def test_a_purge_takes_what_is_ready_and_leaves_what_is_held(world: World) -> None:
+async def test_a_purge_removes_ready_messages_but_not_held_ones(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2", "3")
     channel, inbox = await world.consume("q")
     await inbox.first()
@@ -185,25 +185,25 @@ async def test_a_purge_takes_what_is_ready_and_leaves_what_is_held(world: World)
     assert bodies(await inbox.only(1)) == ["1"]
 
 
-async def test_a_full_queue_refuses_until_there_is_room_though_another_takes_it(world: World) -> None:
+async def test_a_full_queue_refuses_a_message_even_if_another_queue_accepts_it(world: World) -> None:
     channel = await world.queue("full", {**QUORUM, "x-max-length": 2, "x-overflow": "reject-publish"})
     await channel.declare_queue("roomy", QUORUM)
     await channel.declare_exchange("both", Kind.FANOUT)
     for queue in ("full", "roomy"):
         await channel.bind_queue(queue, "both", "")
-    taken = [await takes(channel) for _ in range(20)]
-    assert taken[:2] == [True, True]
-    assert not taken[-1]
+    confirmed = [await is_confirmed(channel) for _ in range(20)]
+    assert confirmed[:2] == [True, True]
+    assert not confirmed[-1]
     _, roomy = await world.consume("roomy", 100)
     await roomy.only(20)
     await channel.purge("full")
     async with asyncio.timeout(SECONDS):
-        while not await takes(channel):
+        while not await is_confirmed(channel):
             pass
 
 
-async def takes(channel: Channel) -> bool:
-    """Whether what is published to both queues is confirmed."""
+async def is_confirmed(channel: Channel) -> bool:
+    """Publish to both queues. Returns whether the message was confirmed."""
     try:
         await channel.publish("both", "", Envelope(b""))
     except Refused:
@@ -211,7 +211,7 @@ async def takes(channel: Channel) -> bool:
     return True
 
 
-async def test_the_count_is_of_what_is_ready(world: World) -> None:
+async def test_the_count_is_the_number_of_ready_messages(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2", "3")
     await world.until_count("q", 3)
     await world.consume("q", 2)
@@ -227,14 +227,14 @@ async def test_a_prefetch_of_zero_means_two_thousand(world: World) -> None:
     await inbox.only(2100)
 
 
-async def test_what_is_published_at_once_keeps_its_order(world: World) -> None:
+async def test_messages_published_concurrently_keep_their_order(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await asyncio.gather(*(put(channel, "q", str(n)) for n in range(100)))
     _, inbox = await world.consume("q", 200)
     assert bodies(await inbox.only(100)) == [str(n) for n in range(100)]
 
 
-async def test_consumers_of_one_channel_have_each_their_own_prefetch(world: World) -> None:
+async def test_each_consumer_of_a_channel_has_its_own_prefetch(world: World) -> None:
     await world.queue("one", QUORUM, "1", "2", "3", "4")
     await world.queue("two", QUORUM, "1", "2", "3", "4")
     channel, one = await world.consume("one", 1, tag="one")
@@ -247,7 +247,7 @@ async def test_consumers_of_one_channel_have_each_their_own_prefetch(world: Worl
     await one.only(1)
 
 
-async def test_a_channel_that_breaks_gives_back_what_was_delivered_on_it(world: World) -> None:
+async def test_unacked_messages_return_when_the_broker_closes_the_channel(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     channel, inbox = await world.consume("q")
     await inbox.first()
@@ -258,7 +258,7 @@ async def test_a_channel_that_breaks_gives_back_what_was_delivered_on_it(world: 
     assert inbox.got[0].redelivered
 
 
-async def test_what_two_had_comes_back_in_the_order_of_their_leaving(world: World) -> None:
+async def test_messages_of_two_consumers_return_in_the_order_in_which_the_consumers_left(world: World) -> None:
     await world.queue("q", QUORUM, "1", "2", "3", "4", "5")
     one_channel, one = await world.consume("q", 1)
     await one.only(1)
@@ -272,13 +272,13 @@ async def test_what_two_had_comes_back_in_the_order_of_their_leaving(world: Worl
     assert bodies(await inbox.only(5)) == ["2", "3", "4", "1", "5"]
 
 
-async def test_a_message_with_a_span_of_its_own_expires(world: World) -> None:
+async def test_a_message_with_its_own_expiration_expires(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.publish("", "q", Envelope(b"1", expires=30))
     await world.until_count("q", 0)
 
 
-async def test_how_often_it_came_back_counts_connections_too(world: World) -> None:
+async def test_the_delivery_count_includes_lost_connections(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     for count in (None, 1, 2):
         connection = await world.connect()
@@ -288,7 +288,7 @@ async def test_how_often_it_came_back_counts_connections_too(world: World) -> No
         await connection.close()
 
 
-async def test_its_own_headers_stay_when_it_comes_back(world: World) -> None:
+async def test_a_redelivered_message_keeps_its_own_headers(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.publish("", "q", Envelope(b"1", headers={"own": "one"}))
     reading, inbox = await world.consume("q")
@@ -313,7 +313,7 @@ async def test_its_own_headers_stay_when_it_comes_back(world: World) -> None:
     ],
     ids=str,
 )
-async def test_an_argument_counts_when_it_is_declared_again(world: World, change: dict[str, Argument]) -> None:
+async def test_declaring_a_queue_again_compares_its_arguments(world: World, change: dict[str, Argument]) -> None:
     same: dict[str, Argument] = {
         **QUORUM,
         "x-consumer-timeout": 604_800_000,
@@ -327,6 +327,6 @@ async def test_an_argument_counts_when_it_is_declared_again(world: World, change
         await channel.declare_queue("q", {**same, **change})
 
 
-async def test_its_consumer_timeout_does_not_count_when_a_queue_is_declared_again(world: World) -> None:
+async def test_declaring_a_queue_again_ignores_its_consumer_timeout(world: World) -> None:
     channel = await world.queue("q", {**QUORUM, "x-consumer-timeout": 604_800_000})
     await channel.declare_queue("q", {**QUORUM, "x-consumer-timeout": 1_000_000})

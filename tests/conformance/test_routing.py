@@ -1,4 +1,4 @@
-"""Where a message gets to."""
+"""Routing: which queues receive a message."""
 
 import pytest
 
@@ -6,13 +6,14 @@ from conformance.conftest import QUORUM, SINGLE, World, bodies, closed
 from usher.broker.port import Channel, ChannelClosed, Envelope, Gone, Kind, Mismatch, NotFound, Refused
 
 
-async def told(channel: Channel, exchange: str, *keys: str) -> None:
+async def publish(channel: Channel, exchange: str, *keys: str) -> None:
+    """Publish one message per key, with the key as its body."""
     for key in keys:
         await channel.publish(exchange, key, Envelope(key.encode()), mandatory=False)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "taken"),
+    ("pattern", "matching"),
     [
         ("beta.abc", ["beta.abc"]),
         ("beta.*", ["beta.abc", "beta.xyz"]),
@@ -23,51 +24,51 @@ async def told(channel: Channel, exchange: str, *keys: str) -> None:
         ("#", ["beta.abc", "beta.xyz", "test.abc", "beta", "beta.abc.more"]),
     ],
 )
-async def test_a_topic_exchange_goes_by_the_words_of_the_key(world: World, pattern: str, taken: list[str]) -> None:
+async def test_a_topic_exchange_matches_the_words_of_the_key(world: World, pattern: str, matching: list[str]) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.declare_exchange("door", Kind.TOPIC)
     await channel.bind_queue("q", "door", pattern)
-    await told(channel, "door", "beta.abc", "beta.xyz", "test.abc", "beta", "beta.abc.more")
+    await publish(channel, "door", "beta.abc", "beta.xyz", "test.abc", "beta", "beta.abc.more")
     _, inbox = await world.consume("q", 10)
-    assert bodies(await inbox.only(len(taken))) == taken
+    assert bodies(await inbox.only(len(matching))) == matching
 
 
-async def test_a_fanout_exchange_fills_all_its_queues_whatever_the_key(world: World) -> None:
+async def test_a_fanout_exchange_routes_to_all_its_queues_whatever_the_key(world: World) -> None:
     channel = await world.channel()
     await channel.declare_exchange("all", Kind.FANOUT)
     for queue in ("one", "two"):
         await channel.declare_queue(queue, QUORUM)
         await channel.bind_queue(queue, "all", "")
-    await told(channel, "all", "some.key")
+    await publish(channel, "all", "some.key")
     for queue in ("one", "two"):
         assert bodies(await (await world.consume(queue))[1].only(1)) == ["some.key"]
 
 
-async def test_an_exchange_fills_another_and_a_queue_reached_twice_gets_a_message_once(world: World) -> None:
+async def test_an_exchange_routes_to_another_and_a_queue_that_is_reached_twice_gets_one_copy(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.declare_exchange("door", Kind.TOPIC)
     await channel.declare_exchange("inner", Kind.TOPIC)
     await channel.bind_exchange("inner", "door", "#")
     await channel.bind_queue("q", "inner", "beta.*")
     await channel.bind_queue("q", "door", "*.abc")
-    await told(channel, "door", "beta.abc", "beta.xyz", "test.abc", "test.xyz")
+    await publish(channel, "door", "beta.abc", "beta.xyz", "test.abc", "test.xyz")
     assert bodies(await (await world.consume("q", 10))[1].only(3)) == ["beta.abc", "beta.xyz", "test.abc"]
 
 
-async def test_a_deleted_exchange_is_gone_with_its_bindings_and_may_be_of_another_kind_afterwards(world: World) -> None:
+async def test_a_deleted_exchange_loses_its_bindings_and_can_be_declared_with_another_type(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.declare_exchange("door", Kind.TOPIC)
     await channel.bind_queue("q", "door", "#")
     await channel.delete_exchange("door")
     await channel.delete_exchange("door")
     await channel.declare_exchange("door", Kind.FANOUT)
-    await told(channel, "door", "beta.abc")
+    await publish(channel, "door", "beta.abc")
     await channel.bind_queue("q", "door", "")
-    await told(channel, "door", "test.abc")
+    await publish(channel, "door", "test.abc")
     assert bodies(await (await world.consume("q", 10))[1].only(1)) == ["test.abc"]
 
 
-async def test_what_an_exchange_has_nowhere_to_send_goes_to_its_alternate_whatever_an_outer_one_did(
+async def test_the_alternate_exchange_gets_what_its_own_exchange_cannot_route_whatever_an_outer_one_did(
     world: World,
 ) -> None:
     channel = await world.channel()
@@ -78,13 +79,13 @@ async def test_what_an_exchange_has_nowhere_to_send_goes_to_its_alternate_whatev
     for queue, exchange, key in (("caught", "net", ""), ("inside", "inner", "beta.abc"), ("beside", "door", "#")):
         await channel.declare_queue(queue, QUORUM)
         await channel.bind_queue(queue, exchange, key)
-    await told(channel, "door", "beta.abc", "beta.xyz")
+    await publish(channel, "door", "beta.abc", "beta.xyz")
     assert bodies(await (await world.consume("caught", 10))[1].only(1)) == ["beta.xyz"]
     assert bodies(await (await world.consume("inside", 10))[1].only(1)) == ["beta.abc"]
     assert bodies(await (await world.consume("beside", 10))[1].only(2)) == ["beta.abc", "beta.xyz"]
 
 
-async def test_what_gets_nowhere_is_refused_if_it_is_mandatory_and_confirmed_if_not(world: World) -> None:
+async def test_an_unroutable_message_is_refused_if_it_is_mandatory_and_confirmed_otherwise(world: World) -> None:
     channel = await world.channel()
     await channel.declare_exchange("nowhere", Kind.TOPIC)
     with pytest.raises(Refused):
@@ -93,7 +94,7 @@ async def test_what_gets_nowhere_is_refused_if_it_is_mandatory_and_confirmed_if_
     assert not channel.closed.is_set()
 
 
-async def test_publishing_to_an_exchange_that_is_not_there_closes_the_channel(world: World) -> None:
+async def test_publishing_to_a_missing_exchange_closes_the_channel(world: World) -> None:
     channel = await world.channel()
     with pytest.raises(NotFound):
         await channel.publish("none", "", Envelope(b""))
@@ -102,7 +103,7 @@ async def test_publishing_to_an_exchange_that_is_not_there_closes_the_channel(wo
         await channel.count("q")
 
 
-async def test_a_deleted_queue_gets_nothing_and_its_bindings_are_gone(world: World) -> None:
+async def test_a_deleted_queue_gets_no_messages_and_loses_its_bindings(world: World) -> None:
     channel = await world.queue("q", QUORUM)
     await channel.declare_exchange("door", Kind.TOPIC)
     await channel.bind_queue("q", "door", "#")
@@ -115,18 +116,18 @@ async def test_a_deleted_queue_gets_nothing_and_its_bindings_are_gone(world: Wor
         await channel.publish("door", "beta.abc", Envelope(b""))
 
 
-async def test_what_is_there_may_be_declared_and_bound_again(world: World) -> None:
+async def test_declaring_and_binding_can_be_repeated(world: World) -> None:
     channel = await world.channel()
     for _ in range(2):
         await channel.declare_exchange("net", Kind.FANOUT)
         await channel.declare_exchange("door", Kind.TOPIC, {"alternate-exchange": "net"})
         await channel.declare_queue("q", SINGLE)
         await channel.bind_queue("q", "door", "#")
-    await told(channel, "door", "beta.abc")
+    await publish(channel, "door", "beta.abc")
     assert bodies(await (await world.consume("q", 10))[1].only(1)) == ["beta.abc"]
 
 
-async def test_what_is_declared_as_another_is_a_mismatch(world: World) -> None:
+async def test_declaring_with_other_arguments_is_a_mismatch(world: World) -> None:
     await (await world.channel()).declare_exchange("door", Kind.TOPIC)
     await world.queue("q", SINGLE)
     channel = await world.channel()
@@ -143,7 +144,7 @@ async def test_what_is_declared_as_another_is_a_mismatch(world: World) -> None:
         await (await world.channel()).declare_exchange("door", Kind.TOPIC, {"alternate-exchange": "other"})
 
 
-async def test_what_is_not_there_is_not_found(world: World) -> None:
+async def test_a_missing_queue_or_exchange_is_not_found(world: World) -> None:
     outer = await world.channel()
     await outer.declare_exchange("door", Kind.TOPIC)
     await outer.declare_queue("q", QUORUM)
@@ -164,7 +165,7 @@ async def test_what_is_not_there_is_not_found(world: World) -> None:
             await channel.count("q")
 
 
-async def test_an_error_on_one_channel_leaves_the_others(world: World) -> None:
+async def test_an_error_on_one_channel_leaves_the_others_open(world: World) -> None:
     connection = await world.connect()
     one, other = await connection.channel(confirms=True), await connection.channel(confirms=True)
     await one.declare_queue("q", QUORUM)

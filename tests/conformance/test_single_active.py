@@ -1,4 +1,4 @@
-"""One consumer at a time: whose turn it is."""
+"""Single active consumers: which consumer is active."""
 
 from conformance.conftest import SINGLE, World, bodies, put
 
@@ -12,7 +12,7 @@ async def test_only_the_first_consumer_gets_messages(world: World) -> None:
     await second.only(0)
 
 
-async def test_when_its_channel_closes_the_next_in_order_gets_what_it_held_first(world: World) -> None:
+async def test_when_the_active_channel_closes_the_next_consumer_gets_its_unacked_message_first(world: World) -> None:
     publishing = await world.queue("q", SINGLE, "1", "2")
     channel, first = await world.consume("q")
     second_channel, second = await world.consume("q")
@@ -29,7 +29,9 @@ async def test_when_its_channel_closes_the_next_in_order_gets_what_it_held_first
     assert bodies(await third.only(1)) == ["2"]
 
 
-async def test_when_it_is_cancelled_while_holding_the_next_gets_the_second_message(world: World) -> None:
+async def test_when_the_active_consumer_is_cancelled_while_holding_a_message_the_next_gets_the_second_one(
+    world: World,
+) -> None:
     await world.queue("q", SINGLE, "1", "2", "3")
     channel, first = await world.consume("q")
     second_channel, second = await world.consume("q")
@@ -43,7 +45,7 @@ async def test_when_it_is_cancelled_while_holding_the_next_gets_the_second_messa
     assert second.got[1].redelivered
 
 
-async def test_who_comes_back_is_the_last_in_line(world: World) -> None:
+async def test_a_consumer_that_comes_back_is_last_in_line(world: World) -> None:
     await world.queue("q", SINGLE, "1")
     channel, first = await world.consume("q")
     second_channel, second = await world.consume("q")
@@ -57,7 +59,7 @@ async def test_who_comes_back_is_the_last_in_line(world: World) -> None:
     await last.only(0)
 
 
-async def test_who_waits_and_leaves_changes_nothing(world: World) -> None:
+async def test_a_waiting_consumer_that_leaves_changes_nothing(world: World) -> None:
     await world.queue("q", SINGLE, "1", "2")
     channel, first = await world.consume("q")
     waiting, second = await world.consume("q")
@@ -71,7 +73,7 @@ async def test_who_waits_and_leaves_changes_nothing(world: World) -> None:
     await second.only(0)
 
 
-async def test_when_a_connection_closes_the_next_connection_has_the_turn(world: World) -> None:
+async def test_when_the_active_connection_closes_the_next_consumer_becomes_active(world: World) -> None:
     await world.queue("q", SINGLE, "1")
     connection = await world.connect()
     _, first = await world.consume("q", channel=await world.channel(connection, confirms=False))

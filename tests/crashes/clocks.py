@@ -1,15 +1,15 @@
-"""A machine's clock: people set it, and it jumps; the one that only goes forward does not."""
+"""The clocks of a machine: the wall clock may jump, the monotonic clock never does."""
 
 import asyncio
 
 from crashes.loop import SimulatedLoop
 
 BEGAN = 1_763_847_600_000
-"""What the clocks say when a run begins (ms)."""
+"""The wall clock's time when a run begins (ms)."""
 
 
 class SimulatedClock:
-    """The clock port of one machine."""
+    """The clock port of one machine. `skew` (ms) is how much its wall clock has jumped."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self.skew = 0

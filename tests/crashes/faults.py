@@ -1,4 +1,4 @@
-"""Faults: what befalls processes, connections, the broker, disks and clocks, each when the plan says so."""
+"""Carries out the planned faults of processes, connections, the broker, disks and clocks."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from usher.broker.topology import JOURNAL, server_queue
 
 
 class Faults:
-    """Carries out a plan's faults. `going_on` counts those whose end has not come."""
+    """Carries out the faults of a plan. `going_on` counts those that have not ended."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
@@ -24,10 +24,10 @@ class Faults:
         self._orders: list[asyncio.Task[None]] = []
         self._over = False
         self.going_on = 0
-        world.commands.befall = self._befall
+        world.commands.befall = self._hit_owner
 
     def begin(self) -> None:
-        """From now on they happen."""
+        """Schedule the faults."""
         for fault in self._world.plan.faults:
             if fault.on:
                 self._waiting.setdefault((fault.on, fault.nth), []).append(fault)
@@ -36,14 +36,14 @@ class Faults:
         self._world.history.watch = self._notice
 
     def end(self) -> None:
-        """No new one. A queue that an operator has deleted is there again once somebody declares it."""
+        """Start no more faults. A `deploys` is restarted to declare the queues again that an operator has deleted."""
         self._over = True
         self._world.history.watch = lambda what, facts: None
         if self._redeclare:
             self._world.of("deploys")[0].stop()
 
     def hang_up(self, process: Process) -> None:
-        """A process is gone: so are its connections, also one that is just being made."""
+        """Kill the connections of a dead process, including one that is still being opened."""
         for after in (0.0, 1.0, 12.0):
             self._world.later(after, lambda: self._kill_wires(process))
 
@@ -70,24 +70,25 @@ class Faults:
         if process and process.life is Life.RUNNING and fault.steps:
             process.after_steps(fault.steps, do)
         else:
-            # never within a step of a process: what it has begun there has happened
+            # never within a step of a process, which is indivisible
             self._world.later(0, do)
 
     def _replica(self, who: str, by: str) -> Replica | None:
-        """`holder` is who did what the fault has waited for."""
+        """The replica with that name. `holder` stands for the process that caused the awaited entry."""
         name = by.partition("#")[0] if who == "holder" and by else who
         return next((r for r in self._world.replicas if r.name == name), None)
 
     def _wires(self, process: Process | None) -> list[Wire]:
         return [wire for wire in self._world.broker.wires if process and wire.host == str(process)]
 
-    def _befall(self, what: str, owner: Process) -> None:
+    def _hit_owner(self, what: str, owner: Process) -> None:
         replica = next((r for r in self._world.replicas if r.process is owner), None)
         if replica and owner.life is Life.RUNNING and not self._over:
             self._world.history.note("fault", what=f"{what} at a command's end", meets=str(owner))
             getattr(self, f"_{what if what != 'lose' else 'cut'}")(Fault(what, seconds=5.0), replica)
 
-    def _ends(self, seconds: float, do: Callable[[], object]) -> None:
+    def _end_after(self, seconds: float, do: Callable[[], object]) -> None:
+        """Call `do` when the fault ends, after `seconds`."""
         self.going_on += 1
 
         def end() -> None:
@@ -103,7 +104,7 @@ class Faults:
             replica.kill(fault.seconds)
 
     def _vanish(self, fault: Fault, replica: Replica | None) -> None:
-        """The whole machine, with its commands; the broker notices when the heartbeats stay away."""
+        """Kill the whole machine with its commands. The broker notices by missing heartbeats."""
         if replica and replica.process:
             for guard in self._world.commands.guards:
                 if guard.owner is replica.process:
@@ -126,7 +127,7 @@ class Faults:
         for wire in wires:
             wire.to_client.hold("frozen")
             self._world.later(wire.broker_notices, lambda wire=wire: wire.session.lost() if process.frozen else None)
-        self._ends(fault.seconds, lambda: self._thaw(process, wires))
+        self._end_after(fault.seconds, lambda: self._thaw(process, wires))
 
     def _thaw(self, process: Process, wires: list[Wire]) -> None:
         if process.life is not Life.FROZEN:
@@ -147,7 +148,7 @@ class Faults:
             replica.clock.skew += fault.size * 1000
 
     def _withdraw(self, fault: Fault, _: Replica | None) -> None:
-        """No fault, but somebody's order just then."""
+        """Not a fault: somebody gives an order at this moment."""
         self._orders.append(self._world.loop.create_task(self._world.outside.withdraw_all(), context=NOBODYS.copy()))
 
     # connections
@@ -167,18 +168,18 @@ class Faults:
         for wire in wires:
             wire.silence()
 
-        def mend() -> None:
+        def restore() -> None:
             network.unreachable.discard(replica.name)
             for wire in wires:
-                wire.mend()
+                wire.restore()
 
-        self._ends(fault.seconds, mend)
+        self._end_after(fault.seconds, restore)
 
     # the broker
 
     def _late_confirms(self, fault: Fault, _: Replica | None) -> None:
         self._world.disks.late = self._world.loop.time() + fault.seconds
-        self._ends(fault.seconds + 10, lambda: None)
+        self._end_after(fault.seconds + 10, lambda: None)
 
     def _lost_confirms(self, fault: Fault, _: Replica | None) -> None:
         disks, until = self._world.disks, self._world.loop.time() + fault.seconds
@@ -186,7 +187,7 @@ class Faults:
             disks.lost = until
         else:
             disks.partial = until
-        self._ends(fault.seconds, lambda: None)
+        self._end_after(fault.seconds, lambda: None)
 
     def _restart_broker(self, fault: Fault, _: Replica | None) -> None:
         self._broker_down(fault.seconds)
@@ -203,12 +204,12 @@ class Faults:
         if not broker.running:
             return False
         broker.stop(silently=self._world.loop.chance.random() < 0.3)
-        self._ends(seconds, broker.start)
+        self._end_after(seconds, broker.start)
         return True
 
     def _alarm(self, fault: Fault, _: Replica | None) -> None:
         self._world.broker.raise_alarm()
-        self._ends(fault.seconds, self._world.broker.clear_alarm)
+        self._end_after(fault.seconds, self._world.broker.clear_alarm)
 
     def _purge(self, fault: Fault, _: Replica | None) -> None:
         broker = self._world.broker
@@ -234,4 +235,4 @@ class Faults:
         def empty() -> None:
             self._world.disk.full = False
 
-        self._ends(fault.seconds, empty)
+        self._end_after(fault.seconds, empty)

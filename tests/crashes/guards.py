@@ -1,7 +1,7 @@
-"""Guards and commands: what `services/deploys/guard.py` and a command do, without a process.
+"""Guards and commands: the behaviour of `services/deploys/guard.py` and of a command, without processes.
 
-The real runner talks to a guard by the real lines of JSON. A guard is nobody's: it outlives its `deploys`, and stops
-the command when its pipe closes or no beat comes for the silence: TERM, then KILL after the grace.
+The real runner sends a guard the real JSON lines. A guard outlives its `deploys`. It stops the command when its pipe
+closes, or when no heartbeat arrives for `silence`: it sends TERM, and after `grace` KILL.
 """
 
 import asyncio
@@ -16,14 +16,16 @@ from crashes.process import Process
 
 TERMINATED, KILLED = -15, -9
 FIRST_PID = 1 << 30
-"""No process of the machine's has such a number, should anybody signal it."""
+"""No real process has such a high number, in case something sends it a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a command does: it ends by itself after so many seconds with that exit code. On TERM it `dies` at once,
-    `ignores` it, or `finishes`: ends with its exit code a moment later. Just before (or just after: `late`) it ends by
-    itself, `owner` befalls its deploys: killed, frozen, stopped, or nothing."""
+    """What a command does: it ends after `seconds` with the exit code `code`.
+
+    On TERM it `dies` immediately, `ignores` it, or `finishes`, that is, it ends with its exit code a moment later.
+    `owner` is the fault that happens to its `deploys`, if any, just before the command ends, or with `late` just after.
+    """
 
     seconds: float
     code: int = 0
@@ -33,7 +35,7 @@ class Behaviour:
 
 
 class Command:
-    """A command that runs."""
+    """A running command."""
 
     def __init__(self, guard: "Guard", order: dict[str, object]) -> None:
         environment = order["env"]
@@ -53,7 +55,7 @@ class Command:
         self._later(self.behaviour.seconds, partial(self.end, self.behaviour.code))
         if self.behaviour.owner:
             moment = self._world.loop.chance.uniform(0, 0.004) * (1 if self.behaviour.late else -1)
-            self._later(self.behaviour.seconds + moment, self._befall)
+            self._later(self.behaviour.seconds + moment, self._hit_owner)
 
     def signal(self, number: int) -> None:
         """TERM or KILL."""
@@ -63,12 +65,12 @@ class Command:
         elif self.behaviour.on_term == "finishes":
             self._later(chance.uniform(0.01, 1.5), partial(self.end, self.behaviour.code))
 
-    def _befall(self) -> None:
+    def _hit_owner(self) -> None:
         if not self.over or self.behaviour.late:
             self._world.befall(self.behaviour.owner, self._guard.owner)
 
     def end(self, code: int) -> None:
-        """It is dead."""
+        """The command has ended."""
         if not self.over:
             self.over = True
             self._world.history.note("command.ended", server=self.server, deploy=self.deploy, code=code)
@@ -79,7 +81,7 @@ class Command:
 
 
 class Guard:
-    """A guard; to the runner it is an `asyncio.subprocess.Process`, and its own standard input."""
+    """A guard. For the runner it is both an `asyncio.subprocess.Process` and the standard input of that process."""
 
     def __init__(self, commands: "Commands", owner: Process, silence: float, grace: float) -> None:
         self.commands, self.owner = commands, owner
@@ -98,10 +100,10 @@ class Guard:
 
     @property
     def busy(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is still running."""
         return not self._dead
 
-    # what the runner calls
+    # called by the runner
 
     def write(self, line: bytes) -> None:
         if self._closing:
@@ -124,10 +126,10 @@ class Guard:
         await self._ended.wait()
         return 0
 
-    # what it does
+    # the guard itself
 
     def die(self) -> None:
-        """Somebody kills the guard itself: its command goes with it at once."""
+        """Somebody kills the guard: its command dies with it immediately."""
         self._end()
         if self._command:
             self._command.end(KILLED)
@@ -192,13 +194,13 @@ class Guard:
             self._soon(partial(self.stdout.feed_data, json.dumps(fact).encode() + b"\n"))
 
     def _soon(self, do: Callable[[], None]) -> None:
-        """In order: a pipe does not change it."""
+        """Call `do` in a moment, in order: a pipe does not reorder lines."""
         self._at = max(self._at + 1e-6, self.commands.moment())
         self.commands.loop.call_at(self._at, do, context=NOBODYS)
 
 
 class Commands:
-    """All guards and commands of a run. Behaviours are used one after the other, in the order in which they start."""
+    """All guards and commands of a run. Commands get the planned behaviours in the order in which they start."""
 
     def __init__(self, loop: SimulatedLoop, history: History, behaviours: tuple[Behaviour, ...]) -> None:
         self.loop, self.history = loop, history
@@ -209,22 +211,22 @@ class Commands:
         self._pids = FIRST_PID
 
     def guard(self, owner: Process, silence: float, grace: float) -> Guard:
-        """A new guard of that process's."""
+        """A new guard for that process."""
         self.history.note("guard started", by=str(owner))
         self.guards = [guard for guard in self.guards if guard.busy]
         self.guards.append(Guard(self, owner, silence, grace))
         return self.guards[-1]
 
     def next_behaviour(self) -> Behaviour:
-        """What the next command does; beyond the plan, commands pass."""
+        """The behaviour of the next command. After the planned ones, commands pass."""
         self._started += 1
         return self._behaviours[self._started - 1] if self._started <= len(self._behaviours) else Behaviour(5.0)
 
     def next_pid(self) -> int:
-        """A number that no process of the machine's has."""
+        """A number that no real process has."""
         self._pids += 1
         return self._pids
 
     def moment(self) -> float:
-        """A moment from now, as long as a pipe or a scheduler takes."""
+        """A time shortly after now, as a pipe or a scheduler would cause."""
         return self.loop.time() + self.loop.chance.uniform(0.00005, 0.003)

@@ -1,4 +1,4 @@
-"""What happened in a run, in one order: the checker reads it, and a person who wants to know why."""
+"""Everything that happened in a run, in order, for the checker and for people who investigate a failure."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from crashes.loop import SimulatedLoop
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened, at so many virtual seconds."""
+    """Something that happened, at a virtual time (s)."""
 
     at: float
     what: str
@@ -23,7 +23,7 @@ class Entry:
 
 
 class History:
-    """All of it. `watch` is told of everything as it happens: faults wait for what they are to meet."""
+    """All entries of a run. `watch` is called with each entry, so that faults can wait for one."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self.entries: list[Entry] = []
@@ -32,7 +32,7 @@ class History:
         self._loop = loop
 
     def note(self, what: str, /, **facts: object) -> None:
-        """It happens now."""
+        """Add an entry, which happens now."""
         if not self.closed:
             self.entries.append(Entry(self._loop.time(), what, facts))
             self.watch(what, facts)
@@ -42,10 +42,10 @@ class History:
         return (entry for entry in self.entries if entry.what in whats)
 
     def around(self, at: float, lines: int = 30) -> str:
-        """What happened about that time."""
+        """The entries around that time."""
         place = sum(entry.at <= at for entry in self.entries)
         return "\n".join(map(str, self.entries[max(0, place - lines) : place + lines // 3]))
 
     def digest(self) -> str:
-        """The same for the same history."""
+        """A digest that is equal for equal histories."""
         return hashlib.sha256("\n".join(map(str, self.entries)).encode()).hexdigest()

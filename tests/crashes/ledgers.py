@@ -1,4 +1,4 @@
-"""The real ledger, over SQLite, at little cost: one migrated database per worker, emptied before each run."""
+"""The real ledger on SQLite, made cheap: one migrated database per worker, emptied before each run."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class Disk:
-    """What a ledger is on. While it is `full`, no transaction begins. Every replica's ledger is the same database."""
+    """The disk with the ledger, which all replicas share. While it is `full`, no transaction can begin."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(
@@ -28,15 +28,15 @@ class Disk:
         self.made_by = os.getpid()
         Ledger.open(self.url).close()
         self._at = database(self.url)
-        event.listen(self._at.engine, "connect", _at_once)
+        event.listen(self._at.engine, "connect", _skip_fsync)
         event.listen(self._at.engine, "before_cursor_execute", self._check)
 
     def open(self) -> Ledger:
-        """A process's own; there is nothing to close."""
+        """A ledger for one process. It need not be closed."""
         return Ledger(self._at)
 
     def erase(self) -> None:
-        """As new."""
+        """Empty the database."""
         self.full = False
         with self._at.engine.begin() as connection:
             for table in (covers, deploys, messages, journal):
@@ -51,6 +51,6 @@ class Disk:
             raise OperationalError("BEGIN", None, sqlite3.OperationalError("database or disk is full"))
 
 
-def _at_once(connection: sqlite3.Connection, _: object) -> None:
-    # nothing of this machine fails in a run: what is written is written
+def _skip_fsync(connection: sqlite3.Connection, _: object) -> None:
+    # the real machine does not fail during a run
     connection.execute("PRAGMA synchronous = OFF")

@@ -1,8 +1,8 @@
-"""A seeded event loop in virtual time: nothing waits, the clock goes to the next timer.
+"""A seeded event loop in virtual time: when no callback is ready, the clock jumps to the next timer.
 
-What is ready runs in the order in which it became so, as asyncio promises; chance enters by the order of timers that
-are due at the same time, and by the latencies of whatever is simulated. Each callback is a step, and each step belongs
-to the simulated process that asked for it.
+Ready callbacks run in the order in which they became ready, as asyncio guarantees. Randomness enters through the order
+of timers that are due at the same time, and through simulated latencies. Each callback is a step, and belongs to the
+simulated process that scheduled it.
 """
 
 import asyncio
@@ -18,37 +18,36 @@ _Ts = TypeVarTuple("_Ts")
 
 
 class Owner(Protocol):
-    """Whose step a callback is."""
+    """The process that a callback belongs to."""
 
     runs: bool
 
     def stepped(self) -> bool:
-        """One of its steps is about to run; False if it must not after all."""
+        """One of its steps is about to run. Returns False if the step must not run after all."""
 
     def hold(self, handle: asyncio.Handle) -> None:
-        """A step that cannot run now."""
+        """Keep a step that cannot run now."""
 
 
 OWNER: ContextVar[Owner | None] = ContextVar("owner", default=None)
 
 NOBODYS = Context()
-"""The context of what is no process's: the broker, guards, the world."""
-
+"""The context of everything that belongs to no process: the broker, the guards, the world."""
 
 _OUTSIDE = "crashes.memory"
-"""What this package has called is the broker's or the network's, whichever process made it do so."""
+"""Callbacks of this package belong to the broker or the network, whichever process caused them."""
 
 
 class StandStill(Exception):
-    """Nothing is left to happen, and the run has not come to its end."""
+    """The run has not ended, but nothing is scheduled any more."""
 
 
 class Spinning(Exception):
-    """More steps than a run may take."""
+    """The run took more steps than it may."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """An event loop of one run. `steps` counts callbacks; more than `budget` of them raise Spinning."""
+    """The event loop of one run. `steps` counts callbacks; more than `budget` of them raise Spinning."""
 
     def __init__(self, seed: int, budget: int) -> None:
         super().__init__()
@@ -57,9 +56,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._budget = budget
         self._now = 0.0
         self._timers: list[tuple[float, float, int, asyncio.TimerHandle]] = []
-        self._numbered = 0
+        self._timer_count = 0
         self.faults: list[str] = []
-        self.set_exception_handler(self._note)
+        self.set_exception_handler(self._record_fault)
 
     def time(self) -> float:
         """Virtual seconds since the run began."""
@@ -68,16 +67,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """The same as any loop's; of what is due at the same time, any may come first."""
+        """As in any loop, but timers that are due at the same time run in random order."""
         timer = asyncio.TimerHandle(when, callback, args, self, _context(callback) if context is None else context)
-        self._numbered += 1
-        heapq.heappush(self._timers, (when, self.chance.random(), self._numbered, timer))
+        self._timer_count += 1
+        heapq.heappush(self._timers, (when, self.chance.random(), self._timer_count, timer))
         return timer
 
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """The same as any loop's."""
+        """As in any loop."""
         handle = asyncio.Handle(callback, args, self, _context(callback) if context is None else context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
@@ -85,13 +84,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_later(
         self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """The same as any loop's."""
+        """As in any loop."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """Runs inline, as a step of its own, a moment later."""
+        """Run the function inline, as a separate step, a moment later."""
         future: asyncio.Future[Any] = self.create_future()
 
         def work() -> None:
@@ -108,13 +107,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return future
 
     def again(self, handles: list[asyncio.Handle]) -> None:
-        """Run what was held."""
+        """Schedule steps that were held."""
         self._ready.extend(handles)  # type: ignore[attr-defined]
 
     def _run_once(self) -> None:
         ready = self._ready  # type: ignore[attr-defined]
         if not ready:
-            self._go_on()
+            self._advance()
             return
         handle = ready.popleft()
         if handle._cancelled:
@@ -128,8 +127,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise Spinning(f"{self.steps} steps")
         handle._run()
 
-    def _go_on(self) -> None:
-        """To the next timer."""
+    def _advance(self) -> None:
+        """Advance the clock to the next timer."""
         while self._timers:
             when, _, _, timer = heapq.heappop(self._timers)
             if not timer._cancelled:
@@ -140,18 +139,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise StandStill
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when it comes."""
+        """Nothing to do: a cancelled timer is skipped when it is due."""
 
     def _process_events(self, event_list: object) -> None:
-        """There are none."""
+        """Nothing to do: there is no selector."""
 
     def _write_to_self(self) -> None:
-        """Nobody sleeps."""
+        """Nothing to do: the loop never sleeps."""
 
-    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _record_fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, Gone) and "future" in context:
-            return  # the broker's own half of a call that nobody waits for any more
+            return  # the answer to a call that nobody waits for any more
         self.faults.append(f"{context['message']}: {error!r}" if error else str(context["message"]))
 
 

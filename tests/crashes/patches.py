@@ -1,5 +1,5 @@
-"""For the time of a run, what the product takes from the machine comes from the seed: randomness, its own process id,
-subprocesses. Everything else has a port."""
+"""Patches for the duration of a run: randomness, process ids and subprocesses come from the seed. For everything else
+that it needs from the machine, the product uses ports."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ def _pid() -> int:
 
 
 class Faults(logging.Handler):
-    """What the product logs as a fault of its own: a line with an exception."""
+    """Collects the log lines of the product that contain an exception."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -43,7 +43,7 @@ class Faults(logging.Handler):
 
 @contextmanager
 def patched(seed: int, commands: Commands) -> Iterator[Faults]:
-    """Run the block so. What the product says on the way about its own faults is in what this gives."""
+    """Run the block with these patches. Yields the exceptions that the product logs."""
     chance = random.Random(f"product {seed}")
 
     async def subprocess(program: str, *arguments: str, **_: object) -> Guard:

@@ -1,4 +1,4 @@
-"""A simulated process: the steps that its tasks take. It can be killed, frozen and thawed between any two of them."""
+"""A simulated process. It can be killed, frozen and thawed between any two steps of its tasks."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,7 @@ from crashes.loop import NOBODYS, OWNER, SimulatedLoop
 
 
 class Life(StrEnum):
-    """What a process is."""
+    """The state of a process."""
 
     RUNNING = "running"
     FROZEN = "frozen"
@@ -18,7 +18,7 @@ class Life(StrEnum):
 
 
 class Process:
-    """One life of a program, from its start to its death. What outlives it is outside: broker, guards, the ledger."""
+    """One process of a program, from its start to its end. The broker, the guards and the ledger outlive it."""
 
     def __init__(self, loop: SimulatedLoop, name: str, pid: int) -> None:
         self.name = name
@@ -34,30 +34,30 @@ class Process:
         self._loop = loop
         self._held: list[asyncio.Handle] = []
         self._trap: tuple[int, Callable[[], None]] | None = None
-        self._mourners: list[Callable[[], None]] = []
+        self._death_callbacks: list[Callable[[], None]] = []
 
     def __str__(self) -> str:
         return f"{self.name}#{self.pid}"
 
     @property
     def frozen(self) -> bool:
-        """Whether it is stopped for now."""
+        """Whether it is frozen."""
         return self.life is Life.FROZEN
 
     def run(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Have it do that, besides whatever else it does."""
+        """Run a coroutine as one of its tasks."""
         return self._loop.create_task(main, context=self.context.copy())
 
-    def on_death(self, mourner: Callable[[], None]) -> None:
-        """Have that called when it is gone, however."""
-        self._mourners.append(mourner)
+    def on_death(self, callback: Callable[[], None]) -> None:
+        """Call this when the process ends, for whatever reason."""
+        self._death_callbacks.append(callback)
 
     def after_steps(self, count: int, do: Callable[[], None]) -> None:
-        """Have that done before the process takes one more step than so many."""
+        """Call `do` after this many more steps, before the next one."""
         self._trap = (self.steps + count, do)
 
     def stepped(self) -> bool:
-        """It is about to take a step; whether it still may."""
+        """It is about to take a step. Returns whether it still may."""
         self.steps += 1
         if self._trap and self.steps > self._trap[0]:
             do, self._trap = self._trap[1], None
@@ -65,7 +65,7 @@ class Process:
         return self.runs
 
     def hold(self, handle: asyncio.Handle) -> None:
-        """A step that it cannot take now: later, or never."""
+        """Keep a step that it cannot take now. It is taken later, or never."""
         self._held.append(handle)
 
     def freeze(self) -> None:
@@ -74,24 +74,24 @@ class Process:
             self.life, self.runs = Life.FROZEN, False
 
     def thaw(self) -> None:
-        """SIGCONT: what was due meanwhile happens now."""
+        """SIGCONT: the steps that were due meanwhile are taken now."""
         if self.life is Life.FROZEN:
             self.life, self.runs = Life.RUNNING, True
             self._release()
 
     def kill(self) -> None:
-        """SIGKILL, or its end: it takes no further step, not even in a finally block."""
+        """SIGKILL, or its own exit: it takes no further step, not even in a finally block."""
         if self.life is Life.DEAD:
             return
         self.life, self.runs = Life.DEAD, False
         self._trap = None
-        for mourner in self._mourners:
-            mourner()
+        for callback in self._death_callbacks:
+            callback()
         if not self.ended.done():
             self.ended.set_result(None)
 
     def bury(self) -> None:
-        """The run is over and nothing can have an effect any more: let its tasks come to their ends."""
+        """Let its tasks finish after the run, when nothing has an effect any more."""
         self.life, self.runs, self._trap = Life.DEAD, True, None
         self._release()
 

@@ -1,4 +1,4 @@
-"""Many seeds, on all cores."""
+"""Runs many seeds on all cores."""
 
 import multiprocessing
 import traceback
@@ -11,19 +11,19 @@ from crashes.plan import Plan
 from crashes.planted import MUTATIONS, recorded
 from crashes.world import BUDGET, run
 
-AT_A_TIME = 25
-"""Seeds that a worker is given."""
+CHUNK = 25
+"""The number of seeds that a worker gets at a time."""
 
 PLANTED_BUDGET = 200_000
-"""Steps of a run with a bug planted: ten times what an ordinary run takes. Some bugs make it spin for a minute."""
+"""The maximum number of steps with a planted bug: ten times that of an ordinary run. Some bugs make it spin."""
 
-LIVES = 4
-"""Portions that a worker takes before another replaces it: what a run leaves behind goes with it."""
+CHUNKS_PER_WORKER = 4
+"""How many chunks a worker runs before it is replaced, which frees what its runs have left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a seed; `about` is the history around the first violation."""
+    """The result of a seed. `about` is the history around the first violation."""
 
     seed: int
     steps: int
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
-    """Run a plan, and check it."""
+    """Run a plan, and check what happened."""
     try:
         outcome = run(plan, disk, budget)
     except Exception:
@@ -47,22 +47,22 @@ def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
 
 
 def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterator[Verdict]:
-    """The verdicts, as they come; of one worker, in order. With a mutation: of the product with that bug planted."""
-    portions: list[tuple[list[int], str]] = [([], mutation)]
+    """Yield the verdicts as they arrive. With a mutation, that bug is planted in the product first."""
+    chunks: list[tuple[list[int], str]] = [([], mutation)]
     for seed in seeds:
-        if len(portions[-1][0]) == AT_A_TIME:
-            portions.append(([], mutation))
-        portions[-1][0].append(seed)
+        if len(chunks[-1][0]) == CHUNK:
+            chunks.append(([], mutation))
+        chunks[-1][0].append(seed)
     context = multiprocessing.get_context("fork")
-    with context.Pool(workers, maxtasksperchild=1 if mutation else LIVES) as pool:
-        for verdicts in pool.imap_unordered(_work, portions):
+    with context.Pool(workers, maxtasksperchild=1 if mutation else CHUNKS_PER_WORKER) as pool:
+        for verdicts in pool.imap_unordered(_work, chunks):
             yield from verdicts
 
 
 def first_violation(mutation: str, seeds: int) -> str | None:
-    """With that bug planted, in a process of its own: a seed in which it is seen, and how.
+    """Plant that bug, and return the first violation that is found. Call this in a separate process.
 
-    The recorded seed comes first, then seeds 1 to `seeds`: an outdated record costs time and changes no verdict.
+    The recorded seed is tried first, then seeds 1 to `seeds`. An outdated record costs time, but changes no verdict.
     """
     known = recorded().get(mutation)
     wanted = [*([known] if known else []), *range(1, seeds + 1)]
@@ -71,13 +71,14 @@ def first_violation(mutation: str, seeds: int) -> str | None:
 
 
 def first_seed(mutation: str, seeds: int) -> tuple[str, int | None]:
-    """With that bug planted, in a process of its own: its name, and the first of seeds 1 to `seeds` that sees it."""
+    """Plant that bug. Returns its name, and the first of seeds 1 to `seeds` that finds it. Call this in a separate
+    process."""
     found = _first(mutation, range(1, seeds + 1))
     return mutation, found.seed if found else None
 
 
 def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
-    """The first verdict with a violation, with that bug planted for the rest of this process."""
+    """Plant that bug for the rest of this process, and return the first verdict with a violation."""
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
@@ -88,8 +89,8 @@ def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
         disk.close()
 
 
-def _work(portion: tuple[list[int], str]) -> list[Verdict]:
-    seeds, mutation = portion
+def _work(chunk: tuple[list[int], str]) -> list[Verdict]:
+    seeds, mutation = chunk
     disk = Disk()
     try:
         if mutation:

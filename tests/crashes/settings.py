@@ -1,4 +1,4 @@
-"""The settings of a run: Usher's own, with spans short enough that much happens in a few minutes of virtual time."""
+"""Usher's settings in a run, with short spans, so that much happens in a few minutes of virtual time."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ URL = "amqp://guest:guest@broker/"
 
 
 def settings_of(plan: Plan) -> Settings:
-    """The settings of that plan's run."""
+    """The settings for a run of that plan."""
     projects: dict[str, list[str]] = {}
     for name in SERVERS[: plan.servers]:
         status, project = name.split(".")[:2]

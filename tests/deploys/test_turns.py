@@ -209,7 +209,7 @@ async def test_an_unreadable_message_is_parked_and_later_messages_are_deployed(m
     async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
         delivery = await parked.get()
     assert delivery.message_id == "by-hand"
-    assert "not a message of Usher's" in str(delivery.headers["reason"])
+    assert "not an Usher message" in str(delivery.headers["reason"])
     await channel.close()
 
 

@@ -1,4 +1,4 @@
-"""A broker for tests that break it, and how long the longest storms last."""
+"""Fixtures for tests of faults: a broker that they may break, and the duration of the longest storms."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from faults.containers import Container, own_container
 
 @pytest.fixture(scope="module")
 def modules_container() -> Iterator[Container]:
-    """A RabbitMQ of this module's own; whoever breaks it mends it."""
+    """A RabbitMQ of this module. A test that breaks it must repair it."""
     with own_container() as container:
         yield container
 
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[dict[str, object]], None]:
-    """Prints figures, also when all is well."""
+    """Prints figures even if the test passes."""
 
     def say(figures: dict[str, object]) -> None:
         with capsys.disabled():
@@ -29,13 +29,13 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[dict[str, object]], Non
 
 @pytest.fixture
 def storm_seconds(request: pytest.FixtureRequest) -> float:
-    """How long the longest storms last: `--storm`, in minutes."""
+    """The duration of the longest storms: `--storm`, in minutes."""
     return float(request.config.getoption("--storm")) * 60
 
 
 @pytest.fixture
 def container(modules_container: Container) -> Container:
-    """The same, with a vhost of this test's own."""
+    """The module's container, with a vhost of this test."""
     vhost = f"test-{secrets.token_hex(6)}"
     modules_container.console("PUT", f"vhosts/{vhost}")
     broker = modules_container.broker

@@ -1,4 +1,4 @@
-"""A RabbitMQ in a container of the test's own, which keeps its disk when it is killed."""
+"""A RabbitMQ in its own container, which keeps its disk when it is killed."""
 
 import json
 import random
@@ -18,58 +18,58 @@ from usher.local.container import IMAGE
 
 START_SECONDS = 120.0
 HASTY = "+sbwt none -rabbit channel_tick_interval 1000"
-"""Idle, it leaves the processor alone; and it looks every second which consumer is late, not every minute."""
-
+"""Uses no processor time when idle, and checks for consumer time-outs every second instead of every minute."""
 
 CONSOLE = 10_000
-"""How far the console's port is from the broker's: where the doctor looks for it."""
+"""The console's port minus the broker's port. The doctor relies on this distance."""
 
 
 def docker(*arguments: str) -> str:
-    """Run docker; gives its output. Raises AssertionError with all that it said if it fails."""
+    """Run docker and return its output. Raises AssertionError with the whole output if it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def until(true: Callable[[], object], what: str, seconds: float = START_SECONDS) -> float:
-    """Wait for that, looking five times a second; gives how long it took (s)."""
+def until(condition: Callable[[], object], what: str, seconds: float = START_SECONDS) -> float:
+    """Wait until the condition holds, checking five times a second. Returns how long it took (s)."""
     began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, f"not in {seconds:.0f} s: {what}"
+    while not condition():
+        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.2)
     return time.monotonic() - began
 
 
 @dataclass(frozen=True)
 class Container:
-    """A broker that can be told what to do, and what becomes of it."""
+    """A broker that can be controlled, killed and frozen."""
 
     name: str
     broker: Broker
 
     def ctl(self, *arguments: str) -> None:
-        """Run rabbitmqctl in it."""
+        """Run rabbitmqctl in the container."""
         docker("exec", self.name, "rabbitmqctl", *arguments)
 
     def kill(self) -> None:
-        """As if its power was cut; its disk is kept."""
+        """Kill it, as a power cut does. Its disk is kept."""
         docker("kill", "--signal", "KILL", self.name)
 
     def start(self) -> None:
-        """Start it again, on its disk, at the same address; gives it time to answer."""
+        """Start it again, with its disk, at the same address, and wait until it answers."""
         docker("start", self.name)
         until(self.answers, f"{self.name} answers")
 
     def freeze(self) -> None:
-        """Nothing in it goes on: it sends no heartbeat, and hangs up on nobody."""
+        """Pause it: it sends no heartbeats, and closes no connection."""
         docker("pause", self.name)
 
     def thaw(self) -> None:
+        """Let a frozen container continue."""
         docker("unpause", self.name)
 
     def answers(self) -> bool:
-        """Whether its console does, which comes last."""
+        """Whether its console answers, which starts last."""
         try:
             return httpx.get(f"{self.broker.console}/api/overview", auth=self.broker.credentials).status_code == 200
         except httpx.TransportError:
@@ -80,14 +80,14 @@ class Container:
         return self.broker.url.rpartition("/")[2]
 
     def console(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """What the management API answers."""
+        """The management API's answer."""
         address = f"{self.broker.console}/api/{path}"
         answer = httpx.request(method, address, json=body, auth=self.broker.credentials, timeout=30)
         return json.loads(answer.raise_for_status().text or "null")
 
 
-def pair() -> int:
-    """A port that is free, as is the one for its console."""
+def free_ports() -> int:
+    """A free port whose console port is free, too."""
     while True:
         port = random.randrange(20_000, 30_000)
         ends = (("127.0.0.1", port), ("127.0.0.1", port + CONSOLE))
@@ -97,8 +97,8 @@ def pair() -> int:
 
 @contextmanager
 def own_container() -> Iterator[Container]:
-    """A throw-away RabbitMQ, ready for work."""
-    port, name, password = pair(), f"usher-faults-{secrets.token_hex(4)}", secrets.token_hex(8)
+    """A temporary RabbitMQ, ready for use."""
+    port, name, password = free_ports(), f"usher-faults-{secrets.token_hex(4)}", secrets.token_hex(8)
     docker(
         *("run", "--detach", "--name", name, "--hostname", name),
         *("--publish", f"127.0.0.1:{port}:5672", "--publish", f"127.0.0.1:{port + CONSOLE}:15672"),
@@ -107,7 +107,7 @@ def own_container() -> Iterator[Container]:
     )
     try:
         url, console = f"amqp://tests:{password}@127.0.0.1:{port}/", f"http://127.0.0.1:{port + CONSOLE}"
-        container = Container(name, Broker(url, console, "a container of the test's own"))
+        container = Container(name, Broker(url, console, "a container of this test"))
         until(container.answers, f"{name} answers")
         yield container
     finally:

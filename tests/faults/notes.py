@@ -1,4 +1,4 @@
-"""A deploy command that writes down what becomes of it, and what can be read from that."""
+"""A deploy command that takes notes about itself, and what those notes show."""
 
 import itertools
 import json
@@ -36,14 +36,14 @@ while (left := until - time.monotonic()) > 0 or (Path(path).parent / "hold").exi
 note("end", code=code)
 sys.exit(code)
 """
-"""A deploy command that takes notes. Its plan says how many `seconds` it runs; `slow` is for one deploy in `slow_of`;
-one in `fails_of` fails; an issue that is `forbidden` fails for good; a `stubborn` one ignores TERM. None ends while a
-file `hold` stands beside the notes."""
+"""A deploy command that takes notes. Its plan says how it behaves: it runs for `seconds`, or, in one deploy of
+`slow_of`, for `slow` seconds. One deploy of `fails_of` fails. A deploy with the issue `forbidden` fails permanently. A
+`stubborn` command ignores TERM. No command ends while a file `hold` exists beside the notes."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command, as it wrote it down itself; `code` is None if it was cut. Times in seconds."""
+    """One run of the command, from its own notes. `code` is None if it was killed. Times are in seconds."""
 
     deploy: str
     server: str
@@ -55,13 +55,13 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether it came to its end."""
+        """Whether it ended by itself."""
         return self.code is not None
 
 
 @dataclass(frozen=True)
-class Told:
-    """An accepted message: what the door answered."""
+class Accepted:
+    """An accepted message, as `trackers` answered."""
 
     id: str
     server: str
@@ -69,22 +69,22 @@ class Told:
     at: float
 
     @classmethod
-    def of(cls, answer: httpx.Response) -> "Told":
-        """What a 201 of `/messages` says."""
-        said = answer.json()
-        return cls(said["id"], said["server"], said["issue"], said["queued_at"] / 1000)
+    def of(cls, answer: httpx.Response) -> "Accepted":
+        """Parse a 201 answer of `/messages`."""
+        body = answer.json()
+        return cls(body["id"], body["server"], body["issue"], body["queued_at"] / 1000)
 
 
 @dataclass
 class Notes:
-    """The file in which the commands write, read on from where it was read last."""
+    """The file that the commands write to. Each read continues where the last one ended."""
 
     path: Path
     _runs: dict[str, Run] = field(default_factory=dict)
     _offset: int = 0
 
     def runs(self) -> list[Run]:
-        """Every run so far, in the order of their beginnings."""
+        """Every run so far, in the order in which they began."""
         if self.path.exists():
             with self.path.open("rb") as file:
                 file.seek(self._offset)
@@ -97,7 +97,7 @@ class Notes:
     def _take(self, note: dict[str, Any]) -> None:
         deploy, at = note["deploy"], note["at"]
         if note["what"] == "begin":
-            assert deploy not in self._runs, f"deploy {deploy} was begun twice"
+            assert deploy not in self._runs, f"deploy {deploy} began twice"
             issues = tuple(note["issues"])
             self._runs[deploy] = Run(deploy, note["server"], issues, at, at, None, note["fence"])
             return
@@ -117,10 +117,10 @@ def overlaps(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
     return found
 
 
-def undeployed(told: Iterable[Told], runs: Iterable[Run]) -> set[tuple[str, str]]:
-    """Servers' issues of which no run passed that began after their last message."""
+def undeployed(accepted: Iterable[Accepted], runs: Iterable[Run]) -> set[tuple[str, str]]:
+    """Each (server, issue) for which no run passed that began after its last message was accepted."""
     last: dict[tuple[str, str], float] = {}
-    for one in told:
+    for one in accepted:
         last[one.server, one.issue] = max(one.at, last.get((one.server, one.issue), 0))
     passed: dict[tuple[str, str], float] = {}
     for run in runs:
@@ -130,5 +130,5 @@ def undeployed(told: Iterable[Told], runs: Iterable[Run]) -> set[tuple[str, str]
 
 
 def longest(times: Iterable[float]) -> float:
-    """The longest time between two of these."""
+    """The longest gap between two of these times."""
     return round(max((b - a for a, b in itertools.pairwise(sorted(times))), default=0), 1)

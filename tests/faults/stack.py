@@ -1,4 +1,4 @@
-"""A project of docker compose whose parts are killed, cut off and started again."""
+"""A docker compose project whose parts can be killed, cut off and restarted."""
 
 import json
 import os
@@ -15,14 +15,14 @@ import httpx
 
 from faults.checker import History, Places, Redeliveries, Row
 from faults.containers import docker, until
-from faults.notes import COMMAND, Notes, Told
+from faults.notes import COMMAND, Accepted, Notes
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = secrets.token_hex(16)
 
 
 def settings(plan: Mapping[str, object], more: str) -> str:
-    """A `usher.toml` with two projects of two servers each, and a command that takes notes and behaves as planned."""
+    """A `usher.toml` with two projects of two servers each, and a command that takes notes and follows the plan."""
     argv = ["python", "-c", COMMAND, "/notes/notes", json.dumps(plan), "{server}", "{issues}"]
     projects = "".join(f'[projects.{project}]\nstatuses = ["test", "beta"]\n' for project in ("abc", "def"))
     return f"{projects}[deploys]\ncommand = {json.dumps(argv)}\n{more}"
@@ -33,7 +33,7 @@ SERVERS = {f"{status}.{project}.wwts.com" for status in ("test", "beta") for pro
 
 @dataclass(frozen=True)
 class Stack:
-    """The project of that compose file, with a name and an address of its own."""
+    """A project of a compose file, with its own name and address."""
 
     file: str
     project: str
@@ -45,7 +45,7 @@ class Stack:
     redeliveries: Redeliveries = field(default_factory=Redeliveries)
 
     def run(self, *arguments: str) -> str:
-        """Run docker compose; gives its output. Raises AssertionError with all that it said if it fails."""
+        """Run docker compose and return its output. Raises AssertionError with the whole output if it fails."""
         files = [option for path in (self.file, self.folder / "more.yml") for option in ("--file", str(path))]
         command = ["docker", "compose", "--project-name", self.project, *files, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600)
@@ -53,36 +53,36 @@ class Stack:
         return done.stdout
 
     def config(self) -> dict[str, Any]:
-        """The project as docker compose reads it."""
+        """The project's configuration, as docker compose parses it."""
         return dict(json.loads(self.run("config", "--format", "json")))
 
     def up(self) -> None:
-        """Start all, and wait until they are healthy."""
+        """Start everything, and wait until it is healthy."""
         self.run("up", "--detach", "--wait", "--wait-timeout", "180")
 
     def healthy(self, name: str) -> bool:
-        """Whether that part says that it is well."""
+        """Whether that part reports that it is healthy."""
         return docker("inspect", "--format", "{{.State.Health.Status}}", f"{self.project}-{name}-1") == "healthy\n"
 
     def kill(self, *names: str) -> None:
-        """kill -9. What is on their disks is kept."""
+        """kill -9. Their disks are kept."""
         docker("kill", *(f"{self.project}-{name}-1" for name in names))
 
     def start(self, *names: str) -> None:
-        """Start these again; does not wait."""
+        """Start these again, without waiting."""
         docker("start", *(f"{self.project}-{name}-1" for name in names))
 
     def cut_off(self, name: str) -> None:
-        """Take it off the network: nothing comes to it or from it, and nobody hangs up."""
+        """Disconnect it from the network: nothing reaches it or comes from it, and no connection is closed."""
         docker("network", "disconnect", f"{self.project}_default", f"{self.project}-{name}-1")
 
     def connect(self, name: str) -> None:
-        """Put it on the network again."""
+        """Connect it to the network again."""
         docker("network", "connect", "--alias", name, f"{self.project}_default", f"{self.project}-{name}-1")
 
     @property
     def url(self) -> str:
-        """Where messages are told."""
+        """Where messages are sent."""
         return f"http://{self.host}:{self.ports['trackers']}"
 
     @property
@@ -91,12 +91,12 @@ class Stack:
         successes = f"http://{self.host}:{self.ports['successes']}"
         return Places(lambda: successes, f"http://{self.host}:{self.ports['console']}", ("usher", PASSWORD), "%2F")
 
-    def asked(self, path: str) -> Any:
-        """What the ledger's API answers. Raises httpx.HTTPError."""
+    def get(self, path: str) -> Any:
+        """The answer of the API of `successes`. Raises httpx.HTTPError."""
         return httpx.get(self.places.successes() + path, timeout=20).raise_for_status().json()
 
     def queues(self) -> dict[str, Row]:
-        """What the console says of each queue, none if it doesn't answer; what was delivered again is counted."""
+        """The console's data of each queue, empty if it does not answer. Redeliveries are counted."""
         try:
             queues = self.places.queues(streams=True)
         except httpx.HTTPError:
@@ -105,8 +105,8 @@ class Stack:
         return queues
 
     def partitioned(self) -> str | None:
-        """The one broker of the three that cannot speak with the others although the network lets it, if the console
-        knows of one; it stays so until it is restarted (https://www.rabbitmq.com/docs/partitions)."""
+        """The broker that is partitioned from the two others although the network works, if the console shows one. It
+        stays partitioned until it is restarted (https://www.rabbitmq.com/docs/partitions)."""
         try:
             answer = httpx.get(f"{self.places.console}/api/nodes", auth=self.places.user, timeout=20).raise_for_status()
         except httpx.HTTPError:
@@ -119,43 +119,43 @@ class Stack:
                     return str(node["name"]).removeprefix("rabbit@")
         return None
 
-    def wait(self, true: Callable[[], object], what: str, seconds: float = 90) -> float:
-        """Wait for that; gives how long it took (s). Raises AssertionError with the queues' members and the last of all
-        logs."""
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 90) -> float:
+        """Wait until the condition holds. Returns how long it took (s). Raises AssertionError with the members of the
+        queues and the ends of all logs."""
         try:
-            return until(true, what, seconds)
+            return until(condition, what, seconds)
         except AssertionError as late:
             online = {name: queue.get("online") for name, queue in self.queues().items()}
             raise AssertionError(f"{late}\n{online}\n{self.run('logs', '--no-color', '--tail=40')}") from None
 
-    def proved(self, told: list[Told], seconds: float = 180) -> History:
-        """Wait until nothing has to come to an end any more, and see that every promise was kept."""
-        seen: list[History] = []
+    def verify(self, accepted: list[Accepted], seconds: float = 180) -> History:
+        """Wait until everything is settled, and check that every promise was kept."""
+        histories: list[History] = []
 
         def settled() -> bool:
             try:
-                seen[:] = [History.seen(told, self.notes, self.places)]
+                histories[:] = [History.observe(accepted, self.notes, self.places)]
             except httpx.HTTPError:
                 return False
             self.queues()
-            return not seen[0].unsettled()
+            return not histories[0].unsettled()
 
         try:
-            self.wait(settled, "everything has its last state", seconds)
+            self.wait(settled, "everything is settled", seconds)
         except AssertionError as late:
-            raise AssertionError(f"{seen and seen[0].unsettled()[:20]}\n{late}") from None
-        if faults := seen[0].faults():
+            raise AssertionError(f"{histories and histories[0].unsettled()[:20]}\n{late}") from None
+        if faults := histories[0].faults():
             raise AssertionError("\n".join(map(str, faults[:20])))
-        return seen[0]
+        return histories[0]
 
 
 @contextmanager
 def stacked(
     file: str, folder: Path, toml: str, ports: Mapping[str, int], more: Callable[[Stack], dict[str, Any]]
 ) -> Iterator[Stack]:
-    """All parts built and healthy, on a loopback address that nobody else uses; gone with their disks at the end.
+    """Build and start all parts, on a loopback address of their own. At the end they are removed with their disks.
 
-    `more` gives the services that are added to the file, or what is added to them, once `config` can be asked.
+    `more` returns additional services, or additions to services. It may call `config`.
     """
     folder.chmod(0o755)
     (folder / "usher.toml").write_text(toml)
@@ -174,7 +174,7 @@ def stacked(
     project = f"usher-faults-{secrets.token_hex(4)}"
     stack = Stack(file, project, host, folder, kept | own, ports, Notes(folder / "notes" / "notes"))
     services = more(stack)
-    # images of its own: what is built here must not be taken for what is shipped
+    # separate image names: these builds must not be mistaken for the shipped images
     built = [name for name, service in stack.config()["services"].items() if "build" in service]
     for name in [*built, *(set(services) - set(built))]:
         services.setdefault(name, {})["image"] = f"{project}-{name}"
@@ -189,5 +189,5 @@ def stacked(
 
 
 def noting(stack: Stack) -> dict[str, Any]:
-    """What a service needs whose commands take notes."""
+    """What to add to a service whose commands take notes."""
     return {"volumes": [f"{stack.folder / 'notes'}:/notes"]}

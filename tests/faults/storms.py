@@ -1,4 +1,4 @@
-"""Moves that are told while something breaks, and what the services say of themselves meanwhile."""
+"""Moves that are sent while something breaks, and the readiness of the services meanwhile."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from faults.notes import Told
+from faults.notes import Accepted
 
 if TYPE_CHECKING:
     from programs import Programs
@@ -21,34 +21,34 @@ SERVICES = ("trackers", "deploys", "successes")
 
 
 def storm(usher: "Programs", numbers: range, to: str = "") -> None:
-    """Tell moves of two servers, some issues again and again; what a door does not take now is left out."""
+    """Send moves to two servers, some issues repeatedly. A move that cannot be sent now is left out."""
     for number in numbers:
         for status in ("beta", "test"):
             try:
-                usher.tell(f"ABC-{number % 7 + 1}", status, to)
+                usher.send(f"ABC-{number % 7 + 1}", status, to)
             except httpx.TransportError:
                 continue
 
 
 def ready(usher: "Programs") -> set[int]:
-    """What the services answer when they are asked whether they can work."""
+    """The status codes that the running services answer to `/ready`."""
     return {httpx.get(usher.url(service) + "/ready", timeout=10).status_code for service in usher.running}
 
 
 @dataclass
 class Load:
-    """Front-end messages to two servers each of two projects, `rate` a second; what is refused is told again."""
+    """Sends front-end messages, `rate` per second, to two servers of two projects each. Refused ones are sent again."""
 
     url: str
     rate: float
-    told: list[Told] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     given_up: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While the block runs, and until the last has been accepted."""
+        """Send while the block runs, and then until the last message has been accepted."""
         with ThreadPoolExecutor(1) as thread:
             running = thread.submit(self._run)
             try:
@@ -62,9 +62,9 @@ class Load:
         with httpx.Client(timeout=20) as client, ThreadPoolExecutor(30) as senders:
             while not self.stop.wait(1 / self.rate):
                 issue = f"{chance.choice(['ABC', 'DEF'])}-{chance.randint(1, 20)}"
-                senders.submit(self._tell, client, issue, chance.choice(["test", "beta"]))
+                senders.submit(self._send, client, issue, chance.choice(["test", "beta"]))
 
-    def _tell(self, client: httpx.Client, issue: str, status: str) -> None:
+    def _send(self, client: httpx.Client, issue: str, status: str) -> None:
         for _ in range(60):
             try:
                 answer = client.post(f"{self.url}/messages", json={"issue_id": issue, "status": status})
@@ -72,7 +72,7 @@ class Load:
                 self.refused[type(fault).__name__] += 1
             else:
                 if answer.status_code == 201:
-                    self.told.append(Told.of(answer))
+                    self.accepted.append(Accepted.of(answer))
                     return
                 self.refused[str(answer.status_code)] += 1
             time.sleep(1)

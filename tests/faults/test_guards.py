@@ -1,6 +1,6 @@
-"""Every test of a fault has a guard without which it fails, and the guards are where they are said to be.
+"""Every fault test has a safeguard without which it fails, and each safeguard is in the source.
 
-`make guards` takes them away, one after the other.
+`make guards` removes them one by one.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from faults.guards import GUARDS
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_test_of_a_fault_has_a_guard_in_each_of_its_cases() -> None:
+def test_every_fault_test_has_a_safeguard_for_each_of_its_cases() -> None:
     folder = Path(__file__).parent
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--ignore={__file__}"]
     found = subprocess.run([*collect, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -22,6 +22,6 @@ def test_every_test_of_a_fault_has_a_guard_in_each_of_its_cases() -> None:
     assert {case for case in cases if not {case, case.partition("[")[0]} & tests} == set()
 
 
-def test_every_guard_stands_where_it_is_said_to_be() -> None:
+def test_every_safeguard_occurs_once_in_its_file() -> None:
     edits = [edit for guard in GUARDS for edit in guard.edits]
     assert [edit for edit in edits if (ROOT / edit.file).read_text().count(edit.old) != 1] == []

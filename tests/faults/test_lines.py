@@ -1,4 +1,4 @@
-"""The line between two parts is cut, slow, silent, or closed towards one of them: nothing is lost or doubled."""
+"""A connection between two parts is cut, slow, silent, or closed on one side: nothing is lost or duplicated."""
 
 import time
 from collections.abc import Callable
@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.programs]
 FAULTS: dict[str, Callable[[Proxy], None]] = {
     "is cut": lambda line: line.cut(),
     "goes silent": lambda line: line.silence(),
-    "is closed towards the service alone": lambda line: line.half_close("near"),
-    "is closed towards the other part alone": lambda line: line.half_close("far"),
+    "is closed only towards the service": lambda line: line.half_close("near"),
+    "is closed only towards the other part": lambda line: line.half_close("far"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("victim", SERVICES)
-def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothing(
+def test_a_broken_broker_connection_during_a_deploy_loses_and_duplicates_nothing(
     make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str, victim: str, fault: str
 ) -> None:
     usher = make_programs(seconds=4)
@@ -36,15 +36,15 @@ def test_a_line_to_the_broker_that_breaks_in_mid_deploy_loses_and_doubles_nothin
     usher.wait(usher.runs, "a command runs")
     FAULTS[fault](proxy)
     usher.wait(lambda: "connecting again" in usher.log(victim)[begun:], "it is noticed")
-    proxy.mend()
+    proxy.restore()
     usher.wait(lambda: httpx.get(usher.url(victim) + "/ready", timeout=20).status_code == 200, "it is ready again")
     storm(usher, range(10, 15))
-    usher.proved(120)
+    usher.verify(120)
     assert "Traceback" not in usher.log(victim)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "goes silent"])
-def test_a_line_to_postgresql_that_breaks_costs_no_deploy_and_the_ledger_has_everything_afterwards(
+def test_a_broken_postgresql_connection_stops_no_deploy_and_the_ledger_is_complete_afterwards(
     make_programs: "Callable[..., Programs]", make_proxy: Callable[[str], Proxy], postgres_url: str, fault: str
 ) -> None:
     line = make_proxy(postgres_url)
@@ -55,12 +55,12 @@ def test_a_line_to_postgresql_that_breaks_costs_no_deploy_and_the_ledger_has_eve
     FAULTS[fault](line)
     storm(usher, range(5, 10))
     usher.wait(lambda: not usher.missed(), "everything is deployed without a ledger")
-    line.mend()
-    usher.proved(120)
+    line.restore()
+    usher.verify(120)
     assert "Traceback" not in usher.log("successes")
 
 
-def test_a_line_on_which_everything_comes_late_costs_time_and_nothing_else(
+def test_a_slow_broker_connection_costs_only_time(
     make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str
 ) -> None:
     usher = make_programs(seconds=1, BROKER__URL=through(proxy, vhost_url), BROKER__HEARTBEAT="2s")
@@ -69,20 +69,20 @@ def test_a_line_on_which_everything_comes_late_costs_time_and_nothing_else(
     storm(usher, range(5))
     usher.wait(usher.runs, "a command runs")
     storm(usher, range(5, 8))
-    usher.proved(180)
+    usher.verify(180)
     assert all(usher.log(service).count("connected to the broker") == 1 for service in SERVICES)
 
 
-def test_a_turn_that_is_handed_on_while_its_holder_has_not_noticed_is_not_deployed_twice_at_once(
+def test_a_server_is_not_deployed_twice_at_once_while_the_old_holder_has_not_noticed_its_loss(
     make_programs: "Callable[..., Programs]", proxy: Proxy, vhost_url: str
 ) -> None:
-    """The broker hears that the holder hangs up, the holder hears nothing: until it does, its command goes on."""
+    """The broker sees that the connection is closed, but the holder does not. Until it does, its command continues."""
     usher = make_programs()
     other = make_programs(fellow=usher)
     usher.start("trackers", "successes")
     usher.start("deploys", BROKER__URL=through(proxy, vhost_url))
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     other.start("deploys")
     usher.wait(lambda: usher.runs()[0].alive - usher.runs()[0].begin > 16, "it has run for longer than the wait")
@@ -91,14 +91,14 @@ def test_a_turn_that_is_handed_on_while_its_holder_has_not_noticed_is_not_deploy
         lambda: "has not reported its end" in other.log("deploys") or usher.overlaps(), "the other one has the turn"
     )
     assert usher.overlaps() == []
-    assert usher.runs()[0].alive > time.time() - 1, "the command goes on"
+    assert usher.runs()[0].alive > time.time() - 1, "the command is still running"
     usher.wait(lambda: time.time() - usher.runs()[0].alive > 2, "it is stopped when its holder notices")
     hold.unlink()
-    history = usher.proved()
+    history = usher.verify()
     assert len(history.runs) == 2
 
 
-def test_an_answer_that_is_lost_on_its_way_to_jira_makes_no_second_message(
+def test_a_lost_answer_to_jira_does_not_create_a_second_message(
     make_programs: "Callable[..., Programs]", make_proxy: Callable[[str], Proxy]
 ) -> None:
     usher = make_programs()
@@ -112,7 +112,7 @@ def test_an_answer_that_is_lost_on_its_way_to_jira_makes_no_second_message(
     line.delay(3)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"http://127.0.0.1:{line.port}/webhooks/jira", json=webhook, timeout=4)
-    line.mend()
+    line.restore()
     answer = httpx.post(f"http://127.0.0.1:{line.port}/webhooks/jira", json=webhook, timeout=20).raise_for_status()
     assert answer.json()["outcome"] == "accepted"
 
@@ -120,6 +120,6 @@ def test_an_answer_that_is_lost_on_its_way_to_jira_makes_no_second_message(
         return usher.get("successes", "/api/deploys?outcome=passed")["total"] == 1
 
     usher.wait(ended, "it is deployed")
-    history = usher.proved()
+    history = usher.verify()
     assert [(message["state"], message["told"]) for message in history.messages] == [("deployed", 2)]
     assert len(history.runs) == 1

@@ -1,5 +1,5 @@
-"""The broker dies, freezes, takes nothing for want of memory or disk, or cannot be reached: what each service says
-meanwhile, and that everything goes on by itself. On a broker in a container of these tests' own."""
+"""The broker dies, freezes, runs short of memory or disk space, or cannot be reached. Each service reports it, and
+everything recovers without help. These tests use their own broker in a container."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +22,11 @@ MakePrograms = Callable[..., "Programs"]
 MakeProxy = Callable[[str], Proxy]
 
 UNREACHABLE_SECONDS = 120
-"""How long the broker cannot be reached."""
+"""For how long the broker cannot be reached."""
 
 NOTICED_SECONDS = 15
 RETURN_SECONDS = 30
-"""The longest pause between two attempts, with jitter, and the time to begin anew."""
+"""The longest pause between two connection attempts, with jitter, and the time to start up again."""
 
 ALARMS = {
     "memory": (["set_vm_memory_high_watermark", "0.0000001"], ["set_vm_memory_high_watermark", "0.4"]),
@@ -35,7 +35,7 @@ ALARMS = {
 
 
 @pytest.mark.long
-def test_a_broker_that_is_killed_and_started_again_on_its_disk_has_lost_nothing(
+def test_a_broker_that_is_killed_and_restarted_on_its_disk_has_lost_nothing(
     container: Container, make_programs: MakePrograms
 ) -> None:
     usher = make_programs(seconds=3, broker=container.broker)
@@ -48,57 +48,57 @@ def test_a_broker_that_is_killed_and_started_again_on_its_disk_has_lost_nothing(
     container.start()
     usher.wait(lambda: ready(usher) == {200}, "every service is ready again", RETURN_SECONDS)
     storm(usher, range(15, 20))
-    history = usher.proved(120)
+    history = usher.verify(120)
     print(history.figures({"broker": 1}))
-    assert len(history.told) == 40
+    assert len(history.accepted) == 40
 
 
 @pytest.mark.long
-def test_a_broker_that_freezes_is_given_up_and_its_turns_are_deployed_again(
+def test_a_frozen_broker_is_given_up_and_its_deploys_run_again(
     container: Container, make_programs: MakePrograms
 ) -> None:
     usher = make_programs(broker=container.broker)
     usher.start(*SERVICES)
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     container.freeze()
     try:
-        usher.wait(lambda: ready(usher) == {503}, "nobody is ready without heartbeats", NOTICED_SECONDS)
+        usher.wait(lambda: ready(usher) == {503}, "no service is ready without heartbeats", NOTICED_SECONDS)
         usher.wait(lambda: time.time() - usher.runs()[0].alive > 2, "the command is stopped")
     finally:
         container.thaw()
     hold.unlink()
     usher.wait(lambda: ready(usher) == {200}, "every service is ready again", RETURN_SECONDS)
-    history = usher.proved(120)
+    history = usher.verify(120)
     assert len(history.runs) == 2
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_under_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn(
+def test_during_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn(
     container: Container, make_programs: MakePrograms, alarm: str
 ) -> None:
     usher = make_programs(broker=container.broker)
     usher.start(*SERVICES)
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     with alarmed(container, alarm):
-        usher.wait(lambda: ready(usher) == {503}, "no service is ready under an alarm", NOTICED_SECONDS)
-        answer = told(usher, "ABC-2")
+        usher.wait(lambda: ready(usher) == {503}, "no service is ready during an alarm", NOTICED_SECONDS)
+        answer = post(usher, "ABC-2")
         assert (answer.status_code, "short of memory or disk" in answer.text) == (503, True)
         hold.unlink()
         usher.wait(lambda: usher.runs()[0].ended, "the command ends by itself")
     usher.wait(lambda: ready(usher) == {200}, "every service is ready again", RETURN_SECONDS)
-    usher.tell("ABC-2", "beta")
-    history = usher.proved()
-    # its result was kept until the broker took it, so it is not deployed twice; what the door has refused may still
-    # have been on its way, and come a second time
+    usher.send("ABC-2", "beta")
+    history = usher.verify()
+    # the result was kept until the broker accepted it, so ABC-1 is deployed once; the refused ABC-2 may already have
+    # been on its way, and then arrives twice
     assert [run.issues for run in history.runs if run.issues != ("ABC-2",)] == [("ABC-1",)]
 
 
-def test_whatever_befalls_the_broker_readiness_and_log_tell_and_everything_goes_on(
+def test_every_broker_outage_shows_in_readiness_and_log_and_everything_recovers(
     container: Container, make_programs: MakePrograms, make_proxy: MakeProxy
 ) -> None:
     proxy = make_proxy(container.broker.url)
@@ -108,35 +108,35 @@ def test_whatever_befalls_the_broker_readiness_and_log_tell_and_everything_goes_
     begun = {service: len(usher.log(service)) for service in SERVICES}
 
     with alarmed(container, "memory"):
-        usher.wait(lambda: ready(usher) == {503}, "no service is ready under a memory alarm", NOTICED_SECONDS)
-        refused = told(usher, "ABC-1")
+        usher.wait(lambda: ready(usher) == {503}, "no service is ready during a memory alarm", NOTICED_SECONDS)
+        refused = post(usher, "ABC-1")
         assert (refused.status_code, "short of memory" in refused.text) == (503, True)
         assert refused.elapsed.total_seconds() < 1
-    goes_on(usher, "ABC-1")
+    recovers(usher, "ABC-1")
 
     container.ctl("stop_app")
     usher.wait(lambda: ready(usher) == {503}, "no service is ready without a broker", NOTICED_SECONDS)
-    assert told(usher, "ABC-2").status_code == 503
+    assert post(usher, "ABC-2").status_code == 503
     container.ctl("start_app")
-    goes_on(usher, "ABC-2")
+    recovers(usher, "ABC-2")
 
     proxy.cut()
-    usher.wait(lambda: ready(usher) == {503}, "no service is ready out of reach", NOTICED_SECONDS)
+    usher.wait(lambda: ready(usher) == {503}, "no service is ready without a connection", NOTICED_SECONDS)
     stays(usher, 503, UNREACHABLE_SECONDS)
-    proxy.mend()
-    goes_on(usher, "ABC-3")
+    proxy.restore()
+    recovers(usher, "ABC-3")
 
     for service in SERVICES:
         log = [line for line in usher.log(service)[begun[service] :].splitlines() if "broker" in line]
         changes = [text for text in log if "connecting again" in text or "connected to" in text]
-        assert sum("takes no messages now" in line for line in log) <= 1
-        # lost, why it cannot be had, and had again: for each of two losses
+        assert sum("accepts no messages" in line for line in log) <= 1
+        # for each of two losses: lost, why it cannot be opened, open again
         assert 4 <= len(changes) <= 6, "\n".join([f"{service} says {len(changes)} changes", *log])
 
 
 @contextmanager
 def alarmed(container: Container, alarm: str) -> Iterator[None]:
-    """For as long as the block runs, the broker is short of that."""
+    """While the block runs, the broker is short of that resource."""
     begin, end = ALARMS[alarm]
     container.ctl(*begin)
     try:
@@ -145,21 +145,21 @@ def alarmed(container: Container, alarm: str) -> Iterator[None]:
         container.ctl(*end)
 
 
-def told(usher: "Programs", issue: str) -> httpx.Response:
+def post(usher: "Programs", issue: str) -> httpx.Response:
     answer = httpx.post(usher.url("trackers") + "/messages", json={"issue_id": issue, "status": "beta"}, timeout=20)
     assert answer.status_code == 201 or "Retry-After" in answer.headers
     return answer
 
 
-def goes_on(usher: "Programs", issue: str) -> None:
-    """All are ready again by themselves, and what is told is deployed."""
+def recovers(usher: "Programs", issue: str) -> None:
+    """Wait until every service is ready again without help, and a new message is deployed."""
     usher.wait(lambda: ready(usher) == {200}, "every service is ready again", RETURN_SECONDS)
-    assert told(usher, issue).status_code == 201
+    assert post(usher, issue).status_code == 201
     usher.wait(lambda: any(issue in run.issues and run.ended for run in usher.runs()), f"{issue} is deployed")
 
 
 def stays(usher: "Programs", code: int, seconds: float) -> None:
-    """For so long, that is all that they answer."""
+    """Check that the services answer only this code for that long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert ready(usher) == {code}

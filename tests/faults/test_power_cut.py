@@ -1,4 +1,4 @@
-"""Everything is killed at once, services and broker, and started again on its disks: all that there was is there."""
+"""Services and broker are killed at the same time and restarted on their disks: nothing is lost."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +18,10 @@ FAILING = "ABC-6"
 
 
 @pytest.mark.parametrize("again", [1, 3])
-def test_what_waited_was_in_a_window_ran_was_in_retry_or_parked_is_all_there_and_gets_its_last_state(
+def test_after_a_power_cut_every_message_is_still_there_and_reaches_its_final_state(
     container: Container, make_programs: "Callable[..., Programs]", say: Callable[[dict[str, object]], None], again: int
 ) -> None:
-    """`again`: how often everything is killed; from the second time on it is in the middle of its return."""
+    """`again`: how often everything is killed. From the second time on, the services are just recovering."""
     usher = make_programs(
         broker=container.broker,
         plan={"forbidden": FAILING, "seconds": 2},
@@ -32,15 +32,15 @@ def test_what_waited_was_in_a_window_ran_was_in_retry_or_parked_is_all_there_and
         WINDOW__CAP="6s",
     )
     usher.start(*SERVICES)
-    usher.tell(FAILING, "stage")
-    usher.wait(lambda: states(usher).get(FAILING) == "retrying", "a failed one is in retry")
+    usher.send(FAILING, "stage")
+    usher.wait(lambda: states(usher).get(FAILING) == "retrying", "a failed message is waiting for its retry")
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
-    usher.wait(lambda: any("ABC-1" in run.issues for run in usher.runs()), "one runs")
-    usher.tell("ABC-2", "beta")
-    usher.tell("ABC-3", "beta")
-    usher.tell("ABC-4", "test")
-    usher.wait(lambda: "a window opened" in after(usher, "test.abc.wwts.com"), "one waits for its window")
+    usher.send("ABC-1", "beta")
+    usher.wait(lambda: any("ABC-1" in run.issues for run in usher.runs()), "a command runs")
+    usher.send("ABC-2", "beta")
+    usher.send("ABC-3", "beta")
+    usher.send("ABC-4", "test")
+    usher.wait(lambda: "a window opened" in log_of(usher, "test.abc.wwts.com"), "a message waits in its window")
     wanted = {FAILING: "retrying", "ABC-1": "deploying", "ABC-2": "waiting", "ABC-3": "waiting", "ABC-4": "waiting"}
     assert states(usher) == wanted
     for _ in range(again):
@@ -50,20 +50,20 @@ def test_what_waited_was_in_a_window_ran_was_in_retry_or_parked_is_all_there_and
         container.start()
         usher.start(*SERVICES)
     hold.unlink()
-    history = usher.proved(180)
+    history = usher.verify(180)
     say(history.figures({"everything": again}))
     ends = {row["issue"]: row["state"] for row in history.messages if row["state"] != "retried"}
     assert ends == {FAILING: "parked", **dict.fromkeys(("ABC-1", "ABC-2", "ABC-3", "ABC-4"), "deployed")}
     attempts = [run for run in history.runs if FAILING in run.issues and run.ended]
-    assert len(attempts) == 2, "the retry is tried again as it would have been"
+    assert len(attempts) == 2, "the retry happens as planned"
 
 
 def states(usher: "Programs") -> dict[str, Any]:
-    """Each issue's state, of the attempt that counts."""
+    """The state of each issue's current attempt."""
     rows = usher.places.rows("messages")
     return {row["issue"]: row["state"] for row in rows if row["state"] != "retried"}
 
 
-def after(usher: "Programs", server: str) -> str:
-    """What `deploys` has said of that server."""
+def log_of(usher: "Programs", server: str) -> str:
+    """The lines about that server in the log of `deploys`."""
     return "\n".join(line for line in usher.log("deploys").splitlines() if server in line)

@@ -1,4 +1,4 @@
-"""Two replicas of every service, restarted one after the other under a steady load: nobody notices."""
+"""Two replicas of every service are restarted one after the other under a steady load: nobody notices."""
 
 import signal
 import threading
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 WAITED = ("may still be running", "has not reported its end")
-"""What a log says of a turn that is delayed by the take-over wait."""
+"""What the log says about a turn that the take-over wait delays."""
 
 
 @dataclass
 class Load:
-    """Moves, five a second, told to whichever `trackers` takes them, as a load balancer would."""
+    """Sends five moves per second to whichever `trackers` accepts them, as a load balancer would."""
 
     replicas: tuple["Programs", ...]
     stop: threading.Event = field(default_factory=threading.Event)
@@ -32,19 +32,19 @@ class Load:
         number = 0
         while not self.stop.wait(0.2):
             number += 1
-            self._tell(f"ABC-{number % 9 + 1}", ("beta", "test")[number % 2])
+            self._send(f"ABC-{number % 9 + 1}", ("beta", "test")[number % 2])
 
-    def _tell(self, issue: str, status: str) -> None:
+    def _send(self, issue: str, status: str) -> None:
         while True:
             for replica in self.replicas:
                 try:
-                    replica.tell(issue, status)
+                    replica.send(issue, status)
                 except (httpx.TransportError, AssertionError):
                     continue
                 return
 
 
-def test_a_rolling_restart_of_everything_loses_doubles_and_delays_nothing(
+def test_a_rolling_restart_loses_duplicates_and_delays_nothing(
     make_programs: "Callable[..., Programs]",
 ) -> None:
     one = make_programs(DEPLOYS__DRAIN="20s")
@@ -60,13 +60,13 @@ def test_a_rolling_restart_of_everything_loses_doubles_and_delays_nothing(
             for replica in (one, two):
                 replica.kill(name, number=signal.SIGTERM)
                 replica.start(name)
-                time.sleep(1)  # the load goes on with both
+                time.sleep(1)  # with both replicas under load
     finally:
         load.stop.set()
         loading.join(30)
-    history = one.proved()
+    history = one.verify()
     assert {message["state"] for message in history.messages} <= {"deployed", "superseded"}
-    assert len(history.messages) == len(history.told)
+    assert len(history.messages) == len(history.accepted)
     assert all(run.ended for run in history.runs)
     logs = [path.read_text() for folder in (one.folder, two.folder) for path in folder.glob("deploys.*.log")]
     assert len(logs) == 4

@@ -1,4 +1,4 @@
-"""Killing and freezing the real programs in mid-storm and mid-deploy: nothing is lost, nothing runs twice at once."""
+"""The real programs are killed and frozen during storms and deploys: nothing is lost, or deployed twice at once."""
 
 import signal
 import time
@@ -22,7 +22,7 @@ MakePrograms = Callable[..., "Programs"]
 
 
 @pytest.mark.parametrize("victim", SERVICES)
-def test_a_service_that_is_killed_in_mid_storm_loses_nothing(make_programs: MakePrograms, victim: str) -> None:
+def test_a_service_killed_during_a_storm_loses_nothing(make_programs: MakePrograms, victim: str) -> None:
     usher = make_programs(seconds=2)
     usher.start(*SERVICES)
     storm(usher, range(10))
@@ -32,14 +32,14 @@ def test_a_service_that_is_killed_in_mid_storm_loses_nothing(make_programs: Make
     if victim != "trackers":
         storm(usher, range(15, 25))
     if victim == "successes":
-        usher.wait(lambda: not usher.missed(), "deploys go on, of which it has to hear later")
+        usher.wait(lambda: not usher.missed(), "deploys continue, which it has to learn about later")
     usher.start(victim)
     storm(usher, range(25, 30))
-    print(usher.proved().figures({victim: 1}))
+    print(usher.verify().figures({victim: 1}))
 
 
 @pytest.mark.parametrize("victim", ["trackers", "successes"])
-def test_a_service_that_is_frozen_in_mid_storm_goes_on_when_it_wakes_and_loses_nothing(
+def test_a_service_frozen_during_a_storm_continues_when_it_wakes_and_loses_nothing(
     make_programs: MakePrograms, victim: str
 ) -> None:
     usher = make_programs(seconds=2)
@@ -49,7 +49,7 @@ def test_a_service_that_is_frozen_in_mid_storm_goes_on_when_it_wakes_and_loses_n
     storm(usher, range(10))
     frozen = usher.running[victim]
     frozen.send_signal(signal.SIGSTOP)
-    # for longer than the broker waits for a heartbeat: it has closed the connections when the service wakes
+    # longer than the broker waits for heartbeats: it has closed the connections when the service wakes
     until = time.monotonic() + 8
     number = 10
     while time.monotonic() < until:
@@ -57,19 +57,19 @@ def test_a_service_that_is_frozen_in_mid_storm_goes_on_when_it_wakes_and_loses_n
         number += 1
         time.sleep(0.2)
     frozen.send_signal(signal.SIGCONT)
-    usher.wait(lambda: "connecting again" in usher.log(victim), "it notices")
+    usher.wait(lambda: "connecting again" in usher.log(victim), "it notices the loss")
     usher.wait(lambda: httpx.get(usher.url(victim) + "/ready", timeout=20).status_code == 200, "it is ready again")
     storm(usher, range(number, number + 5))
-    usher.proved()
+    usher.verify()
 
 
-def test_a_deploys_that_is_frozen_has_its_command_stopped_and_goes_on_when_it_wakes(
+def test_the_command_of_a_frozen_deploys_is_stopped_and_its_batch_is_deployed_again(
     make_programs: MakePrograms,
 ) -> None:
     usher = make_programs()
     usher.start(*SERVICES)
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     frozen = usher.running["deploys"]
     frozen.send_signal(signal.SIGSTOP)
@@ -77,17 +77,17 @@ def test_a_deploys_that_is_frozen_has_its_command_stopped_and_goes_on_when_it_wa
     hold.unlink()
     frozen.send_signal(signal.SIGCONT)
     usher.wait(lambda: len(usher.runs()) == 2, "it is deployed again", 60)
-    usher.proved()
+    usher.verify()
 
 
-def test_a_deploys_that_is_frozen_is_taken_over_from_and_does_no_harm_when_it_wakes(
+def test_another_deploys_takes_over_from_a_frozen_one_which_does_no_harm_when_it_wakes(
     make_programs: MakePrograms,
 ) -> None:
     usher = make_programs()
     other = make_programs(fellow=usher)
     usher.start(*SERVICES)
     hold = usher.hold()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     other.start("deploys")
     frozen = usher.running["deploys"]
@@ -96,11 +96,11 @@ def test_a_deploys_that_is_frozen_is_taken_over_from_and_does_no_harm_when_it_wa
     frozen.send_signal(signal.SIGCONT)
     usher.wait(lambda: "connecting again" in usher.log("deploys"), "it notices that it lost its turn")
     hold.unlink()
-    history = usher.proved()
+    history = usher.verify()
     assert len(history.runs) == 2
 
 
-def test_a_second_deploys_takes_over_from_one_that_is_killed(make_programs: MakePrograms) -> None:
+def test_a_second_deploys_takes_over_from_a_killed_one(make_programs: MakePrograms) -> None:
     usher = make_programs(seconds=4)
     other = make_programs(seconds=4, fellow=usher)
     usher.start(*SERVICES)
@@ -108,32 +108,32 @@ def test_a_second_deploys_takes_over_from_one_that_is_killed(make_programs: Make
     storm(usher, range(5))
     usher.wait(usher.runs, "a command runs")
     usher.kill("deploys")
-    usher.proved()
+    usher.verify()
 
 
-def test_a_second_deploys_waits_until_a_long_command_of_one_that_is_killed_must_be_dead(
+def test_a_second_deploys_waits_until_the_command_of_a_killed_one_must_be_dead(
     make_programs: MakePrograms,
 ) -> None:
-    """The taking is older than the take-over wait, and its command ignores TERM: only the KILL ends it."""
+    """The taking is older than the take-over wait, and its command ignores TERM: only KILL ends it."""
     usher = make_programs(seconds=60, plan={"stubborn": True}, DEPLOYS__GRACE="4s")
     other = make_programs(seconds=1, fellow=usher, DEPLOYS__GRACE="4s")
     usher.start(*SERVICES)
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     other.start("deploys")
     usher.wait(lambda: usher.runs()[0].alive - usher.runs()[0].begin > 19, "it has run for longer than the wait")
     usher.kill("deploys")
-    history = usher.proved()
+    history = usher.verify()
     assert history.figures()["takeovers from a holder that is gone"] == 1
     assert other.log("deploys").count("has not reported its end") == 1
 
 
-def test_a_guard_that_is_killed_takes_its_command_with_it_and_the_batch_is_deployed_again(
+def test_killing_a_guard_kills_its_command_and_the_batch_is_deployed_again(
     make_programs: MakePrograms,
 ) -> None:
     usher = make_programs(seconds=5)
     usher.start(*SERVICES)
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     (guard,) = [
         child
@@ -142,10 +142,10 @@ def test_a_guard_that_is_killed_takes_its_command_with_it_and_the_batch_is_deplo
     ]
     guard.kill()
     usher.wait(lambda: len(usher.runs()) == 2, "it is deployed again")
-    usher.proved()
+    usher.verify()
 
 
-def test_a_journal_deleted_while_everything_is_down_loses_no_message(
+def test_no_message_is_lost_if_the_journal_is_deleted_while_everything_is_down(
     make_programs: MakePrograms, broker: Broker, vhost_url: str
 ) -> None:
     usher = make_programs(WINDOW__QUIET="5s", WINDOW__CAP="10s")
@@ -155,19 +155,19 @@ def test_a_journal_deleted_while_everything_is_down_loses_no_message(
     journal = f"{broker.console}/api/queues/{vhost_url.rpartition('/')[2]}/{topology.JOURNAL}"
     httpx.delete(journal, auth=broker.credentials, timeout=30).raise_for_status()
     usher.start(*SERVICES)
-    usher.wait(lambda: not usher.missed(), "everything told is deployed", 90)
+    usher.wait(lambda: not usher.missed(), "everything accepted is deployed", 90)
     assert usher.overlaps() == []
 
 
-def test_orderly_stopping_leaves_no_process_and_what_was_cut_comes_back(make_programs: MakePrograms) -> None:
+def test_an_orderly_stop_leaves_no_process_and_interrupted_deploys_run_again(make_programs: MakePrograms) -> None:
     usher = make_programs(seconds=5)
     usher.start(*SERVICES)
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(usher.runs, "a command runs")
     usher.kill("deploys", number=signal.SIGTERM)
     mine = str(usher.notes.path)
     assert [p for p in psutil.process_iter(["cmdline"]) if mine in (p.info["cmdline"] or [])] == []
     usher.start("deploys")
-    usher.proved()
+    usher.verify()
     assert "may still be running" not in usher.log("deploys")
     assert "has not reported its end" not in usher.log("deploys")

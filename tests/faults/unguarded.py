@@ -1,9 +1,9 @@
-"""Takes the guards away, one at a time in a copy of the source, and expects the tests of each to fail as they must.
+"""Removes the safeguards one by one, each in a copy of the source, and expects its tests to fail for that reason.
 
     python tests/faults/unguarded.py [WORD …] [--at-once N] [-- PYTEST'S ARGUMENTS]
 
-WORDs choose among the guards by their tests. The exit code is 1 if a test passes without its guard, or fails
-for another reason.
+Only tests whose name contains a WORD are run. The exit code is 1 if a test passes without its safeguard, or fails for
+another reason.
 """
 
 import argparse
@@ -28,7 +28,7 @@ COPIED = ("shared", "services", "tests", "requirements", "cluster", "pyproject.t
 
 
 def without(guard: Guard, folder: Path) -> Path:
-    """A copy of the source without that guard."""
+    """Copy the source into that folder, without that safeguard."""
     for name in COPIED:
         here = ROOT / name
         if here.is_dir():
@@ -40,14 +40,14 @@ def without(guard: Guard, folder: Path) -> Path:
     for edit in guard.edits:
         path = folder / edit.file
         text = path.read_text()
-        assert text.count(edit.old) == 1, f"{edit.file} does not have this once: {edit.old}"
+        assert text.count(edit.old) == 1, f"{edit.file} does not contain this exactly once: {edit.old}"
         more = LATER if "_later(" in edit.new else ""
         path.write_text(text.replace(edit.old, edit.new) + more)
     return folder
 
 
-def seen(guard: Guard, test: str, options: Sequence[str]) -> bool:
-    """Whether that test fails without that guard, in each of its cases and for that reason; says so."""
+def detects(guard: Guard, test: str, options: Sequence[str]) -> bool:
+    """Whether that test fails without that safeguard, in each of its cases and for that reason. Prints the verdict."""
     with tempfile.TemporaryDirectory(prefix="guards-") as made:
         folder = without(guard, Path(made).resolve())
         paths = os.pathsep.join(str(folder / name) for name in ("shared", "services"))
@@ -62,26 +62,26 @@ def seen(guard: Guard, test: str, options: Sequence[str]) -> bool:
         )
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
     if not cases:
-        print(f"DOES NOT RUN without “{guard.says}”: {test}\n{done.stdout[-500:]}", flush=True)
-    results = [sees(guard, case) for case in cases]
+        print(f"DOES NOT RUN without “{guard.name}”: {test}\n{done.stdout[-500:]}", flush=True)
+    results = [fails_as_expected(guard, case) for case in cases]
     return bool(results) and all(results)
 
 
-def sees(guard: Guard, case: ElementTree.Element) -> bool:
-    """Whether that case of pytest's report has failed as it must; says so."""
+def fails_as_expected(guard: Guard, case: ElementTree.Element) -> bool:
+    """Whether that case of pytest's report failed for the expected reason. Prints the verdict."""
     failure = case.find("failure")
     why = "" if failure is None else failure.get("message", "")
     if failure is None:
-        # a test that could not be set up has seen nothing
+        # a test whose setup failed has tested nothing
         verdict = "PASSES" if case.find("error") is None else "DOES NOT RUN"
     else:
-        verdict = "fails" if re.search(guard.seen_as, why) else "FAILS OTHERWISE"
-    print(f"{verdict} without “{guard.says}”: {case.get('name')}\n    {' '.join(why.split())[:300]}", flush=True)
+        verdict = "fails" if re.search(guard.failure, why) else "FAILS FOR ANOTHER REASON"
+    print(f"{verdict} without “{guard.name}”: {case.get('name')}\n    {' '.join(why.split())[:300]}", flush=True)
     return verdict == "fails"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Take away what `arguments` choose; 0 if every test failed."""
+    """Remove the chosen safeguards. Returns 0 if every test failed as expected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", default=[""])
     parser.add_argument("--at-once", type=int, default=1)
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(own.split())
     runs = [(guard, test) for guard in GUARDS for test in guard.tests if any(w in test for w in chosen.words)]
     with ThreadPoolExecutor(chosen.at_once) as pool:
-        results = list(pool.map(lambda run: seen(*run, options.split()), runs))
-    print(f"{sum(results)} of {len(results)} seen to fail as they must")
+        results = list(pool.map(lambda run: detects(*run, options.split()), runs))
+    print(f"{sum(results)} of {len(results)} tests fail as expected")
     return 0 if all(results) else 1
 
 

@@ -1,4 +1,4 @@
-"""The board is written down every hour, whoever writes it; on a real broker, with the test's own clock."""
+"""Checkpoints are written every hour, by whichever replica; on a real broker, with a simulated clock."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ BEGAN = 500_000 * HOUR
 
 
 class HurriedClock:
-    """Each wait is over at once, and took its time all the same."""
+    """A clock whose sleeps return immediately, but advance its time."""
 
     def __init__(self) -> None:
         self.at = BEGAN
@@ -38,7 +38,7 @@ class HurriedClock:
         self.slept.append(seconds)
         self.at += round(seconds * 1000)
         if len(self.slept) == 3:
-            raise TimeoutError  # enough of it
+            raise TimeoutError  # ends the test
 
 
 async def test_a_checkpoint_is_written_an_hour_after_the_last_one(make_settings: Callable[..., Settings]) -> None:
@@ -47,19 +47,19 @@ async def test_a_checkpoint_is_written_an_hour_after_the_last_one(make_settings:
         await topology.declare(link, settings.catalogue)
         publisher = await Publisher.open(link, "test")
         async with follow(link, publisher, clock, "test", Memory()) as journal:
-            await until_enough(journal, clock)
+            await write_three(journal, clock)
             assert clock.slept == [EVERY] * 3
             assert journal.checkpointed_at == BEGAN + 2 * HOUR
 
 
-async def until_enough(journal: Journal, clock: HurriedClock) -> None:
+async def write_three(journal: Journal, clock: HurriedClock) -> None:
     try:
         await asyncio.wait_for(write_checkpoints(journal, clock), 20)
     except TimeoutError:
         return
 
 
-async def test_one_is_written_at_once_when_the_board_needs_less_of_its_readers(
+async def test_one_is_written_immediately_when_the_board_needs_a_lower_version(
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, needs = make_settings(), [2]
@@ -80,7 +80,7 @@ async def test_one_is_written_at_once_when_the_board_needs_less_of_its_readers(
 
 
 async def until_checkpointed(journal: Journal, after: int) -> None:
-    """Wait until a checkpoint has been read that is newer than that (ms)."""
+    """Wait until a checkpoint newer than `after` (ms) has been read."""
     async with asyncio.timeout(20):
         while journal.checkpointed_at <= after:
             await journal.barrier()

@@ -1,4 +1,4 @@
-"""`docker compose up`: the images as they are shipped, a broker beside them, a storm through the published ports."""
+"""`docker compose up`: the shipped images with a broker, and a storm of moves through the published ports."""
 
 import os
 import random
@@ -46,43 +46,43 @@ pytestmark = [pytest.mark.slow, pytest.mark.programs]
 
 @dataclass(frozen=True)
 class Compose:
-    """One project of docker compose, with a name and an address of its own."""
+    """A docker compose project with its own name and address."""
 
     project: str
     host: str
     environment: dict[str, str]
 
     def run(self, *arguments: str) -> str:
-        """Run docker compose; gives its output. Raises AssertionError with all that it said if it fails."""
+        """Run docker compose and return its output. Raises AssertionError with the whole output if it fails."""
         command = ["docker", "compose", "--project-name", self.project, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def tell(self, issue: str, status: str) -> None:
+    def send(self, issue: str, status: str) -> None:
         answer = httpx.post(f"http://{self.host}:8001/messages", json={"issue_id": issue, "status": status}, timeout=20)
         assert answer.status_code == 201, answer.text
 
-    def asked(self, path: str) -> httpx.Response:
-        """What the ledger's API answers."""
+    def get(self, path: str) -> httpx.Response:
+        """The answer of the API of `successes`."""
         return httpx.get(f"http://{self.host}:8003{path}", timeout=20).raise_for_status()
 
     def deploys(self, **filters: str) -> list[dict[str, object]]:
         query = httpx.QueryParams(filters)
-        return list(self.asked(f"/api/deploys?{query}").json()["items"])
+        return list(self.get(f"/api/deploys?{query}").json()["items"])
 
-    def wait(self, true: Callable[[], object], what: str, seconds: float = 60) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:
         until = time.monotonic() + seconds
-        while not true():
+        while not condition():
             assert time.monotonic() < until, (
-                f"not in {seconds} s: {what}\n{self.run('logs', '--no-color', '--tail=40')}"
+                f"not within {seconds} s: {what}\n{self.run('logs', '--no-color', '--tail=40')}"
             )
-            time.sleep(0.2)  # the services are asked, they tell nobody
+            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The project of docker-compose.yml, built and healthy; on a loopback address that nobody else uses."""
+    """The project of docker-compose.yml, built and healthy, on a loopback address of its own."""
     settings = tmp_path_factory.mktemp("compose") / "usher.toml"
     settings.write_text(SETTINGS)
     settings.parent.chmod(0o755)
@@ -98,9 +98,9 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         project.run("down", "--volumes", "--timeout", "5")
 
 
-def test_a_storm_ends_in_one_deploy_per_server_that_names_the_union(compose: Compose) -> None:
+def test_a_storm_ends_in_one_deploy_per_server_with_the_union_of_its_issues(compose: Compose) -> None:
     with ThreadPoolExecutor(4) as clients:
-        list(clients.map(lambda move: compose.tell(*move), STORM))
+        list(clients.map(lambda move: compose.send(*move), STORM))
     compose.wait(lambda: len(compose.deploys(outcome="passed")) >= len(UNIONS), "every server is deployed")
 
     deploys = compose.deploys()
@@ -109,28 +109,28 @@ def test_a_storm_ends_in_one_deploy_per_server_that_names_the_union(compose: Com
         issues = deploy["issues"]
         assert isinstance(issues, list)
         assert set(issues) == UNIONS[str(deploy["server"])]
-        said = compose.asked(f"/api/deploys/{deploy['id']}/log").text
-        assert said == f"deployed {deploy['server']} {' '.join(issues)}\n"
+        output = compose.get(f"/api/deploys/{deploy['id']}/log").text
+        assert output == f"deployed {deploy['server']} {' '.join(issues)}\n"
 
 
-def test_deploys_killed_in_mid_deploy_loses_nothing(compose: Compose) -> None:
+def test_killing_deploys_during_a_deploy_loses_nothing(compose: Compose) -> None:
     server = "test.def.wwts.com"
-    compose.tell("DEF-9", "test")
-    compose.wait(lambda: compose.asked(f"/api/servers/{server}").json()["running"], "the command runs")
+    compose.send("DEF-9", "test")
+    compose.wait(lambda: compose.get(f"/api/servers/{server}").json()["running"], "the command runs")
     compose.run("kill", "--signal", "KILL", "deploys")
     compose.run("start", "deploys")
-    compose.wait(lambda: compose.deploys(server=server, outcome="passed"), "the deploy is made up for")
+    compose.wait(lambda: compose.deploys(server=server, outcome="passed"), "the batch is deployed again")
     assert compose.deploys(server=server, outcome="passed")[0]["issues"] == ["DEF-9"]
-    assert compose.asked(f"/api/servers/{server}").json()["state"] == "idle"
+    assert compose.get(f"/api/servers/{server}").json()["state"] == "idle"
 
 
 @pytest.mark.parametrize("service", ["trackers", "deploys", "successes"])
-def test_a_service_is_nobody_special_and_writes_only_at_home(compose: Compose, service: str) -> None:
-    tries = "id -u; touch ~/a /tmp/a && echo home; touch /opt/usher/a /etc/a 2>/dev/null || echo nowhere else"
-    assert compose.run("exec", "--no-TTY", service, "sh", "-c", tries) == "10001\nhome\nnowhere else\n"
+def test_a_service_runs_as_an_ordinary_user_and_can_write_only_in_its_home(compose: Compose, service: str) -> None:
+    script = "id -u; touch ~/a /tmp/a && echo home; touch /opt/usher/a /etc/a 2>/dev/null || echo nowhere else"
+    assert compose.run("exec", "--no-TTY", service, "sh", "-c", script) == "10001\nhome\nnowhere else\n"
 
 
-def test_without_env_compose_says_what_to_run(compose: Compose) -> None:
+def test_without_an_env_file_compose_says_what_to_run(compose: Compose) -> None:
     environment = {name: value for name, value in compose.environment.items() if not name.startswith("RABBITMQ_")}
     command = ["docker", "compose", "--env-file", os.devnull, "config"]
     answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)

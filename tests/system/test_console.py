@@ -1,4 +1,4 @@
-"""People at the management console: looking loses nothing, and a deleted queue's messages are kept."""
+"""People use the management console: looking loses nothing, and the messages of a deleted queue are kept."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ LOOKS = 50
 
 
 def look(broker: Broker, vhost_url: str, queue: str) -> list[dict[str, object]]:
-    """What "Get messages" with "Nack message requeue true" shows; a queue with one active consumer refuses it."""
+    """The result of "Get messages" with "Nack message requeue true". Queues with a single active consumer refuse it."""
     vhost = vhost_url.rpartition("/")[2]
     answer = httpx.post(
         f"{broker.console}/api/queues/{vhost}/{queue}/get",
@@ -30,12 +30,12 @@ def look(broker: Broker, vhost_url: str, queue: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-async def test_fifty_looks_at_each_queue_lose_nothing(
+async def test_looking_at_each_queue_fifty_times_loses_nothing(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:
     usher = make_programs()
     usher.start("trackers")
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     async with await connect(vhost_url) as connection, connection.channel() as channel:
         for exchange in (topology.UNROUTED, topology.PARKED, topology.RESULTS):
             await (await channel.get_exchange(exchange)).publish(Message(b"kept", message_id=exchange), "")
@@ -48,24 +48,24 @@ async def test_fifty_looks_at_each_queue_lose_nothing(
             assert kept.message_id == queue
             await kept.nack()
     usher.start("deploys")
-    usher.wait(lambda: any(run.ended for run in usher.runs()), "what waited is deployed")
+    usher.wait(lambda: any(run.ended for run in usher.runs()), "the waiting message is deployed")
 
 
 @pytest.mark.slow
-def test_a_server_queue_that_was_deleted_keeps_its_messages_as_unrouted(
+def test_messages_for_a_deleted_server_queue_are_kept_as_unrouted_and_deployed_later(
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:
     usher = make_programs()
     usher.start("trackers", "deploys")
     vhost = vhost_url.rpartition("/")[2]
     httpx.delete(f"{broker.console}/api/queues/{vhost}/{BETA}", auth=broker.credentials, timeout=30).raise_for_status()
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     (shown,) = look(broker, vhost_url, topology.UNROUTED)
     assert '"ABC-1"' in str(shown["payload"])
-    usher.tell("ABC-2", "test")
-    usher.wait(lambda: "of test.abc.wwts.com passed" in usher.log("deploys"), "other servers go on")
+    usher.send("ABC-2", "test")
+    usher.wait(lambda: "of test.abc.wwts.com passed" in usher.log("deploys"), "other servers continue")
     usher.kill("deploys", number=15)
     usher.start("deploys")
-    usher.tell("ABC-3", "beta")
+    usher.send("ABC-3", "beta")
     usher.wait(lambda: "of beta.abc.wwts.com passed" in usher.log("deploys"), "the queue is back")
     assert usher.runs()[-1].issues == ("ABC-1", "ABC-3")

@@ -1,4 +1,4 @@
-"""Ten thousand messages over forty servers, from many clients at once, while commands of a second run."""
+"""Ten thousand messages for forty servers, from many clients at once, while one-second commands run."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from faults.notes import Told
+from faults.notes import Accepted
 from usher.local.choose import Broker
 
 if TYPE_CHECKING:
@@ -26,25 +26,25 @@ async def test_every_issue_is_in_a_deploy_that_began_after_its_last_message(
     projects = {f"PROJECTS__{project.upper()}__STATUSES": json.dumps(STATUSES) for project in PROJECTS}
     usher = make_programs(seconds=1, DEPLOYS__PARALLEL="40", WINDOW__QUIET="2s", WINDOW__CAP="10s", **projects)
     usher.start("trackers", "deploys", "successes")
-    usher.told += await tell_all(usher.url("trackers"))
-    await asyncio.to_thread(usher.wait, lambda: not usher.missed(), "everything told is deployed", 120)
+    usher.accepted += await send_all(usher.url("trackers"))
+    await asyncio.to_thread(usher.wait, lambda: not usher.missed(), "everything accepted is deployed", 120)
     assert usher.overlaps() == []
     assert len(usher.runs()) < MESSAGES / 10
-    await asyncio.to_thread(usher.wait, lambda: left(broker, vhost_url) == {}, "no queue holds anything", 60)
+    await asyncio.to_thread(usher.wait, lambda: queued(broker, vhost_url) == {}, "every queue is empty", 60)
     usher.wait(
         lambda: (
             usher.get("successes", "/api/messages?state=deployed")["total"]
             + usher.get("successes", "/api/messages?state=superseded")["total"]  # type: ignore[operator]
             == MESSAGES
         ),
-        "the ledger knows every message's last state",
+        "every message is settled in the ledger",
     )
     print(f"{MESSAGES} messages → {len(usher.runs())} deploys")
 
 
-async def tell_all(url: str) -> list[Told]:
-    """Tell all messages from fifty clients; gives what was answered."""
-    told: list[Told] = []
+async def send_all(url: str) -> list[Accepted]:
+    """Send all messages from fifty clients. Returns the accepted messages."""
+    accepted: list[Accepted] = []
     numbers = iter(range(MESSAGES))
 
     async def client() -> None:
@@ -54,14 +54,14 @@ async def tell_all(url: str) -> list[Told]:
                 issue = f"{project.upper()}-{number * 7919 % 100 + 1}"
                 answer = await http.post("/messages", json={"issue_id": issue, "status": status})
                 assert answer.status_code == 201, answer.text
-                told.append(Told.of(answer))
+                accepted.append(Accepted.of(answer))
 
     await asyncio.gather(*(client() for _ in range(50)))
-    return told
+    return accepted
 
 
-def left(broker: Broker, vhost_url: str) -> dict[str, int]:
-    """What any queue but the stream holds, as the console shows it."""
+def queued(broker: Broker, vhost_url: str) -> dict[str, int]:
+    """The number of messages in each queue that is not empty, as the console shows it. Streams are left out."""
     vhost = vhost_url.rpartition("/")[2]
     answer = httpx.get(f"{broker.console}/api/queues/{vhost}", auth=broker.credentials, timeout=30)
     return {q["name"]: q["messages"] for q in answer.json() if q.get("type") != "stream" and q.get("messages")}

@@ -1,4 +1,4 @@
-"""`make` finds a Python that runs, builds the environment whole or not at all, and keeps what a person has written."""
+"""`make` finds a working Python, builds the environment completely or not at all, and keeps existing files."""
 
 import os
 import re
@@ -14,10 +14,10 @@ import pytest
 pytestmark = pytest.mark.programs
 
 ROOT = Path(__file__).parents[2]
-OLDER = "exit 1"  # what the question "are you 3.11 or newer?" gets from an older one
-NO_SHIM_RUNS = "exit 127"
+TOO_OLD = "exit 1"  # the answer of an older Python to the question "are you 3.11 or newer?"
+BROKEN_SHIM = "exit 127"
 
-# An interpreter that answers what make asks, "makes" an environment of itself, and as its pip obeys $PIP.
+# An interpreter that answers make's questions, copies itself into a new environment, and runs $PIP as its pip.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
 *version_info*) echo /usr/bin/python 3 13 ;;
@@ -30,7 +30,7 @@ esac
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with what make needs, and nothing that make has made."""
+    """A folder with the files that make needs, and nothing that make has built."""
     for name in ("make", "requirements", "shared/usher/example.toml"):
         source, target = ROOT / name, tmp_path / "clone" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Callable[..., str]:
-    """Makes programs of those names and shell lines; returns a search path with them and next to nothing else."""
+    """Creates programs with these names and shell lines. Returns a search path with little else."""
 
     def make(**lines: str) -> str:
         folder = tmp_path / "programs"
@@ -72,28 +72,28 @@ def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.Compl
     return subprocess.run(command, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=60)
 
 
-def test_the_newest_python_that_runs_is_taken(programs: Callable[..., str]) -> None:
-    path = programs(python3_14=NO_SHIM_RUNS, python3_13=OLDER, python3_12="exit 0", python3="exit 0")
+def test_the_newest_working_python_is_used(programs: Callable[..., str]) -> None:
+    path = programs(python3_14=BROKEN_SHIM, python3_13=TOO_OLD, python3_12="exit 0", python3="exit 0")
     assert run("sh", "make/python", PATH=path).stdout == "python3.12\n"
 
 
-def test_plain_python3_is_taken_when_nothing_newer_has_a_name(programs: Callable[..., str]) -> None:
+def test_plain_python3_is_used_when_there_is_no_versioned_name(programs: Callable[..., str]) -> None:
     assert run("sh", "make/python", PATH=programs(python3="exit 0")).stdout == "python3\n"
 
 
-def test_the_python_that_is_named_goes_before_all_others(programs: Callable[..., str]) -> None:
+def test_a_python_named_in_the_environment_is_preferred(programs: Callable[..., str]) -> None:
     path = programs(python3_14="exit 0", mine="exit 0")
     assert run("sh", "make/python", PATH=path, PYTHON="mine").stdout == "mine\n"
 
 
-def test_a_named_python_that_does_not_run_is_an_error_and_no_other_is_taken(programs: Callable[..., str]) -> None:
+def test_a_named_python_that_does_not_run_is_an_error_and_no_other_is_used(programs: Callable[..., str]) -> None:
     answer = run("sh", "make/python", PATH=programs(python3="exit 0"), PYTHON="python9")
     assert answer.returncode == 1
     assert "PYTHON=python9 does not run" in answer.stderr
 
 
 def test_without_any_python_make_says_how_to_get_one(programs: Callable[..., str]) -> None:
-    answer = run("sh", "make/python", PATH=programs(python3=OLDER))
+    answer = run("sh", "make/python", PATH=programs(python3=TOO_OLD))
     assert answer.returncode == 1
     assert "sudo apt-get install python3 python3-venv" in answer.stderr
     assert "brew install python" in answer.stderr
@@ -108,19 +108,19 @@ def test_an_environment_is_built_once(clone: Path, fake_python: str) -> None:
     assert (clone / "pip.log").read_text() == installs
 
 
-def test_what_develops_also_runs(clone: Path, fake_python: str) -> None:
+def test_a_development_environment_also_serves_make_up(clone: Path, fake_python: str) -> None:
     run("sh", "make/environment", "develop", cwd=clone, PYTHON=fake_python, PIP=":")
     assert run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":").stdout == ""
 
 
-def test_an_environment_is_built_again_when_the_lock_changes(clone: Path, fake_python: str) -> None:
+def test_an_environment_is_rebuilt_when_the_lock_file_changes(clone: Path, fake_python: str) -> None:
     run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
     with (clone / "requirements/up.txt").open("a") as lock:
         lock.write("# changed\n")
     assert "Making .venv" in run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":").stdout
 
 
-def test_only_locked_packages_with_hashes_get_in(clone: Path, fake_python: str) -> None:
+def test_only_locked_packages_with_hashes_are_installed(clone: Path, fake_python: str) -> None:
     run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
     packages, project = (clone / "pip.log").read_text().splitlines()
     assert "--no-deps --require-hashes --requirement requirements/up.txt" in packages
@@ -128,11 +128,11 @@ def test_only_locked_packages_with_hashes_get_in(clone: Path, fake_python: str) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_build_leaves_the_former_environment(
+def test_an_interrupted_build_keeps_the_previous_environment(
     clone: Path, fake_python: str, number: signal.Signals
 ) -> None:
     run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
-    (clone / ".venv/former").touch()
+    (clone / ".venv/previous").touch()
     (clone / "requirements/up.txt").write_text("another==1\n")
     os.mkfifo(clone / "packages")
     environment = os.environ | {"PYTHON": fake_python, "PIP": "echo installing; cat packages"}
@@ -141,27 +141,27 @@ def test_an_interrupted_build_leaves_the_former_environment(
         command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as building:
         assert building.stdout
-        assert "installing\n" in building.stdout  # line by line, as they come
-        with (clone / "packages").open("w"):  # opens when it is being read
+        assert "installing\n" in building.stdout  # each line appears immediately
+        with (clone / "packages").open("w"):  # blocks until the build reads it
             os.killpg(building.pid, number)
             building.wait(10)
     assert building.returncode != 0
-    assert (clone / ".venv/former").exists()
+    assert (clone / ".venv/previous").exists()
 
     again = run("sh", "make/environment", "up", cwd=clone, PYTHON=fake_python, PIP=":")
     assert again.returncode == 0
-    assert not (clone / ".venv/former").exists()
+    assert not (clone / ".venv/previous").exists()
     assert not (clone / ".venv.new").exists()
 
 
-def test_a_build_that_fails_ends_make_and_leaves_nothing_to_run(clone: Path, fake_python: str) -> None:
+def test_a_failed_build_ends_make_and_leaves_no_environment(clone: Path, fake_python: str) -> None:
     answer = run("make", "up", cwd=clone, PYTHON=fake_python, PIP="echo no such hash >&2; exit 1")
     assert answer.returncode != 0
     assert "no such hash" in answer.stderr
     assert not (clone / ".venv").exists()
 
 
-def test_env_writes_passwords_that_only_its_owner_may_read(clone: Path) -> None:
+def test_make_env_writes_passwords_that_only_the_owner_can_read(clone: Path) -> None:
     run("make", "env", cwd=clone)
     assert stat.S_IMODE((clone / ".env").stat().st_mode) == 0o600
     written = dict(re.findall(r"^(\w+)=(.*)$", (clone / ".env").read_text(), re.MULTILINE))
@@ -169,25 +169,25 @@ def test_env_writes_passwords_that_only_its_owner_may_read(clone: Path) -> None:
     assert [len(secret) for secret in secrets] == [48, 48, 48]
 
 
-def test_env_keeps_the_one_that_exists(clone: Path) -> None:
+def test_make_env_keeps_an_existing_file(clone: Path) -> None:
     (clone / ".env").write_text("mine")
     answer = run("make", "env", cwd=clone)
     assert answer.returncode == 0
     assert (clone / ".env").read_text() == "mine"
 
 
-def test_env_names_the_settings_that_are_there(clone: Path) -> None:
+def test_make_env_refers_to_an_existing_settings_file(clone: Path) -> None:
     (clone / "usher.toml").touch()
     run("make", "env", cwd=clone)
     assert "USHER_TOML=./usher.toml\n" in (clone / ".env").read_text()
 
 
-def test_make_alone_names_every_task() -> None:
-    said = run("make").stdout
+def test_make_without_a_target_lists_every_task() -> None:
+    help_text = run("make").stdout
     for task in ("up", "demo", "check", "test", "test-all", "test-long", "lint", "lock", "env", "clean"):
-        assert f"\n  {task} " in said
+        assert f"\n  {task} " in help_text
 
 
-def test_a_broker_that_the_settings_name_needs_no_other(programs: Callable[..., str]) -> None:
+def test_no_broker_is_installed_if_the_settings_name_one(programs: Callable[..., str]) -> None:
     answer = run("sh", "make/broker", PATH=programs(), USHER_BROKER__URL="amqp://broker/")
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")

@@ -1,6 +1,7 @@
-"""An upgrade: what version 0.9.0 left on the broker and in its ledger is read, and gone on with.
+"""An upgrade: Usher reads what version 0.9.0 left on the broker and in its ledger, and continues from there.
 
-Recorded from a running 0.9.0: deploys that passed, failed, ran out of time and were interrupted; two messages wait.
+The data was recorded from a running 0.9.0. Deploys had passed, failed, timed out and been interrupted, and two messages
+were waiting.
 """
 
 import json
@@ -30,11 +31,11 @@ SETTINGS = "[projects.abc]\n[statuses.slow]\n[statuses.late]\n"
 
 @pytest.fixture
 def recorded() -> dict[str, Any]:
-    """What the broker held: `journal`, and `queues` by name."""
+    """The contents of the broker: `journal`, and `queues` by name."""
     return dict(json.loads((RECORDED / "broker.json").read_text()))
 
 
-def test_its_journal_becomes_the_same_board(recorded: dict[str, Any]) -> None:
+def test_its_journal_gives_the_same_board(recorded: dict[str, Any]) -> None:
     board = Board()
     for entry in recorded["journal"]:
         board.apply(decode(json.dumps(entry["body"]).encode()), now=2**50, read_at=0)
@@ -47,7 +48,7 @@ def test_its_journal_becomes_the_same_board(recorded: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.programs
-async def test_what_waits_is_deployed_what_is_parked_is_kept_and_the_history_is_there(
+async def test_waiting_messages_are_deployed_and_parked_messages_and_history_are_kept(
     recorded: dict[str, Any], vhost_url: str, tmp_path: Path, make_programs: Callable[..., "Programs"]
 ) -> None:
     await restore(recorded, vhost_url, tmp_path)
@@ -56,11 +57,11 @@ async def test_what_waits_is_deployed_what_is_parked_is_kept_and_the_history_is_
     ledger.close()
     programs = make_programs(seconds=0.2, CONFIG=str(tmp_path / "usher.toml"))
     programs.start("trackers", "deploys", "successes")
-    programs.wait(lambda: programs.runs() and programs.runs()[-1].ended, "what waited is deployed")
+    programs.wait(lambda: programs.runs() and programs.runs()[-1].ended, "the waiting messages are deployed")
     assert [(run.server, run.issues) for run in programs.runs()] == [(SLOW, ("ABC-6", "ABC-7"))]
-    # the older message of ABC-6 was parked: the pass of the newer settles it
-    wanted = {"deployed": 8, "superseded": 1, "parked": 1}
-    programs.wait(lambda: states(programs) == wanted, "the ledger has it")
+    # the older message of ABC-6 was parked; the pass of the newer one settles it
+    expected = {"deployed": 8, "superseded": 1, "parked": 1}
+    programs.wait(lambda: states(programs) == expected, "the ledger has every final state")
     assert programs.get("successes", "/api/deploys")["total"] == 10
     async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
         parked = await channel.get_queue("usher.parked")
@@ -74,7 +75,7 @@ def states(programs: "Programs") -> Counter[str]:
 
 
 async def restore(recorded: dict[str, Any], url: str, folder: Path) -> None:
-    """The broker as 0.9.0 left it."""
+    """Restore the broker as 0.9.0 left it."""
     (folder / "usher.toml").write_text(SETTINGS)
     settings = load({"USHER_CONFIG": str(folder / "usher.toml"), "USHER_BROKER__URL": url})
     async with connect(settings.broker, "test") as link:
@@ -82,13 +83,13 @@ async def restore(recorded: dict[str, Any], url: str, folder: Path) -> None:
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         events = await channel.get_exchange(topology.FACTS, ensure=False)
         for entry in recorded["journal"]:
-            await events.publish(recording(entry), entry["body"]["kind"])
+            await events.publish(message_of(entry), entry["body"]["kind"])
         for queue, entries in recorded["queues"].items():
             for entry in entries:
-                await channel.default_exchange.publish(recording(entry), queue)
+                await channel.default_exchange.publish(message_of(entry), queue)
 
 
-def recording(entry: dict[str, Any]) -> aio_pika.Message:
+def message_of(entry: dict[str, Any]) -> aio_pika.Message:
     return aio_pika.Message(
         json.dumps(entry["body"]).encode(),
         message_id=entry["id"],

@@ -1,4 +1,4 @@
-"""What a person got wrong is said in one sentence with what to do, without a traceback, and the exit code is not 0."""
+"""A mistake in the setup is reported in one sentence with advice, without a traceback, and the exit code is not 0."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from usher.broker import topology
 
 
 def run(program: str, folder: Path, **variables: str) -> str:
-    """Run a service's program until it gives up; gives what it said."""
+    """Run a service until it gives up. Returns the last line of its error output."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("USHER_")}
     environment |= {f"USHER_{key}": value for key, value in variables.items()}
     done = subprocess.run(
@@ -46,26 +46,26 @@ class TestEveryService:
         assert said.startswith(f"{program}: no broker answers at guest@127.0.0.1:{port}/")
         assert said.endswith("start it, or correct [broker] url")
 
-    def test_a_port_that_is_taken(self, program: str, tmp_path: Path) -> None:
+    def test_a_port_that_is_in_use(self, program: str, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             said = run(program, tmp_path, BROKER__URL="amqp://127.0.0.1:1/", **{f"{program.upper()}__PORT": port})
         assert f"cannot listen on 127.0.0.1:{port}" in said
-        assert said.endswith(f"choose another with USHER_{program.upper()}__PORT")
+        assert said.endswith(f"or set USHER_{program.upper()}__PORT")
 
-    def test_a_misspelt_key(self, program: str, tmp_path: Path) -> None:
+    def test_a_misspelled_key(self, program: str, tmp_path: Path) -> None:
         said = run(program, tmp_path, BROKER__HEARTBEET="10s")
         assert f"{program}: USHER_BROKER__HEARTBEET: unknown; did you mean USHER_BROKER__HEARTBEAT?" in said
 
-    def test_a_file_that_is_no_toml(self, program: str, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_toml(self, program: str, tmp_path: Path) -> None:
         (tmp_path / "usher.toml").write_text("[projects.abc\n")
         assert run(program, tmp_path).startswith(f"{program}: usher.toml is not TOML: ")
 
 
-def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
     said = run("deploys", tmp_path, DEPLOYS__COMMAND='["no-such-deploy", "{server}"]', DEPLOYS__PORT="0")
     assert said.startswith("deploys: [deploys] command: there is no program no-such-deploy on PATH ")
-    assert said.endswith("install it, or name its whole path")
+    assert said.endswith("install it, or use its full path")
 
 
 async def test_a_queue_that_was_declared_with_other_arguments(vhost_url: str, tmp_path: Path) -> None:

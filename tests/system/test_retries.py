@@ -1,4 +1,4 @@
-"""What becomes of failures, end to end: the real programs, with parts of a second for minutes."""
+"""Retries end to end: the real programs, with fractions of a second instead of minutes."""
 
 import asyncio
 import json
@@ -37,11 +37,11 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Sequence:
-    """How the commands of a server end, one after the other, and what comes of it for ABC-1.
+    """A plan of how a server's commands end, one after the other, and what it means for ABC-1.
 
-    `again_when` is the state in which the issue is moved again, if it is. `runs` are attempt and issues as the command
-    sees them; `states` are those of the messages as they were told, an attempt after the one before; `parked` is how
-    many are in `usher.parked` at last.
+    `runs` are the attempt and the issues as the command sees them. `states` are the final states of the messages,
+    oldest first, each attempt after the one before. `parked` is the final number of messages in `usher.parked`. With
+    `again_when`, the issue is moved again once it is in that state.
     """
 
     plan: list[object]
@@ -88,7 +88,7 @@ SEQUENCES = {
         outcomes=["failed", "failed", "passed"],
         settings={"RETRIES__SOON": "1"},
     ),
-    "a code that is never tried again": Sequence(
+    "a code that is never retried": Sequence(
         plan=[65],
         runs=[ONCE],
         states=["parked"],
@@ -114,7 +114,7 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES.values(), ids=SEQUENCES)
-def test_what_becomes_of_failures(
+def test_a_sequence_of_failures_ends_as_expected(
     make_programs: "Callable[..., Programs]", sequence: Sequence, tmp_path: Path, vhost_url: str
 ) -> None:
     (tmp_path / "plan").write_text(json.dumps(sequence.plan))
@@ -130,17 +130,19 @@ def test_what_becomes_of_failures(
         items = usher.get("successes", "/api/messages?issue=ABC-1")["items"]
         found = {item["id"]: item for item in items}  # type: ignore[index,attr-defined]
         begun = {m: found[item["origin"] or m]["queued_at"] for m, item in found.items()}
-        # of one move the first attempt is its own origin; what was put off comes after what it was put off from
-        later = sorted(found, key=lambda m: (begun[m], found[m]["origin"] != m, found[m]["queued_at"]))
-        return [str(found[m]["state"]) for m in later]
+        # a first attempt is its own origin; a retry comes after the attempt that failed
+        ordered = sorted(found, key=lambda m: (begun[m], found[m]["origin"] != m, found[m]["queued_at"]))
+        return [str(found[m]["state"]) for m in ordered]
 
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     if sequence.again_when:
         usher.wait(lambda: sequence.again_when in states(), f"it is {sequence.again_when}")
-        usher.tell("ABC-1", "beta")
+        usher.send("ABC-1", "beta")
     usher.wait(lambda: states() == sequence.states, f"{sequence.states}")
     usher.wait(lambda: count(vhost_url, topology.PARKED) == sequence.parked, f"{sequence.parked} are parked")
-    usher.wait(lambda: all(count(vhost_url, queue) == 0 for queue in ways(sequence)), "nothing is on its way")
+    usher.wait(
+        lambda: all(count(vhost_url, queue) == 0 for queue in retry_path(sequence)), "all queues on the way are empty"
+    )
 
     assert (tmp_path / "attempts").read_text().splitlines() == sequence.runs
     deploys = usher.get("successes", "/api/deploys")["items"]
@@ -148,17 +150,17 @@ def test_what_becomes_of_failures(
     server = usher.get("successes", "/api/servers/beta.abc.wwts.com")
     assert server["state"] == ("failing" if sequence.parked else "idle")
     if sequence.again_when == "retrying":
-        assert "ABC-1 of beta.abc.wwts.com is superseded: not tried again" in usher.log("successes")
+        assert "ABC-1 of beta.abc.wwts.com is superseded: not retried" in usher.log("successes")
 
 
-def ways(sequence: Sequence) -> list[str]:
-    """The queues through which a retry comes back."""
+def retry_path(sequence: Sequence) -> list[str]:
+    """The queues that a retry passes through."""
     delays = json.loads(sequence.settings.get("RETRIES__DELAYS", '["300ms", "600ms"]'))
     return [*(f"usher.retry.{delay}" for delay in delays), topology.RETURNS, "usher.server.beta.abc.wwts.com"]
 
 
 def count(url: str, queue: str) -> int | None:
-    """How many messages of that queue nobody has."""
+    """How many messages of that queue are ready."""
 
     async def look() -> int | None:
         settings = BrokerSettings.model_validate({"url": url})

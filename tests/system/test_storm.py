@@ -1,4 +1,4 @@
-"""The main job, end to end: the real programs, a real broker, a real command that writes down what it was told."""
+"""The main job end to end: the real programs, a real broker, and a real command that takes notes."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
 
 
 def move(key: str, status: str, changelog: int) -> dict[str, object]:
-    """What Jira Cloud sends when an issue changes its status."""
+    """The webhook body that Jira Cloud sends when an issue changes its status."""
     return {
         "webhookEvent": "jira:issue_updated",
         "issue_event_type_name": "issue_generic",
@@ -28,7 +28,7 @@ def move(key: str, status: str, changelog: int) -> dict[str, object]:
     }
 
 
-def test_the_briefs_storm_ends_in_one_deploy_per_server_naming_the_union(
+def test_a_storm_of_moves_ends_in_one_deploy_per_server_with_the_union_of_its_issues(
     make_programs: "Callable[..., Programs]",
 ) -> None:
     # long enough for the whole storm, also on a busy machine
@@ -54,19 +54,19 @@ def test_the_briefs_storm_ends_in_one_deploy_per_server_naming_the_union(
             }
             == {"deployed": 4, "superseded": 3, "waiting": 0, "deploying": 0}
         ),
-        "every message has its last state",
+        "every message is settled",
     )
 
 
 @pytest.mark.slow
-def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
+def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_still_runs(
     make_programs: "Callable[..., Programs]",
 ) -> None:
     usher = make_programs(
         DEPLOYS__COMMAND=json.dumps(["/bin/sh", "-c", "echo oh no; exit 3", "{server}"]), RETRIES__DELAYS="[]"
     )
     usher.start("trackers", "deploys", "successes")
-    usher.tell("ABC-1", "beta")
+    usher.send("ABC-1", "beta")
     usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 1, "it is parked")
     (deploy,) = usher.get("successes", "/api/deploys?outcome=failed")["items"]  # type: ignore[misc]
     assert (deploy["reason"], deploy["exit_code"]) == ("exit code 3", 3)
@@ -78,7 +78,9 @@ def test_a_failed_deploy_is_parked_with_its_reason_and_the_next_one_goes_on(
         said = subprocess.run(
             show, env={**usher.environment, **port}, capture_output=True, text=True, check=True
         ).stdout
-        assert "`usher parked retry beta.abc.wwts.com ABC-1` tries again" in said
+        assert "`usher parked retry beta.abc.wwts.com ABC-1` retries it" in said
         assert "exit code 3. Its output ends with:\n    oh no\n" in said
-    usher.tell("ABC-2", "beta")
-    usher.wait(lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 2, "the next one, too")
+    usher.send("ABC-2", "beta")
+    usher.wait(
+        lambda: usher.get("successes", "/api/messages?state=parked")["total"] == 2, "the next one is parked, too"
+    )

@@ -1,4 +1,4 @@
-"""A world for the library and the command: a whole Usher of real services, and the command run in this process."""
+"""Fixtures for the library and the command: all of Usher with real services, and the command in this process."""
 
 import os
 import secrets
@@ -17,20 +17,20 @@ from usher.up import programs, running_services
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the command printed, and its exit code."""
+class Result:
+    """The output and the exit code of the command."""
 
     code: int
     out: str
     err: str
 
 
-Usher = Callable[..., Said]
+Usher = Callable[..., Result]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in, and no setting of Usher's in the environment."""
+    """An empty working directory, and an environment without Usher's variables."""
     for name in [name for name in os.environ if name.startswith("USHER_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -40,19 +40,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def usher(folder: Path, capsys: pytest.CaptureFixture[str]) -> Usher:
-    """Run `usher` with these arguments."""
+    """Runs `usher` with the given arguments."""
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> Result:
         code = main(arguments)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        result = capsys.readouterr()
+        return Result(code, result.out, result.err)
 
     return run
 
 
 @pytest.fixture
 def nobody_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings whose services don't run: the ports are the lowest, where nothing listens."""
+    """Settings whose services don't run. Nothing listens on the lowest ports."""
     for number, service in enumerate(("TRACKERS", "DEPLOYS", "SUCCESSES"), 1):
         monkeypatch.setenv(f"USHER_{service}__PORT", str(number))
 
@@ -61,7 +61,7 @@ def nobody_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def whole(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., AbstractContextManager[dict[str, str]]]:
-    """Runs all of Usher on a vhost of its own, with more variables as keywords; gives those by which to find it."""
+    """Runs all of Usher on its own vhost. Keywords are additional variables. Yields the variables for its clients."""
 
     @contextmanager
     def run(**more: str) -> Iterator[dict[str, str]]:
@@ -89,13 +89,13 @@ def whole(
 
 @pytest.fixture(scope="module")
 def services(whole: Callable[..., AbstractContextManager[dict[str, str]]]) -> Iterator[dict[str, str]]:
-    """All of Usher, with windows of a fifth of a second."""
+    """All of Usher, with windows of 200 ms."""
     with whole() as variables:
         yield variables
 
 
 @pytest.fixture
 def running(folder: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of somebody who uses that Usher."""
+    """The environment of a user of this Usher."""
     for name, value in services.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""What is shipped and what is installed: every package, every extra, nothing that is not locked."""
+"""The wheel has every package, and everything that is installed is locked."""
 
 import re
 import tomllib
@@ -12,16 +12,16 @@ PACKAGES = ["shared/usher", "services/trackers", "services/deploys", "services/s
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
-def test_the_wheel_holds_every_package() -> None:
-    """A folder that is named and missing is left out without an error: so both are looked at."""
-    named = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert named == PACKAGES
+def test_the_wheel_contains_every_package() -> None:
+    """Hatch ignores a configured folder that is missing, so this checks both directions."""
+    configured = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert configured == PACKAGES
     found = [path.parent for source in ("shared", "services") for path in (ROOT / source).glob("*/__init__.py")]
-    assert {path.relative_to(ROOT).as_posix() for path in found} == set(named)
+    assert {path.relative_to(ROOT).as_posix() for path in found} == set(configured)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_says_that_it_is_typed(package: str) -> None:
+def test_every_package_is_marked_as_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()
 
 
@@ -30,16 +30,16 @@ def test_there_is_an_extra_for_every_purpose() -> None:
     assert set(extras) == {"trackers", "deploys", "successes", "tests", "lints", "devops", "develop"}
 
 
-def test_tests_are_no_packages() -> None:
+def test_tests_are_not_packages() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
-def test_everything_that_is_installed_from_a_lock_has_one() -> None:
+def test_there_is_a_lock_for_every_kind_of_installation() -> None:
     assert {lock.stem for lock in LOCKS} == {"build", "trackers", "deploys", "successes", "up", "develop"}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
-def test_a_lock_holds_hashes_and_no_addresses(lock: Path) -> None:
+def test_a_lock_has_hashes_and_no_addresses(lock: Path) -> None:
     text = lock.read_text("utf-8")
     assert "://" not in text
     assert not re.search(r"^-", text, re.MULTILINE), "an option of the installer"
@@ -50,7 +50,7 @@ def test_a_lock_holds_hashes_and_no_addresses(lock: Path) -> None:
         assert "--hash=sha256:" in package
 
 
-def test_what_runs_is_what_is_tested() -> None:
-    """Every lock has the versions of `develop`."""
+def test_production_uses_the_tested_versions() -> None:
+    """Every lock has the same versions as `develop`."""
     pins = {lock.stem: set(re.findall(r"^[a-z0-9-]+==\S+", lock.read_text("utf-8"), re.MULTILINE)) for lock in LOCKS}
     assert all(some <= pins["develop"] for some in pins.values())

@@ -1,1 +1,1 @@
-"""The ledger: messages and deploys in a database, for questions about the past."""
+"""The ledger: messages and deploys in a database, to answer questions about the past."""

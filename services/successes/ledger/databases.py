@@ -1,7 +1,7 @@
-"""The two databases that a ledger may be in, SQLite and PostgreSQL, and what differs between them.
+"""The two databases that can hold a ledger, SQLite and PostgreSQL, and the differences between them.
 
-In both, one transaction writes at a time: whoever wants to write takes the write lock first. So two replicas never lock
-each other out, and nothing that is read in a write changes before its end.
+In both, one transaction writes at a time, because every writer takes the write lock first. Two replicas therefore never
+deadlock, and the rows that a writer has read do not change before it commits.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,18 @@ BUSY_SECONDS = 5.0
 
 _HOW = 'write it like "sqlite:///usher.db" or "postgresql://user:password@host/database"'
 _WRITERS = 0x7573686572
-"""The advisory lock of PostgreSQL's that every writer takes."""
+"""The PostgreSQL advisory lock that every writer takes."""
 
-_AGAIN = {"40001", "40P01"}
-"""Serialization failure, deadlock."""
+_TRANSIENT = {"40001", "40P01"}
+"""SQLSTATE codes: serialization failure, deadlock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where a ledger is. `name` is its address without secrets; `opens` and `works` say what must be so for that."""
+    """A ledger's database. `name` is its address without secrets.
+
+    `opens` and `works` complete the advice "see that …" when it cannot be opened, or cannot be used later.
+    """
 
     name: str
     engine: Engine
@@ -36,28 +39,28 @@ class Database:
     works: str
 
     def make_folder(self) -> None:
-        """The folder of a file. Raises OSError."""
+        """Create the folder of an SQLite file. Raises OSError."""
         if self.engine.dialect.name == "sqlite":
             Path(self.name).parent.mkdir(parents=True, exist_ok=True)
 
 
 def database(url: SecretStr) -> Database:
-    """The database at that address; nothing is opened yet. Raises ServiceError, which never shows a password."""
+    """The database at that address, not opened yet. Raises ServiceError, which never shows a password."""
     try:
         parsed = make_url(url.get_secret_value())
     except (ArgumentError, ValueError):
-        raise ServiceError(why=f"[successes] ledger is no address; {_HOW}") from None
+        raise ServiceError(why=f"[successes] ledger is not a valid address; {_HOW}") from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(parsed)
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return _postgresql(parsed)
-    raise ServiceError(why=f"[successes] ledger is in a file of SQLite's or in PostgreSQL; {_HOW}")
+    raise ServiceError(why=f"[successes] ledger must be an SQLite file or a PostgreSQL database; {_HOW}")
 
 
 def lock(connection: Connection, *, idle: bool = False) -> None:
-    """Begin to write: take the write lock, held until the transaction ends. Raises DBAPIError after BUSY_SECONDS.
+    """Take the write lock, which is held until the transaction ends. Raises DBAPIError after BUSY_SECONDS.
 
-    A transaction that does nothing for a minute is ended by PostgreSQL, unless it may be `idle`.
+    PostgreSQL ends a transaction that has been idle for a minute, unless `idle` allows it.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -67,14 +70,14 @@ def lock(connection: Connection, *, idle: bool = False) -> None:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
-def is_passing(fault: DBAPIError) -> bool:
-    """Whether the same transaction may succeed when tried again at once: the connection is lost, or it was in the way
-    of another one."""
-    return fault.connection_invalidated or getattr(fault.orig, "sqlstate", None) in _AGAIN
+def is_transient(fault: DBAPIError) -> bool:
+    """Whether the same transaction may succeed if it is retried now: it lost its connection, or conflicted with
+    another transaction."""
+    return fault.connection_invalidated or getattr(fault.orig, "sqlstate", None) in _TRANSIENT
 
 
 def why(error: DBAPIError | OSError) -> str:
-    """The database's own words, in one line."""
+    """The database's own error message, in one line."""
     if isinstance(error, DBAPIError):
         return str(error.orig).partition("\n")[0]
     return error.strerror or str(error)
@@ -82,18 +85,18 @@ def why(error: DBAPIError | OSError) -> str:
 
 def _sqlite(url: URL) -> Database:
     if url.database in (None, ":memory:") or url.query:
-        raise ServiceError(why=f"[successes] ledger must be a file of SQLite's; {_HOW}")
-    # a reader that finds no connection in the pool opens one, it never waits
+        raise ServiceError(why=f"[successes] ledger must be an SQLite file; {_HOW}")
+    # a reader that finds no free connection in the pool opens a new one instead of waiting
     engine = create_engine(url, max_overflow=-1, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     return Database(
-        str(url.database), engine, "its folder can be written", "its disk has room and that no other program locks it"
+        str(url.database), engine, "its folder is writable", "its disk has room and that no other program locks it"
     )
 
 
 def _postgresql(url: URL) -> Database:
     if not url.host or not url.database:
-        raise ServiceError(why=f"[successes] ledger names no host or no database; {_HOW}")
+        raise ServiceError(why=f"[successes] ledger has no host or no database; {_HOW}")
     place = f"{url.host}:{url.port}" if url.port else url.host
     millis = int(BUSY_SECONDS * 1000)
     engine = create_engine(
@@ -102,10 +105,10 @@ def _postgresql(url: URL) -> Database:
         pool_pre_ping=True,
         connect_args={
             "application_name": "usher successes",
-            # also where the database was made without an encoding
+            # needed if the database was created without an encoding
             "client_encoding": "utf8",
             "connect_timeout": int(BUSY_SECONDS),
-            # a line that has gone silent is given up, here and there: a process that is gone must not keep the lock
+            # both ends give up a silent connection: a dead process must not keep the lock
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -116,12 +119,12 @@ def _postgresql(url: URL) -> Database:
     return Database(
         f"postgresql://{place}/{url.database}",
         engine,
-        "PostgreSQL answers there and lets that user make tables",
+        "PostgreSQL answers there and that user may create tables",
         "PostgreSQL answers there and its disk has room",
     )
 
 
 def _prepare(connection: SqliteConnection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    # a result is acked once it is written, so it has to be on the disk
+    # a result is acked once it is written, so by then it must be on disk
     connection.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""From the journal into the ledger: every event becomes news, and news is written in batches as large as have come."""
+"""Copies the journal into the ledger: events are collected as news, and written in batches."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,64 +12,64 @@ from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event
 from usher.core.messages import BackMessage
 from usher.core.states import OPEN, TERMINAL, Change, State
 
-PASSING = OPEN | {State.RETRYING}
-"""States that a message leaves by itself."""
+TRANSIENT = OPEN | {State.RETRYING}
+"""States that a message leaves without a person's order or a later deploy."""
 
 
 class Follower:
-    """Observes the reading of the journal into that memory, from the first entry that the ledger has not heard of.
+    """Observes a reader of the journal, from the first entry that the ledger does not include.
 
-    A message's state is what the board says. What was observed is kept until it is written, whatever becomes of the
-    connection or the ledger. Only while it catches up does it keep back what passes: the ledger may know later things,
-    and must not go back to earlier ones in between.
+    The board determines the state of a message. Observed events are kept until they are written, even if the
+    connection or the ledger fails. During a replay, transient states are buffered: the ledger may already have later
+    states, and must not go back.
     """
 
     def __init__(self, ledger: Ledger, memory: Memory) -> None:
         self._ledger = ledger
         self._memory = memory
         self._news = News()
-        self._passing: dict[str, Moved] = {}
-        self._heard: dict[str, State] = {}
-        self._known: Board | None = None
+        self._buffered: dict[str, Moved] = {}
+        self._replayed: dict[str, State] = {}
+        self._copied: Board | None = None
         self._replaying = True
-        self._come = asyncio.Event()
+        self._pending = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
-        """Take in an event and what it changed on the board."""
+        """Record an event and the changes that it made to the board."""
         match event:
             case BackMessage():
-                self._news.told[event.id] = (event, self._board.told.get(event.id, 1))
+                self._news.received[event.id] = (event, self._board.told.get(event.id, 1))
                 if (state := self._board.state(event.id)) in TERMINAL:
-                    # settled before it was told: the ledger had nothing to settle
+                    # settled before it was received, when the ledger had no row to settle
                     self._news.moved.setdefault(event.id, Moved(state, None, None))
             case DeployTaken() if changes:
                 self._news.taken.append((event, tuple(change.message for change in changes)))
             case DeployInterrupted():
                 self._news.interrupted.append(event)
             case DeployEnded():
-                # a result counts even where the board's deploy had been interrupted before: what has passed is deployed
+                # a result counts even if the board had the deploy as interrupted: what has passed is deployed
                 self._news.ended.append(event)
             case _ if not changes:
                 return
         by = event.by if isinstance(event, MessagesRetried | MessagesWithdrawn) else None
         server = self._board.server(getattr(event, "server", ""))
         self._move(changes, server, _time(event), by)
-        self._come.set()
+        self._pending.set()
 
     def begin(self) -> None:
-        """What is observed from now on may have happened long ago, until `caught_up`."""
+        """A replay begins: until `caught_up`, observed events may be old."""
         self._replaying = True
 
     async def run(self) -> None:
-        """Write what comes, until cancelled. Raises LedgerFault."""
+        """Write observed events until cancelled. Raises LedgerFault."""
         while True:
-            await self._come.wait()
-            self._come.clear()
+            await self._pending.wait()
+            self._pending.clear()
             await self.flush()
 
     async def flush(self) -> None:
-        """Write all that has been observed by now. Raises LedgerFault."""
+        """Write everything observed so far. Raises LedgerFault."""
         async with self._writing:
             news, self._news = self._news, News()
             if not self._replaying:
@@ -78,32 +78,31 @@ class Follower:
                 if news:
                     await self._ledger.write(news)
             except BaseException:
-                # cancelled, too: it may be written then, and is written again
+                # also if cancelled: it may have been written then, and is simply written again
                 self._news = news.then(self._news)
-                self._come.set()
+                self._pending.set()
                 raise
 
     async def caught_up(self) -> None:
-        """The replay is over: write it all, and where each message is now that is not settled. Raises LedgerFault."""
+        """The replay is over: write everything, with the current state of unsettled messages. Raises LedgerFault."""
         self._replaying = False
-        if self._known is not self._board:
-            self._known = self._board
+        if self._copied is not self._board:
+            self._copied = self._board
             for name in self._board:
-                self._begin_with(self._board.server(name))
-        for m, moved in self._passing.items():
+                self._copy(self._board.server(name))
+        for m, moved in self._buffered.items():
             now = self._board.state(m)
             if now is moved.state:
                 self._news.moved[m] = moved
-            elif (
-                now in TERMINAL
-            ):  # as a checkpoint has it, which knows more than what was left of the journal before it
+            elif now in TERMINAL:
+                # this state comes from a checkpoint, which includes entries that the journal no longer has
                 self._news.moved[m] = Moved(now, None, None)
-        self._passing, self._heard = {}, {}
+        self._buffered, self._replayed = {}, {}
         await self.flush()
 
     @property
     def _board(self) -> Board:
-        assert self._memory.board is not None  # noqa: S101 - nothing is observed before there is one
+        assert self._memory.board is not None  # noqa: S101 - events are observed only once there is a board
         return self._memory.board
 
     def _move(self, changes: Iterable[Change], server: ServerBoard, at: int | None, by: str | None) -> None:
@@ -111,28 +110,28 @@ class Follower:
             m = change.message
             if change.state is State.RETRYING:
                 self._news.retrying[m] = server.retrying[m]
-            before = self._passing.pop(m, None) or self._news.moved.get(m)
+            before = self._buffered.pop(m, None) or self._news.moved.get(m)
             when = before.at if at is None and before else at
-            # what waits is by no deploy, however it came to that
+            # a message that waits belongs to no deploy, whatever made it wait
             deploy = None if change.state in (State.WAITING, State.RETRYING) else change.deploy
             if self._replaying:
-                self._heard[m] = change.state
-            to = self._passing if self._replaying and change.state in PASSING else self._news.moved
+                self._replayed[m] = change.state
+            to = self._buffered if self._replaying and change.state in TRANSIENT else self._news.moved
             to[m] = Moved(change.state, deploy, when, by)
 
-    def _begin_with(self, server: ServerBoard) -> None:
-        """What a checkpoint brought: the ledger may never have heard of it."""
+    def _copy(self, server: ServerBoard) -> None:
+        """Record what came from a checkpoint: the ledger may not have it yet."""
         if taking := server.running:
             self._news.taken.append((taking.event, tuple(message.id for message in taking.batch)))
         for known in server.messages():
             m = known.message.id
-            if self._heard.get(m) is not known.state:
-                self._news.told.setdefault(m, (known.message, self._board.told.get(m, 1)))
+            if self._replayed.get(m) is not known.state:
+                self._news.received.setdefault(m, (known.message, self._board.told.get(m, 1)))
                 self._move((Change(m, known.state, known.deploy),), server, None, None)
 
 
 def _time(event: Event) -> int | None:
-    """When that happened (ms); None if the event does not say it."""
+    """When the event happened (ms); None if it does not say."""
     match event:
         case BackMessage():
             return event.queued_at

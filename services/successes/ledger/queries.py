@@ -1,4 +1,4 @@
-"""What is read from the ledger: pages of messages and deploys, newest first."""
+"""Queries of the ledger: pages of messages and deploys, newest first."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,28 +21,28 @@ class Page(BaseModel, Generic[T]):
     items: list[T]
     total: Annotated[int, Field(description="items on all pages")]
     page: Annotated[int, Field(description="this page, counted from 1")]
-    pages: Annotated[int, Field(description="how many there are")]
+    pages: Annotated[int, Field(description="number of pages")]
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which page, counted from 1, and how many items it has at most."""
+    """A page request: the page's number, counted from 1, and its maximum number of items."""
 
     page: int
     per_page: int
 
     @property
     def offset(self) -> int:
-        """Items before this page."""
+        """The number of items before this page."""
         return (self.page - 1) * self.per_page
 
     def of(self, total: int, items: list[T]) -> Page[T]:
-        """That page, given its items."""
+        """The page with these items."""
         return Page(items=items, total=total, page=self.page, pages=max(1, ceil(total / self.per_page)))
 
 
 def find_messages(connection: Connection, matching: Mapping[str, str | None], cut: Cut) -> Page[MessageState]:
-    """The messages whose columns are as `matching` says (None: any), by when they were told."""
+    """The messages whose columns equal `matching` (None: any value), the last received first."""
     total, rows = _page(connection, messages.c, matching, (messages.c.queued_at.desc(), messages.c.id), cut)
     rehearsed = _rehearsed(connection, {row.deploy for row in rows if row.deploy})
     found = [_message(row) for row in rows]
@@ -52,9 +52,9 @@ def find_messages(connection: Connection, matching: Mapping[str, str | None], cu
 def find_deploys(
     connection: Connection, matching: Mapping[str, str | None], cut: Cut, *, rehearses: bool
 ) -> Page[Deploy]:
-    """The deploys whose columns are as `matching` says (None: any), by when they began.
+    """The deploys whose columns equal `matching` (None: any value), the last started first.
 
-    `rehearses` says whether one that still runs is a rehearsal.
+    `rehearses` says whether a deploy that still runs is a rehearsal.
     """
     listed = [column for column in deploys.c if column.name != "output"]
     total, rows = _page(connection, listed, matching, (deploys.c.began_at.desc(), deploys.c.id), cut)
@@ -63,17 +63,17 @@ def find_deploys(
 
 
 def find_deploy(connection: Connection, deploy: str, *, rehearses: bool) -> Deploy | None:
-    """That deploy, if the ledger has it."""
+    """That deploy; None if the ledger does not have it."""
     return next(iter(find_deploys(connection, {"id": deploy}, Cut(1, 1), rehearses=rehearses).items), None)
 
 
 def find_output(connection: Connection, deploy: str) -> str | None:
-    """The end of what that deploy's command printed, if the ledger has it and the deploy has a result."""
+    """The end of the command's output; None if the ledger has no such deploy, or the deploy has no result yet."""
     return connection.execute(select(deploys.c.output).where(deploys.c.id == deploy)).scalar()
 
 
 def find_covered(connection: Connection, deploy: str) -> dict[str, Issue]:
-    """The moves of the messages that a deploy covers (the ids of their first attempts), each with its issue."""
+    """The issue of each move that a deploy covers, by the id of the move's first message."""
     query = (
         select(messages.c.origin, messages.c.issue)
         .join(covers, covers.c.message == messages.c.id)
@@ -83,7 +83,7 @@ def find_covered(connection: Connection, deploy: str) -> dict[str, Issue]:
 
 
 def find_known(connection: Connection, ids: Iterable[str]) -> dict[str, MessageState]:
-    """Those of these messages that the ledger has, by their ids."""
+    """Those of these messages that the ledger has, by id."""
     rows = connection.execute(select(messages).where(messages.c.id.in_(list(ids))))
     return {row.id: _message(row) for row in rows}
 
@@ -95,7 +95,7 @@ def _page(
     order: tuple[ColumnElement[Any], ...],
     cut: Cut,
 ) -> tuple[int, Sequence[Row[Any]]]:
-    """How many rows of these columns' table match, and those of one page."""
+    """The number of matching rows, and the rows of one page."""
     columns = list(columns)
     table = columns[0].table
     wanted = [table.c[name] == value for name, value in matching.items() if value is not None]
@@ -105,7 +105,7 @@ def _page(
 
 
 def _covered(connection: Connection, ids: Sequence[str]) -> dict[str, list[str | None]]:
-    """For each of these deploys, the issue of every message that it covers; None for one the ledger does not know."""
+    """The issues of the messages that each deploy covers; None for a message that the ledger does not have."""
     query = (
         select(covers.c.deploy, messages.c.issue)
         .outerjoin(messages, messages.c.id == covers.c.message)
@@ -118,14 +118,14 @@ def _covered(connection: Connection, ids: Sequence[str]) -> dict[str, list[str |
 
 
 def _rehearsed(connection: Connection, ids: Collection[str]) -> set[str]:
-    """Those of these deploys that only said their command."""
+    """Those of these deploys that were rehearsals."""
     return set(connection.execute(select(deploys.c.id).where(deploys.c.id.in_(ids), deploys.c.rehearsed)).scalars())
 
 
 def _message(row: Row[Any]) -> MessageState:
     times = {name: time(row._mapping[name]) for name in ("queued_at", "changed_at")}
-    maybe = {name: None if (at := row._mapping[name]) is None else time(at) for name in ("moved_at", "due_at")}
-    return MessageState.model_validate({**row._mapping, **times, **maybe})
+    optional = {name: None if (at := row._mapping[name]) is None else time(at) for name in ("moved_at", "due_at")}
+    return MessageState.model_validate({**row._mapping, **times, **optional})
 
 
 def _deploy(row: Row[Any], covered: Sequence[str | None], rehearses: bool) -> Deploy:

@@ -1,8 +1,8 @@
-"""`python -m successes.ledger.rebuild`: make the ledger again from the journal.
+"""`python -m successes.ledger.rebuild`: rebuild the ledger from the journal.
 
-The whole journal is read into a ledger of its own, which then goes into the real one in one transaction: every row that
-the journal covers becomes what the journal says, and every other one stays. All that time the write lock is held, so a
-`successes` that runs goes on reading, and writes what it has to write afterwards.
+The whole journal is read into a temporary ledger, which is then merged into the real one in one transaction. Rows that
+the journal covers are replaced, all others are kept. The write lock is held all the time: a running `successes` can
+still read, and writes after the rebuild.
 """
 
 import asyncio
@@ -32,20 +32,20 @@ from usher.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ABOUT = "Makes the ledger again from the journal; rows that the journal no longer covers stay as they are."
-SAY_EVERY = 5.0
-"""Seconds between two lines that say how far it is."""
+ABOUT = "Rebuilds the ledger from the journal; rows that the journal no longer covers are kept."
+REPORT_EVERY = 5.0
+"""Seconds between two progress reports."""
 
 
 @dataclass(slots=True)
 class Read:
-    """What has been read of the journal: how many events, and the messages whose beginning was among them."""
+    """Progress: how many events have been read, and the messages whose first event was among them."""
 
     events: int = 0
     whole: set[str] = field(default_factory=set)
 
     def observe(self, event: Event) -> None:
-        """Take in an event."""
+        """Count an event."""
         self.events += 1
         match event:
             case BackMessage():
@@ -57,19 +57,17 @@ class Read:
 
 
 async def rebuild(settings: Settings) -> Merged:
-    """Make the ledger again. Raises LedgerFault, ServiceError or BrokerError; then the ledger is as it was."""
+    """Rebuild the ledger. Raises LedgerFault, ServiceError or BrokerError; the ledger is then unchanged."""
     ledger = Ledger.open(settings.successes.ledger)
     try:
-        # locked before the first entry is read: nothing that is newer than the journal's end gets in before the merge
+        # locked before the first entry is read: nothing newer than the journal's end may be written before the merge
         with ledger.writing() as connection, TemporaryDirectory(prefix="usher-") as folder:
             fresh = Ledger.open(SecretStr(f"sqlite:///{Path(folder, 'fresh.db')}"))
             try:
                 read = Read()
                 async with beside(_report(read)):
                     await _read(settings, fresh, read)
-                log.info(
-                    "all %s events of the journal are read; writing the ledger %s", f"{read.events:,}", ledger.path
-                )
+                log.info("read all %s events of the journal; writing the ledger %s", f"{read.events:,}", ledger.path)
                 with fresh.reading() as source:
                     return merge(source, connection, read.whole)
             finally:
@@ -79,14 +77,14 @@ async def rebuild(settings: Settings) -> Merged:
 
 
 async def serve(settings: Settings, stop: Stop) -> str:
-    """Rebuild, unless `stop` is set before the end: then nothing is changed."""
+    """Rebuild. If `stop` is set before the end, nothing is changed."""
     working, stopped = asyncio.create_task(rebuild(settings)), asyncio.create_task(stop.wait())
     await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not working.done():
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        return "the ledger is as it was"
+        return "stopped; the ledger is unchanged"
     return str(working.result())
 
 
@@ -111,8 +109,8 @@ async def _read(settings: Settings, fresh: Ledger, read: Read) -> None:
 async def _report(read: Read) -> None:
     """Log the progress until cancelled."""
     while True:
-        await asyncio.sleep(SAY_EVERY)
-        log.info("%s events of the journal are read", f"{read.events:,}")
+        await asyncio.sleep(REPORT_EVERY)
+        log.info("read %s events of the journal", f"{read.events:,}")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from sqlalchemy import (
 )
 
 LONGEST_NAME = 300
-"""Characters of a name that are kept: an index of PostgreSQL's takes no more than 2,704 bytes."""
+"""The maximum length of a name: a PostgreSQL index entry holds at most 2,704 bytes."""
 
 
 class Line(TypeDecorator[str]):
-    """Text from outside. PostgreSQL takes no NUL, so none is kept anywhere."""
+    """Text from outside. PostgreSQL refuses NUL, so it is replaced in both databases."""
 
     impl = String
     cache_ok = True
@@ -30,14 +30,14 @@ class Line(TypeDecorator[str]):
 
 
 class Words(Line):
-    """A longer one."""
+    """Longer text from outside."""
 
     impl = Text
     cache_ok = True
 
 
 class Name(Line):
-    """Text by which rows are found: cut where it is too long for an index."""
+    """Text by which rows are found, truncated if it is too long for an index."""
 
     cache_ok = True
 
@@ -63,11 +63,11 @@ messages = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deploy", String(12)),
     Column("told", Integer, nullable=False),
-    # the id of the first attempt of the same move; a first attempt's is its own
+    # the id of the first attempt of the same move; for a first attempt, its own id
     Column("origin", String(32), nullable=False),
-    # when a retry comes back to be deployed
+    # when a retry is due
     Column("due_at", BigInteger),
-    # who ordered the last change, if it was a person's order
+    # who ordered the last change, if somebody did
     Column("by", Name),
     Index("messages_by_time", "queued_at", "id"),
     Index("messages_by_issue", "issue", "queued_at"),
@@ -82,7 +82,7 @@ deploys = Table(
     metadata,
     Column("id", String(12), primary_key=True),
     Column("server", Name, nullable=False),
-    # when it was taken or, if the taking is not known, when it started: what deploys are listed by
+    # when it was taken or, if that is not known, when it started; deploys are listed in this order
     Column("began_at", BigInteger, nullable=False),
     Column("holder", Name),
     Column("fence", BigInteger),
@@ -110,7 +110,7 @@ covers = Table(
     Index("covers_by_message", "message"),
     sqlite_with_rowid=False,
 )
-"""Which messages a deploy covers."""
+"""The messages that each deploy covers."""
 
 journal = Table(
     "journal",
@@ -119,4 +119,4 @@ journal = Table(
     Column("through", BigInteger, nullable=False),
     Column("entry", String, nullable=False),
 )
-"""One row: the entry of the journal, and its offset, up to which the ledger has been told everything."""
+"""One row: the journal entry up to which the ledger is complete, and its offset."""

@@ -1,4 +1,4 @@
-"""How the ledger is written, in SQL: each statement is made once for each database, which costs more than to run it."""
+"""The SQL statements that write the ledger. Building one costs more than running it, so each is built only once."""
 
 from functools import cache
 
@@ -12,23 +12,23 @@ from usher.core.states import BEFORE, OPEN, State
 Insert = sqlite.Insert | postgresql.Insert
 
 TAKEN = ("holder", "fence", "taken_at", "began_at")
-"""What a taking tells of a deploy."""
+"""The columns of a deploy that its taking sets."""
 
 RESULT = ("outcome", "reason", "exit_code", "rehearsed", "command", "started_at", "ended_at", "output", "cut", "log")
-"""What a result tells of it."""
+"""The columns of a deploy that its result sets."""
 
 
 def insert(dialect: str, table: Table) -> Insert:
-    """An INSERT that can say what happens ON CONFLICT, which is no standard SQL but the same for both databases."""
+    """An INSERT that accepts ON CONFLICT, which is not standard SQL, but is the same in both databases."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 @cache
-def tell(dialect: str) -> Insert:
-    """A message is told; one that is there has been told so often."""
+def receive(dialect: str) -> Insert:
+    """A message was received; an existing one gets the new count, if that is higher."""
     new = insert(dialect, messages)
-    more = new.excluded.told > messages.c.told
-    return new.on_conflict_do_update(index_elements=["id"], set_={"told": new.excluded.told}, where=more)
+    higher = new.excluded.told > messages.c.told
+    return new.on_conflict_do_update(index_elements=["id"], set_={"told": new.excluded.told}, where=higher)
 
 
 @cache
@@ -39,31 +39,31 @@ def cover(dialect: str) -> Insert:
 
 @cache
 def take(dialect: str) -> Insert:
-    """A deploy is taken."""
+    """A deploy was taken."""
     new = insert(dialect, deploys)
     return new.on_conflict_do_update(index_elements=["id"], set_={name: new.excluded[name] for name in TAKEN})
 
 
 @cache
 def end(dialect: str) -> Insert:
-    """A deploy has a result: it says more than that it was interrupted."""
+    """A deploy has a result, which replaces an interruption."""
     new = insert(dialect, deploys)
-    unknown = or_(deploys.c.outcome.is_(None), deploys.c.started_at.is_(None))
+    no_result = or_(deploys.c.outcome.is_(None), deploys.c.started_at.is_(None))
     result = {name: new.excluded[name] for name in RESULT}
-    return new.on_conflict_do_update(index_elements=["id"], set_=result, where=unknown)
+    return new.on_conflict_do_update(index_elements=["id"], set_=result, where=no_result)
 
 
 @cache
 def go_through(dialect: str) -> Insert:
     """The journal has been read up to an entry."""
     new = insert(dialect, journal)
-    going_on = {"through": new.excluded.through, "entry": new.excluded.entry}
-    return new.on_conflict_do_update(index_elements=["id"], set_=going_on)
+    position = {"through": new.excluded.through, "entry": new.excluded.entry}
+    return new.on_conflict_do_update(index_elements=["id"], set_=position)
 
 
 @cache
 def interrupt() -> Update:
-    """A deploy without a result is interrupted (`deploy`, `why`, `at`)."""
+    """A deploy without a result was interrupted (parameters `deploy`, `why`, `at`)."""
     return (
         update(deploys)
         .where(deploys.c.id == bindparam("deploy"), deploys.c.outcome.is_(None))
@@ -73,18 +73,21 @@ def interrupt() -> Update:
 
 @cache
 def move(state: State) -> Update:
-    """A message comes into that state, if it can from its own (`message`, `with` a deploy, `at`, by which `order`)."""
+    """A message changes to that state, if its own state allows it (parameters `message`, `with`, `at`, `order`).
+
+    `with` is the deploy that changed it, and `order` is who ordered the change.
+    """
     deploy: ColumnElement[str | None] = bindparam("with", type_=messages.c.deploy.type)
     at: ColumnElement[int | None] = bindparam("at", type_=messages.c.changed_at.type)
-    # by whom it came into that state is known where it is known when
+    # the person is known only where the time is known
     by = case((at.is_(None), messages.c.by), else_=bindparam("order", type_=messages.c.by.type))
     if state not in OPEN:
-        # an order is by no deploy, and the one that failed stays worth knowing
+        # an order has no deploy: keep the one that failed, which is still worth knowing
         deploy = func.coalesce(deploy, messages.c.deploy)
-    # not IN: it cannot be used with many rows at once
-    may = or_(*(messages.c.state == before for before in sorted(BEFORE[state])))
+    # not IN, which cannot be used in executemany
+    allowed = or_(*(messages.c.state == before for before in sorted(BEFORE[state])))
     return (
         update(messages)
-        .where(messages.c.id == bindparam("message"), may)
+        .where(messages.c.id == bindparam("message"), allowed)
         .values(state=state, deploy=deploy, changed_at=func.coalesce(at, messages.c.changed_at), by=by)
     )

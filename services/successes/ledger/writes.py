@@ -1,7 +1,7 @@
-"""What is written into the ledger.
+"""Writes to the ledger.
 
-Every write is idempotent: the reply queue and the journal may tell the same thing, twice, in either order, and a replay
-of the whole journal changes nothing.
+Every write is idempotent: the reply queue and the journal may report the same fact, twice and in either order, and a
+replay of the whole journal changes nothing.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +20,10 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A message came into a state at `at` (ms; None: the time of its row stays): by a deploy, by somebody's order, or
-    by neither."""
+    """A message came into a state at `at` (ms). With None, its row keeps the time that it has.
+
+    `deploy` or `by`, a person, says what caused the change, if anything did.
+    """
 
     state: State
     deploy: str | None
@@ -31,12 +33,15 @@ class Moved:
 
 @dataclass(slots=True)
 class News:
-    """What is to be written in one transaction. `told` says how often each message was told so far; `retrying` are next
-    attempts, which nobody has told yet. Of all the states that a message came into, `moved` needs to have the last one,
-    as the board has it; of `ended`, the ledger learns of messages only what has passed. `through` is the entry of the
-    journal up to which nothing is left to be told."""
+    """Everything to be written in one transaction.
 
-    told: dict[str, tuple[BackMessage, int]] = field(default_factory=dict)
+    `received` holds each message with the number of times that it was received so far. `retrying` are next attempts,
+    which have not been received yet. `moved` needs only the latest state of each message, as the board has it. Of the
+    results in `ended`, only those that passed settle messages. `through` is the journal entry up to which the ledger
+    will then be complete.
+    """
+
+    received: dict[str, tuple[BackMessage, int]] = field(default_factory=dict)
     retrying: dict[str, BackMessage] = field(default_factory=dict)
     taken: list[tuple[DeployTaken, tuple[str, ...]]] = field(default_factory=list)
     moved: dict[str, Moved] = field(default_factory=dict)
@@ -45,12 +50,12 @@ class News:
     through: Position | None = None
 
     def __bool__(self) -> bool:
-        return any((self.told, self.retrying, self.taken, self.moved, self.interrupted, self.ended))
+        return any((self.received, self.retrying, self.taken, self.moved, self.interrupted, self.ended))
 
     def then(self, later: "News") -> "News":
-        """This and what came later, as one."""
+        """These and later news, combined."""
         return News(
-            self.told | later.told,
+            self.received | later.received,
             self.retrying | later.retrying,
             self.taken + later.taken,
             self.moved | later.moved,
@@ -61,18 +66,18 @@ class News:
 
 
 def write(connection: Connection, news: News) -> None:
-    """Write it. Messages come first, so that there are rows to change; then what opens them, then what closes them."""
+    """Write the news. Messages come first, so that there are rows to change; then takings, then results."""
     dialect = connection.dialect.name
 
     def run(statement: Insert | Update, rows: list[Row]) -> None:
         if rows:
             connection.execute(statement, rows)
 
-    tell = statements.tell(dialect)
-    run(tell, [{**_message(message, 1), "state": State.RETRYING} for message in news.retrying.values()])
-    run(tell, [_message(message, told) for message, told in news.told.values()])
-    covered = (message for ended in news.ended for message in ended.standing if message.id not in news.told)
-    run(tell, [_message(message, 1) for message in covered])
+    receive = statements.receive(dialect)
+    run(receive, [{**_message(message, 1), "state": State.RETRYING} for message in news.retrying.values()])
+    run(receive, [_message(message, times) for message, times in news.received.values()])
+    covered = (message for ended in news.ended for message in ended.standing if message.id not in news.received)
+    run(receive, [_message(message, 1) for message in covered])
     run(statements.cover(dialect), _cover(news))
     run(statements.take(dialect), [_taken(event) for event, _ in news.taken])
     run(statements.interrupt(), [{"deploy": e.deploy, "why": e.reason, "at": e.at} for e in news.interrupted])
@@ -93,12 +98,12 @@ def write(connection: Connection, news: News) -> None:
 
 
 def read_through(connection: Connection) -> Position | None:
-    """The entry of the journal up to which the ledger has been told everything."""
+    """The journal entry up to which the ledger is complete; None if it has nothing yet."""
     row = connection.execute(select(journal.c.through, journal.c.entry)).first()
     return Position(row.through, row.entry) if row else None
 
 
-def _message(message: BackMessage, told: int) -> Row:
+def _message(message: BackMessage, times: int) -> Row:
     return {
         "id": message.id,
         "issue": str(message.issue),
@@ -111,7 +116,7 @@ def _message(message: BackMessage, told: int) -> Row:
         "queued_at": message.queued_at,
         "moved_at": message.moved_at,
         "changed_at": message.queued_at,
-        "told": told,
+        "told": times,
         "origin": message.move,
         "due_at": message.queued_at if message.origin else None,
         "by": None,
@@ -123,7 +128,7 @@ def _moved(message: str, deploy: str | None, at: int | None, order: str | None =
 
 
 def _cover(news: News) -> list[Row]:
-    """Which messages deploys cover: a taking and its result mostly say the same."""
+    """The messages that deploys cover, without duplicates: a taking and its result usually name the same ones."""
     taken = ((event.deploy, message) for event, batch in news.taken for message in batch)
     standing = ((event.deploy, message.id) for event in news.ended for message in event.standing)
     superseded = ((event.deploy, message) for event in news.ended for message in event.superseded)

@@ -1,6 +1,6 @@
-"""Cleaning: what is parked and has been settled since, by a later pass or an order, is removed from `usher.parked`.
+"""Cleaning: removes parked messages from `usher.parked` once a later pass or an order has settled them.
 
-Only what the journal says to be settled is touched; what it does not know, and what cannot be read, stays for a person.
+Only messages that are settled on the board are removed. Unknown or unreadable ones are left for a person.
 """
 
 import asyncio
@@ -20,36 +20,39 @@ from usher.core.states import TERMINAL, Change, State
 log = logging.getLogger(__name__)
 
 ALL = 65_535
-"""The largest prefetch: what stays in the queue must not keep what comes after it from being seen. None at all would be
-2,000 to a quorum queue."""
+"""The largest prefetch: messages that stay in the queue must not hide those behind them. A quorum queue would take 0 as
+2,000."""
 
-LAST_OF_ALL = {"x-priority": -10}
-"""Whoever else reads the queue comes first."""
+LOWEST_PRIORITY = {"x-priority": -10}
+"""Any other consumer of the queue comes first."""
 
 QUIET_SECONDS = 1.0
-"""A queue that brings nothing for so long has brought all that it has. What it had not is seen next time."""
+"""A queue that delivers nothing for this long has delivered everything. Anything later is seen in the next pass."""
 
 HELD_SECONDS = 60.0
-"""Seconds within which the broker notices that a consumer is gone: until then, what it held is not seen."""
+"""Seconds until the broker has noticed that a consumer is gone. Until then, the messages that it held stay hidden."""
 
 
 class Cleaning:
-    """One pass at a time through `usher.parked`: after each start, once more when the broker has noticed that a lost
-    connection is gone, and after what settles something that is there."""
+    """Passes through `usher.parked`, one at a time.
+
+    A pass starts after each start of the service, once more when the broker has noticed that a lost connection is gone,
+    and when a message in the queue is settled.
+    """
 
     def __init__(self) -> None:
         self._parked: set[str] = set()
         self._due = asyncio.Event()
 
     def observe(self, event: Event, changes: Iterable[Change], board: Board) -> None:
-        """Take in an event, what it changed, and the board since."""
+        """Record an event, its changes, and the board after it."""
         if isinstance(event, MessagesParked):
             self._parked.update(event.messages)
             self._settle(m for m in event.messages if board.state(m) in TERMINAL)
         self._settle(change.message for change in changes if change.state in TERMINAL)
 
     def begin(self, board: Board) -> None:
-        """The board has been caught up with."""
+        """The board is up to date: schedule a pass."""
         unsettled = (m for name in board for m in board.server(name).messages())
         self._parked.update(m.message.id for m in unsettled if m.state is State.PARKED)
         self._due.set()
@@ -61,28 +64,28 @@ class Cleaning:
             while True:
                 await self._due.wait()
                 self._due.clear()
-                looking = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LAST_OF_ALL)
-                async with looking as consumer:
-                    gone = await self._clean(consumer, journal.board)
-                if gone:
-                    log.info("removed %d from %s: settled since", gone, topology.PARKED)
+                consuming = consume(link, topology.PARKED, "cleaning", prefetch=ALL, arguments=LOWEST_PRIORITY)
+                async with consuming as consumer:
+                    removed = await self._clean(consumer, journal.board)
+                if removed:
+                    log.info("removed %d settled messages from %s", removed, topology.PARKED)
         finally:
             once_more.cancel()
 
     async def _clean(self, consumer: Consumer, board: Board) -> int:
-        """Ack what is settled, older copies of it, too; the rest goes back when the consumer is left."""
-        gone = 0
+        """Ack settled messages and all their copies. The others return to the queue when the consumer closes."""
+        removed = 0
         with suppress(TimeoutError):
             while True:
                 async with asyncio.timeout(QUIET_SECONDS):
                     delivery = await consumer.get()
                 if _is_settled(message := _message(delivery), board):
                     await delivery.ack()
-                    gone += 1
+                    removed += 1
                 elif message:
-                    # also what the board never knew to be parked: the result of its deploy may not be in the journal
+                    # even if the board does not have it as parked: the journal may lack the result of its deploy
                     self._parked.add(message)
-        return gone
+        return removed
 
     def _settle(self, messages: Iterable[str]) -> None:
         settled = self._parked.intersection(messages)
@@ -96,7 +99,7 @@ def _is_settled(message: str | None, board: Board) -> bool:
 
 
 def _message(delivery: Delivery) -> str | None:
-    """Its id, if it is one of Usher's."""
+    """The id of the message; None if it cannot be read."""
     try:
         return decode_message(delivery.body).id
     except Unreadable:

@@ -1,7 +1,7 @@
-"""Decisions: what becomes of what a deploy covered that did not pass. It is tried again, or parked for a person.
+"""Decisions: after a deploy that did not pass, each of its messages is retried, or parked for a person.
 
-A crash between any two steps is harmless: the journal learns first that a message is tried again, and last that one is
-parked; ids follow from what was decided about, so that a decision that is made twice is the same one.
+A crash between any two steps is harmless. A retry is written to the journal first, and a parking last. The ids of next
+attempts are derived, so making the same decision twice changes nothing.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from usher.settings import Settings
 T = TypeVar("T")
 
 AT_ONCE = 100
-"""Messages that are being published at a time."""
+"""How many messages are published concurrently."""
 
 TAIL = 2000
-"""Characters of a command's output that go with what is parked: its end says why it failed."""
+"""Characters of output that are kept with a parked message: the end usually says why the command failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a deploy did not pass; `output` is the end of what its command printed, if that is known."""
+    """How a deploy failed to pass. `output` is the end of its command's output, if that is known."""
 
     deploy: str
     server: str
@@ -45,27 +45,28 @@ class Failure:
 
     @classmethod
     def of(cls, end: DeployEnded) -> "Failure":
-        """As its result says it."""
+        """The failure that a result describes."""
         return cls(end.deploy, end.server, end.outcome, end.exit_code, end.reason, end.output)
 
     @classmethod
     def known(cls, server: str, failed: Failed) -> "Failure":
-        """As the board remembers it."""
+        """The failure that the board remembers for a message."""
         return cls(failed.deploy, server, failed.outcome, failed.exit_code, failed.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What is tried again, and what is parked."""
+    """What is retried, and what is parked."""
 
     again: tuple[Again, ...] = ()
     parked: tuple[BackMessage, ...] = ()
 
 
 def undecided(server: ServerBoard, result: DeployEnded) -> tuple[BackMessage, ...]:
-    """What is to be decided because of that result: by message, and nothing if another event ended its deploy.
+    """The messages to decide about because of that result; none if another event ended its deploy.
 
-    The reply queue is faster than the journal: while the board has the deploy running, the result says what failed.
+    The result may arrive before its copy in the journal. While the deploy still runs on the board, the result says
+    which messages failed.
     """
     if _runs(server, result.deploy):
         covered = ((message, server.open.get(message.id)) for message in result.standing)
@@ -83,16 +84,16 @@ class Decisions:
         self._clock = clock
 
     async def about(self, result: DeployEnded, *, again: bool) -> Decided:
-        """Decide about what did not pass. `again` says that the result had been delivered before: what was done with it
-        then may not have come to its end. Raises NotConfirmed or LinkLost."""
+        """Decide about the messages of a result that did not pass. With `again`, the result was delivered before, and
+        its handling may be incomplete. Raises NotConfirmed or LinkLost."""
         failure = Failure.of(result)
         decided = await self.decide(failure, undecided(self._server(result.server), result))
         if again:
-            await self._put_off(self._left(failure, result.standing))
+            await self._postpone(self._retrying(failure, result.standing))
         return decided
 
     async def decide(self, failure: Failure, messages: Sequence[BackMessage]) -> Decided:
-        """Have each of these tried again by the ladder, or park it. Raises NotConfirmed or LinkLost."""
+        """Retry each message as its retry schedule says, or park it. Raises NotConfirmed or LinkLost."""
         now, ladder = self._clock.now(), self._ladder(failure.server)
         nexts = {m.id: ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in messages}
         retries = {m: again for m, again in nexts.items() if again}
@@ -113,19 +114,19 @@ class Decisions:
         )
         await self._journal.append(event)
         early = _runs(self._server(failure.server), failure.deploy)
-        await self._put_off(again for again in retries.values() if early or self._is_retrying(again))
+        await self._postpone(again for again in retries.values() if early or self._is_retrying(again))
 
-    def _left(self, failure: Failure, messages: Iterable[BackMessage]) -> list[Again]:
-        """What the journal has retrying because of that failure: whether a retry queue has it, too, is not known."""
+    def _retrying(self, failure: Failure, messages: Iterable[BackMessage]) -> list[Again]:
+        """The retries because of that failure that are in the journal, but perhaps not in a retry queue."""
         ladder, now = self._ladder(failure.server), self._clock.now()
         retried = (m for m in messages if self._journal.board.state(m.id) is State.RETRIED)
         nexts = (ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in retried)
         return [again for again in nexts if again and self._is_retrying(again)]
 
-    async def _put_off(self, retries: Iterable[Again]) -> None:
+    async def _postpone(self, retries: Iterable[Again]) -> None:
         async def put(again: Again) -> None:
-            less = self._settings.retries.jitter * random.random()  # noqa: S311 - jitter, not a secret
-            await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - less)))
+            shortened = self._settings.retries.jitter * random.random()  # noqa: S311 - jitter, not a secret
+            await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - shortened)))
 
         await each(retries, put)
 
@@ -152,7 +153,7 @@ class Decisions:
     def _ladder(self, server: str) -> Ladder:
         try:
             return self._settings.retries.ladder(self._settings.catalogue.named(server))
-        except UnknownServer:  # the settings have it no longer: nobody would deploy to it
+        except UnknownServer:  # no longer in the settings, so nobody would deploy to it
             return Ladder(())
 
     @property
@@ -168,9 +169,9 @@ def _runs(server: ServerBoard, deploy: str) -> bool:
 
 
 async def each(things: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
-    """Do that with each of these, many at a time. The first error is raised once those beside it have ended."""
-    left = list(things)
-    for start in range(0, len(left), AT_ONCE):
-        done = await asyncio.gather(*map(do, left[start : start + AT_ONCE]), return_exceptions=True)
-        if error := next((what for what in done if isinstance(what, BaseException)), None):
+    """Call `do` for each of these, in concurrent groups. The first error of a group is raised when the group ends."""
+    remaining = list(things)
+    for start in range(0, len(remaining), AT_ONCE):
+        results = await asyncio.gather(*map(do, remaining[start : start + AT_ONCE]), return_exceptions=True)
+        if error := next((result for result in results if isinstance(result, BaseException)), None):
             raise error

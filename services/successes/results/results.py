@@ -1,7 +1,7 @@
-"""The reply queue: what passed is settled, what failed is tried again or parked, and the result is acked last.
+"""The reply queue: passed messages are settled, failed ones are retried or parked, and the result is acked last.
 
-A crash between any two steps is harmless: the result comes again, and each step finds what it has done before. Only a
-message that was parked just before a crash may be in `usher.parked` twice, with the same id.
+A crash between any two steps is harmless: the result is delivered again, and each step recognizes what it has already
+done. Only a message that was parked just before a crash may be in `usher.parked` twice, with the same id.
 """
 
 import logging
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 50
 NAMED = 20
-"""Issues that a log line names."""
+"""The maximum number of issues that a log line names."""
 
 
 class Results:
-    """Takes the results of one connection."""
+    """Handles the results that arrive on one connection."""
 
     def __init__(
         self, ledger: Ledger, follower: Follower, journal: Journal, publisher: Publisher, decisions: Decisions
@@ -40,12 +40,12 @@ class Results:
         self._decisions = decisions
 
     async def run(self, consumer: Consumer) -> None:
-        """Take results until cancelled. Raises BrokerError or LedgerFault; what is not acked by then comes again."""
+        """Handle results until cancelled. Raises BrokerError or LedgerFault; unacked results are delivered again."""
         while True:
             await self._take(await consumer.drain())
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
-        # what a deploy covered was in the journal before it: the ledger has to have it before its result
+        # a deploy's messages were in the journal before its result, so the ledger must have them first
         await self._journal.barrier()
         await self._follower.flush()
         read = [(delivery, _result(delivery)) for delivery in deliveries]
@@ -59,10 +59,10 @@ class Results:
             else:
                 decided = await self._decisions.about(result, again=delivery.redelivered)
                 await delivery.ack()
-                log.warning("deploy %s: %s; %s", _line(result), result.reason, _said(decided))
+                log.warning("deploy %s: %s; %s", _line(result), result.reason, _describe(decided))
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
-        """A result that cannot be read is a person's to look at."""
+        """Park a result that cannot be read, for a person to look at."""
         await self._publisher.park(delivery.body, delivery.message_id, reason)
         await delivery.ack()
         log.warning("parked a result that cannot be read (%s): %s", delivery.message_id or "no message id", reason)
@@ -76,7 +76,7 @@ def _line(result: DeployEnded) -> str:
 
 
 def _result(delivery: Delivery) -> DeployEnded | Unreadable:
-    """What a result says. Raises NotUnderstood, and then nothing that came with it has been touched."""
+    """Decode a result. Raises NotUnderstood, before anything of its group of deliveries is handled."""
     check(delivery.headers, f"result {delivery.message_id}")
     try:
         event = decode(delivery.body)
@@ -85,18 +85,18 @@ def _result(delivery: Delivery) -> DeployEnded | Unreadable:
     return event if isinstance(event, DeployEnded) else Unreadable(why=f"{event.kind} is not a result")
 
 
-def _said(decided: Decided) -> str:
-    """`again in 60 s: ABC-111; parked: ABC-113`."""
+def _describe(decided: Decided) -> str:
+    """`retry in 60 s: ABC-111; parked: ABC-113`."""
     by_delay: dict[int, list[Again]] = {}
     for again in decided.again:
         by_delay.setdefault(again.delay, []).append(again)
-    said = [
-        f"again in {delay / 1000:g} s: {_named([again.message.issue for again in same])}"
+    parts = [
+        f"retry in {delay / 1000:g} s: {_named([again.message.issue for again in same])}"
         for delay, same in by_delay.items()
     ]
     if decided.parked:
-        said.append(f"parked: {_named([message.issue for message in decided.parked])}")
-    return "; ".join(said) or "nothing of it is to be tried again"
+        parts.append(f"parked: {_named([message.issue for message in decided.parked])}")
+    return "; ".join(parts) or "nothing to retry"
 
 
 def _named(issues: Sequence[Issue]) -> str:

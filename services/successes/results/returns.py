@@ -1,4 +1,4 @@
-"""Returns: what has waited in a retry queue is told again, if it is still wanted. If it is not, that was its end."""
+"""Returns: a message that comes back from a retry queue is re-published if it is still wanted, and dropped if not."""
 
 import logging
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 100
 PAUSE = 5.0
-"""Seconds before something that was not confirmed is published again."""
+"""Seconds before an unconfirmed message is published again."""
 
 WANTED = (None, State.RETRYING)
-"""A message that the journal does not know is told rather than lost."""
+"""States in which a message is re-published. One that the journal does not know is published rather than lost."""
 
 
 class Returns:
-    """Takes what returns, for one connection."""
+    """Handles the messages that return on one connection."""
 
     def __init__(self, journal: Journal, publisher: Publisher, clock: Clock) -> None:
         self._journal = journal
@@ -32,12 +32,12 @@ class Returns:
         self._clock = clock
 
     async def run(self, consumer: Consumer) -> None:
-        """Take what returns until cancelled. Raises BrokerError; what is not acked by then comes again."""
+        """Handle returning messages until cancelled. Raises BrokerError; unacked messages are delivered again."""
         while True:
             deliveries = await consumer.drain()
             for delivery in deliveries:
                 check(delivery.headers, f"message {delivery.message_id}")
-            # what has passed or was withdrawn by now is not told any more
+            # so that nothing is re-published that has passed or was withdrawn by now
             await self._journal.barrier()
             await each(deliveries, self._take)
 
@@ -46,22 +46,22 @@ class Returns:
             message = decode_message(delivery.body)
         except Unreadable as fault:
             await self._publisher.park(delivery.body, delivery.message_id, str(fault))
-            log.warning("parked what returned and cannot be read (%s): %s", delivery.message_id, fault)
+            log.warning("parked a returned message that cannot be read (%s): %s", delivery.message_id, fault)
         else:
             state = self._journal.board.state(message.id)
             if state in WANTED:
-                await self._tell(message)
+                await self._publish(message)
             else:
-                log.info("%s of %s is %s: not tried again", message.issue, message.server, state)
+                log.info("%s of %s is %s: not retried", message.issue, message.server, state)
         await delivery.ack()
 
-    async def _tell(self, message: BackMessage) -> None:
-        """Until it is confirmed: a server whose queue is full must not cost the others their results."""
+    async def _publish(self, message: BackMessage) -> None:
+        """Publish until it is confirmed. The full queue of one server must not stop the results of others."""
         while True:
             try:
                 await self._publisher.message(message.model_copy(update={"queued_at": self._clock.now()}))
             except NotConfirmed as fault:
-                log.warning("%s of %s waits to be tried again: %s", message.issue, message.server, fault)
+                log.warning("%s of %s is waiting for its retry: %s", message.issue, message.server, fault)
                 await self._clock.sleep(PAUSE)
             else:
                 log.info("%s of %s: attempt %d", message.issue, message.server, message.attempt)

@@ -1,8 +1,8 @@
-"""The sweep: what the journal has and no queue brings is published again, with the same id.
+"""The sweep: open messages that no queue delivers are re-published with the same id, and missing decisions are made.
 
-That happens when the broker took a message for the journal but not for its queue, when somebody has purged a queue,
-when a decision was never made, and when the journal has lost how a deploy ended: who gets what it covered ends it. To
-publish a message twice does no harm: its copy is acked as known.
+There are such messages after the broker accepted a message for the journal but not for its queue, after somebody
+purged a queue, and after the journal lost the end of a deploy. In the last case, whoever receives a message of that
+deploy ends it. Publishing a message twice is harmless: the second copy is acked as known.
 """
 
 import logging
@@ -24,16 +24,19 @@ from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-LOOKS = 4
-"""How often it is looked in the time after which something is swept."""
+CHECKS = 4
+"""How many checks there are in the time after which a message is swept."""
 
 DOUBLINGS = 10
+"""How often the time between two sweeps of a message doubles."""
 
 
 @dataclass(slots=True)
 class Heard:
-    """When something was last heard (ms): `since` the journal was caught up with, of a server, of a failed message; and
-    how often a message has been swept."""
+    """When the journal last mentioned a server or a failed message (ms), and how often each message was swept.
+
+    `since` is when the reader had caught up with the journal.
+    """
 
     since: int = 0
     servers: dict[str, int] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class Heard:
     swept: dict[str, int] = field(default_factory=dict)
 
     def observe(self, event: Event, changes: Iterable[Change], now: int) -> None:
-        """Take in an event that was read at `now`, and what it changed."""
+        """Record an event that was read at `now`, and its changes."""
         if server := getattr(event, "server", None):
             self.servers[server] = now
         for change in changes:
@@ -51,18 +54,18 @@ class Heard:
                 self.failed.pop(change.message, None)
 
     def patience(self, message: BackMessage, span: int) -> int:
-        """How long (ms) nothing is heard before that message is swept: at first `span`."""
+        """How long (ms) there must be no news before that message is swept: `span` at first, then doubled each time."""
         return span << min(self.swept.get(message.id, 0), DOUBLINGS)
 
     def forget(self, board: Board) -> None:
-        """What is not waited for any more need not be remembered."""
-        passing = (State.WAITING, State.DEPLOYING, State.RETRYING)
-        self.swept = {m: times for m, times in self.swept.items() if board.state(m) in passing}
+        """Forget the sweeps of messages that are no longer open."""
+        transient = (State.WAITING, State.DEPLOYING, State.RETRYING)
+        self.swept = {m: times for m, times in self.swept.items() if board.state(m) in transient}
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What nobody brings: messages that wait, messages whose time to return has come, failures to decide about."""
+    """What to sweep: messages that wait, messages whose retry is overdue, and failures without a decision."""
 
     waiting: tuple[BackMessage, ...] = ()
     returning: tuple[BackMessage, ...] = ()
@@ -70,11 +73,11 @@ class Due:
 
 
 def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span: int, longest: int, now: int) -> Due:
-    """What of these servers is to be swept at `now`, because nothing was heard of it for `span` (ms); of what is being
-    deployed, for as long as a deploy may take (`longest`, ms) besides.
+    """What to sweep on these servers at `now`: anything without news for `span` (ms).
 
-    Of what waits, a server's oldest message is enough: who gets it takes all. For the same message that time doubles
-    each time.
+    While a deploy runs, the longest time that it may take (`longest`, ms) is added. Of the messages that wait, the
+    oldest one per server is enough, because whoever receives it takes the others too. For the same message, the time
+    doubles with each sweep.
     """
     waiting: list[BackMessage] = []
     returning: list[BackMessage] = []
@@ -99,7 +102,7 @@ def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessa
 
 
 class Sweep:
-    """Looks again and again, for one connection."""
+    """Sweeps regularly, for one connection."""
 
     def __init__(self, publisher: Publisher, decisions: Decisions, heard: Heard, clock: Clock) -> None:
         self._publisher = publisher
@@ -111,13 +114,13 @@ class Sweep:
         """Sweep until cancelled. Raises LinkLost."""
         servers = tuple(servers)
         while True:
-            await self._clock.sleep(span / LOOKS / 1000)
+            await self._clock.sleep(span / CHECKS / 1000)
             self._heard.forget(journal.board)
             try:
                 now = self._clock.now()
                 await self._sweep(due(journal.board, servers, self._heard, window, span, longest, now))
             except NotConfirmed as fault:
-                log.warning("%s; it is swept again later", fault)
+                log.warning("%s; the next sweep will try again", fault)
 
     async def _sweep(self, found: Due) -> None:
         now = self._clock.now()
@@ -125,10 +128,10 @@ class Sweep:
         for message in (*found.waiting, *returning):
             self._heard.swept[message.id] = self._heard.swept.get(message.id, 0) + 1
             await self._publisher.message(message)
-            log.warning("%s of %s: no queue brought it; told again (%s)", message.issue, message.server, message.id)
+            log.warning("%s of %s: no queue delivered it; re-published (%s)", message.issue, message.server, message.id)
         by_deploy: dict[Failure, list[BackMessage]] = {}
         for server, failed in found.undecided:
             by_deploy.setdefault(Failure.known(server, failed), []).append(failed.message)
         for failure, messages in by_deploy.items():
             await self._decisions.decide(failure, messages)
-            log.warning("deploy %s of %s: decided what its result left open", failure.deploy, failure.server)
+            log.warning("deploy %s of %s: completed the open decisions of its result", failure.deploy, failure.server)

@@ -6,12 +6,12 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
+from usher.api.answers import fault_of, json_of, read
 from usher.api.types import Deploy, Health, IgnoredMove, MessageState, OrderState, ParkedMessage, ServerState
 from usher.core.errors import ServiceError
 from usher.core.messages import BackMessage
@@ -24,8 +24,6 @@ ORDER_ASKS = 3
 PER_PAGE = 500
 LONGEST_NAME = 100
 SERVICES = ("trackers", "deploys", "successes")
-
-A = TypeVar("A", bound=BaseModel)
 
 
 class NotFound(ServiceError):
@@ -72,7 +70,7 @@ class Client:
     def send(self, issue: str, status: str) -> BackMessage:
         """Report a move; returns the message that the broker has confirmed."""
         answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
-        return _read(BackMessage, _json(answer))
+        return read(BackMessage, json_of(answer))
 
     def withdraw(self, issues: Iterable[str], server: str | None = None, *, reason: str = "") -> OrderState:
         """Order issues to be withdrawn from what is pending, on that server or on all; what is being deployed goes on.
@@ -81,27 +79,27 @@ class Client:
 
     def ignored(self) -> list[IgnoredMove]:
         """The moves that trackers ignored last, newest first."""
-        return [_read(IgnoredMove, item) for item in _json(self._ask("trackers", "GET", "/ignored"))["items"]]
+        return [read(IgnoredMove, item) for item in json_of(self._ask("trackers", "GET", "/ignored"))["items"]]
 
     def servers(self) -> list[ServerState]:
         """Every server."""
-        return [_read(ServerState, item) for item in self._pages("/api/servers")]
+        return [read(ServerState, item) for item in self._pages("/api/servers")]
 
     def server(self, name: str) -> ServerState:
         """One server. Raises NotFound."""
-        return _read(ServerState, _json(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
+        return read(ServerState, json_of(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
 
     def messages(self, most: int = PER_PAGE, **matching: str) -> list[MessageState]:
         """Messages, at most so many, newest first; `matching` is project, status, state, issue or server."""
-        return [_read(MessageState, item) for item in self._pages("/api/messages", most, **matching)]
+        return [read(MessageState, item) for item in self._pages("/api/messages", most, **matching)]
 
     def deploys(self, most: int = PER_PAGE, **matching: str) -> list[Deploy]:
         """Deploys, at most so many, newest first; `matching` is server or outcome."""
-        return [_read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
+        return [read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
 
     def deploy(self, deploy: str) -> Deploy:
         """One deploy. Raises NotFound."""
-        return _read(Deploy, _json(self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}")))
+        return read(Deploy, json_of(self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}")))
 
     def log(self, deploy: str) -> str:
         """The end of what a deploy's command printed. Raises NotFound."""
@@ -109,7 +107,7 @@ class Client:
 
     def parked(self, **matching: str) -> list[ParkedMessage]:
         """What is parked; `matching` is server or issue."""
-        return [_read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
+        return [read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
 
     def order_parked(
         self,
@@ -130,11 +128,11 @@ class Client:
 
     def orders(self, most: int = PER_PAGE, **matching: str) -> list[OrderState]:
         """Orders, at most so many, newest first; `matching` is issue, server or by."""
-        return [_read(OrderState, item) for item in self._pages("/api/orders", most, **matching)]
+        return [read(OrderState, item) for item in self._pages("/api/orders", most, **matching)]
 
     def order(self, order: str) -> OrderState:
         """One order, by its id. Raises NotFound."""
-        return _read(OrderState, _json(self._ask("successes", "GET", f"/api/orders/{quote(order, safe='')}")))
+        return read(OrderState, json_of(self._ask("successes", "GET", f"/api/orders/{quote(order, safe='')}")))
 
     def ready(self, service: str) -> str | None:
         """None if that service can do its work, else a sentence that says why not."""
@@ -146,7 +144,7 @@ class Client:
 
     def health(self, service: str) -> Health:
         """Since when that service has run."""
-        return _read(Health, _json(self._ask(service, "GET", "/health")))
+        return read(Health, json_of(self._ask(service, "GET", "/health")))
 
     def _order(self, what: str, **facts: Any) -> OrderState:
         """Give an order and wait until it is carried out: an answer that is lost, or says that it is still only
@@ -157,7 +155,7 @@ class Client:
         fault = ""
         for _ in range(ORDER_ASKS):
             try:
-                state = _read(OrderState, _json(self._ask("successes", "POST", f"/api/orders/{what}", json=body)))
+                state = read(OrderState, json_of(self._ask("successes", "POST", f"/api/orders/{what}", json=body)))
             except NoAnswer as none:
                 fault = str(none)
             if state and state.state == "done":
@@ -171,7 +169,7 @@ class Client:
         size = min(most or PER_PAGE, PER_PAGE)
         page, left = 1, most
         while True:
-            answer = _json(self._ask("successes", "GET", path, params={**matching, "page": page, "per_page": size}))
+            answer = json_of(self._ask("successes", "GET", path, params={**matching, "page": page, "per_page": size}))
             items = answer["items"] if left is None else answer["items"][:left]
             yield from items
             left = None if left is None else left - len(items)
@@ -190,40 +188,4 @@ class Client:
         if answer.is_success:
             return answer
         kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ServiceError
-        raise kind(why=_fault(answer) or f"{service} at {base} answers {answer.status_code} to {path}; see its log")
-
-
-def _fault(answer: httpx.Response) -> str | None:
-    """What a service says is wrong, in its own words."""
-    try:
-        said = _json(answer)
-    except ServiceError:
-        return None
-    detail = said.get("detail") or said.get("reason")
-    if isinstance(detail, list):
-        detail = "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in detail if "msg" in item)
-    return detail if isinstance(detail, str) else None
-
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        said = answer.json()
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise ServiceError(
-            why=f"what answers at {answer.url} is not Usher; choose a port of its own in [trackers] and [successes]"
-        )
-    return said
-
-
-def _read(kind: type[A], item: object) -> A:
-    try:
-        return kind.model_validate(item)
-    except ValidationError as invalid:
-        error = invalid.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in error["loc"])
-        raise ServiceError(
-            why=f"a service answers what this version does not understand ({kind.__name__} {where}: {error['msg']}); "
-            "run the same version everywhere, and see that its port is Usher's: `usher doctor`"
-        ) from None
+        raise kind(why=fault_of(answer) or f"{service} at {base} answers {answer.status_code} to {path}; see its log")

@@ -1,1 +1,1 @@
-"""The broker: what is declared on it, our connections to it, and the one that Usher runs when it was told of none."""
+"""The broker: Usher's queues and exchanges, the connections, publishing, consuming, and reading the journal."""

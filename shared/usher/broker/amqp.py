@@ -1,4 +1,4 @@
-"""RabbitMQ behind the broker port, by aio-pika."""
+"""The broker port for RabbitMQ, implemented with aio-pika."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -34,19 +34,19 @@ from usher.broker.port import (
 )
 
 CHANNEL_SECONDS = 5.0
-"""How long closing one is waited for."""
+"""How long to wait for a channel to close."""
 
-BLOCKED_LOOK = 0.1
-"""Seconds between two looks at whether a connection is blocked: the client tells nobody when that begins."""
+POLL_SECONDS = 0.1
+"""Seconds between two checks whether a connection is blocked. The client has no notification for that."""
 
 
 async def dial(url: SecretStr, *, heartbeat: int, name: str) -> "Connection":
-    """A connection to RabbitMQ, as the port has it."""
+    """Connect to RabbitMQ."""
     return Connection(await open_connection(url, heartbeat=heartbeat, name=name))
 
 
 class Connection:
-    """A connection of aio-pika's."""
+    """A connection of aio-pika."""
 
     def __init__(self, raw: AbstractConnection) -> None:
         self.raw = raw
@@ -59,17 +59,17 @@ class Connection:
             return Channel(channel, await channel.get_underlay_channel())
 
     async def blocked(self) -> None:
-        while await self._takes():  # noqa: ASYNC110 - the client has no event for it
-            await asyncio.sleep(BLOCKED_LOOK)
+        while await self._is_ready():  # noqa: ASYNC110 - the client has no event for this
+            await asyncio.sleep(POLL_SECONDS)
 
     async def unblocked(self) -> None:
         if self.raw.transport is not None:
             await self.raw.transport.ready()
 
-    async def _takes(self) -> bool:
-        """Whether it is ready at this moment; one that is lost is another matter."""
+    async def _is_ready(self) -> bool:
+        """Whether it accepts messages now. A lost connection is handled elsewhere."""
         ready = asyncio.ensure_future(self.unblocked())
-        await asyncio.wait((ready,), timeout=BLOCKED_LOOK)
+        await asyncio.wait((ready,), timeout=POLL_SECONDS)
         ready.cancel()
         return ready.done() and not ready.cancelled()
 
@@ -78,7 +78,7 @@ class Connection:
 
 
 class Channel:
-    """A channel of aio-pika's; consuming and acks are done one layer below it, where nothing is consumed again."""
+    """A channel of aio-pika. Acks, cancels and some other requests use aiormq, the layer below it."""
 
     def __init__(self, raw: AbstractChannel, underlay: UnderlayChannel) -> None:
         self.raw = raw
@@ -123,19 +123,19 @@ class Channel:
         on_cancel: Callable[[], None],
         arguments: Mapping[str, Argument] | None = None,
     ) -> None:
-        async def take(message: AbstractIncomingMessage) -> None:
+        async def deliver(message: AbstractIncomingMessage) -> None:
             on_delivery(_delivered(message))
 
         with _errors():
             self._underlay.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
             await self.raw.set_qos(prefetch_count=prefetch)
             source = await self.raw.get_queue(queue, ensure=False)
-            await source.consume(take, consumer_tag=tag, arguments=dict(arguments or {}))
+            await source.consume(deliver, consumer_tag=tag, arguments=dict(arguments or {}))
 
     async def cancel(self, tag: str) -> None:
         with _errors():
             await self._underlay.basic_cancel(tag)
-            # one more answer: until then the client has handed on all that came before the first
+            # when this second call is answered, the client has passed on everything that came before the first answer
             await self._underlay.basic_qos(prefetch_count=1)
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -161,7 +161,7 @@ class Channel:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """The client's errors in the port's words."""
+    """Translate the client's errors into those of the port."""
     try:
         yield
     except ChannelNotFoundEntity as error:
@@ -177,7 +177,7 @@ def _errors() -> Iterator[None]:
 def _message(envelope: Envelope) -> aio_pika.Message:
     return aio_pika.Message(
         envelope.body,
-        headers=dict(envelope.headers),  # type: ignore[arg-type]  # what can travel is the sender's to know
+        headers=dict(envelope.headers),  # type: ignore[arg-type]  # the sender only uses types that AMQP has
         message_id=envelope.message_id,
         type=envelope.type,
         content_type=envelope.content_type,

@@ -1,4 +1,4 @@
-"""Opening and closing a connection of aio-pika's, with what is wrong said so that a person can mend it."""
+"""Opens and closes connections of aio-pika, with error messages that say what to fix."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -20,11 +20,11 @@ from usher.runtime.tasks import end
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
-"""How long closing one is waited for."""
+"""How long to wait for a connection to close."""
 
 
 async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> AbstractConnection:
-    """The client's own connection. Raises BrokerError, a sentence."""
+    """Open an aio-pika connection. Raises BrokerError, which says what to fix."""
     target = URL(url.get_secret_value()).update_query(heartbeat=str(heartbeat))
     try:
         return await _connected(aio_pika.Connection(target, client_properties={"connection_name": name}))
@@ -33,7 +33,7 @@ async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> Abstr
     except ConnectionNotAllowed as error:
         raise BrokerError(why=f"the broker refuses {address(url)}: {error}; check the vhost in [broker] url") from None
     except InvalidFrameError:
-        # the broker closes instead of opening the vhost, and the client does not read why
+        # the broker closes the connection instead of opening the vhost, and the client does not read the reason
         raise BrokerError(
             why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
         ) from None
@@ -48,7 +48,7 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
     try:
         await connection.connect(timeout=CONNECT_SECONDS)
     except BaseException:
-        # one that is only dropped closes itself when it is collected, which may be after its loop
+        # without this, it would close when it is garbage-collected, which may be after its event loop has ended
         await closed(connection.close(), CLOSE_SECONDS)
         raise
     return connection
@@ -62,7 +62,7 @@ def address(url: SecretStr) -> str:
 
 
 async def closed(closing: Awaitable[None], seconds: float) -> None:
-    """Wait so long for a channel or a connection to close. If it is gone it cannot, whatever the client raises."""
+    """Wait at most `seconds` for a channel or a connection to close. Errors are ignored: it may be lost already."""
     task = asyncio.ensure_future(closing)
     await asyncio.wait((task,), timeout=seconds)
     await end(task)

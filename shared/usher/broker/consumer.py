@@ -1,4 +1,4 @@
-"""Consuming a queue by hand: deliveries are taken one by one, and acked when their work is done."""
+"""Consumes a queue by hand: deliveries are fetched one by one, and acked when their work is done."""
 
 import asyncio
 from collections import deque
@@ -14,16 +14,16 @@ LEAVE_SECONDS = 2.0
 
 
 class ConsumerLost(LinkLost):
-    """the broker took the queue's consumer away"""
+    """the broker cancelled the queue's consumer"""
 
 
 class NoConsumer(ConsumerLost):
-    """the broker lets nobody consume {queue} now: {why}"""
+    """the broker does not let Usher consume {queue}: {why}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a queue brought. It can be acked only on the consumer that got it."""
+    """A delivery of a queue. It can be acked only on the consumer that received it."""
 
     body: bytes
     message_id: str
@@ -34,15 +34,15 @@ class Delivery:
 
     @property
     def offset(self) -> int:
-        """Its place in the stream that brought it."""
+        """Its offset in the stream."""
         return int(str(self.headers["x-stream-offset"]))
 
     async def ack(self) -> None:
-        """Done: the broker forgets it. Raises ConsumerLost when its channel is gone."""
+        """Ack it, so that the broker forgets it. Raises ConsumerLost if its channel is closed."""
         await self._ack(multiple=False)
 
     async def ack_all(self) -> None:
-        """The same for everything that the consumer got up to this one."""
+        """Ack this delivery and all earlier ones of the consumer."""
         await self._ack(multiple=True)
 
     async def _ack(self, *, multiple: bool) -> None:
@@ -53,43 +53,43 @@ class Delivery:
 
 
 class Consumer:
-    """A consumer on a channel of its own. When the channel or the consumer goes, `lost` is set: whatever was held
-    is somebody else's."""
+    """A consumer on its own channel. `lost` is set when the channel or the consumer is lost. The unacked deliveries
+    then go to another consumer."""
 
     def __init__(self, channel: Channel, tag: str) -> None:
         self.lost = Loss()
         self._channel = channel
         self._tag = tag
         self._deliveries: deque[Delivery] = deque()
-        self._come = asyncio.Event()
-        """That a delivery has, or that none will any more."""
-        self.lost.also(self._come)
+        self._wake = asyncio.Event()
+        """Set on delivery or loss."""
+        self.lost.also(self._wake)
 
     async def get(self) -> Delivery:
-        """The next delivery. Raises ConsumerLost. One that is cancelled has taken nothing."""
+        """Wait for the next delivery. Raises ConsumerLost. A cancelled call has fetched nothing."""
         while not self._deliveries:
             if self.lost.is_set():
                 raise ConsumerLost
-            self._come.clear()
-            await self._come.wait()
+            self._wake.clear()
+            await self._wake.wait()
         return self._deliveries.popleft()
 
     async def drain(self) -> list[Delivery]:
-        """All that has come by now, at least one. Raises ConsumerLost."""
+        """Wait until there is a delivery, then return all that have arrived. Raises ConsumerLost."""
         deliveries = [await self.get()]
         deliveries += self._deliveries
         self._deliveries.clear()
         return deliveries
 
     def undelivered(self) -> Delivery | None:
-        """What has come and nobody took, if anything."""
+        """The next delivery that has arrived and was not fetched, if any."""
         return self._deliveries.popleft() if self._deliveries else None
 
     async def leave(self) -> Delivery | None:
-        """Get nothing more; gives what had been sent by then and nobody took, if anything. Raises ConsumerLost.
+        """Stop consuming. Returns a delivery that had arrived and was not fetched, if any. Raises ConsumerLost.
 
-        Only for one that holds nothing: the broker would give the next consumer its queue's second message. What comes
-        within the millisecond that the broker needs for it returns to the queue unseen, as redelivered.
+        Call this only if no delivery is unacked; otherwise the broker would give the next consumer the queue's second
+        message. A message that arrives while the broker processes the cancel returns to the queue as redelivered.
         """
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
@@ -105,7 +105,7 @@ class Consumer:
                     queue, self._tag, prefetch, self._on_delivery, self.lost.set, arguments=arguments
                 )
         except TimeoutError:
-            # as for a queue whose leader died as soon as it was declared
+            # for example a queue whose leader died as soon as it was declared
             raise NoConsumer(queue=queue, why=f"no answer in {START_SECONDS:.0f} s") from None
         except Gone as error:
             raise NoConsumer(queue=queue, why=error) from None
@@ -115,16 +115,16 @@ class Consumer:
         self._deliveries.append(
             Delivery(envelope.body, envelope.message_id, got.redelivered, envelope.headers, self._channel, got.tag)
         )
-        self._come.set()
+        self._wake.set()
 
 
 @asynccontextmanager
 async def consume(
     link: Link, queue: str, tag: str, *, prefetch: int, arguments: Mapping[str, Argument] | None = None
 ) -> AsyncIterator[Consumer]:
-    """A consumer of that queue. Leaving closes its channel: what was not acked goes back to the queue's head.
+    """Consume a queue. Leaving the block closes the channel, and unacked deliveries return to the head of the queue.
 
-    Raises NoConsumer, a ConsumerLost, if the queue is not there, or nobody leads it at this moment.
+    Raises NoConsumer, a ConsumerLost, if the queue does not exist or has no leader at the moment.
     """
     try:
         channel = await link.consuming.channel(confirms=False)

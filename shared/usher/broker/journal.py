@@ -1,4 +1,4 @@
-"""The journal's reader: follows the stream, keeps the board, and says when what was written has been read."""
+"""The journal: follows the stream, keeps the board up to date, and writes entries and waits until they are read."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class _Adopted(Exception):
-    """The reader goes on at a checkpoint."""
+    """The reader continues at a checkpoint."""
 
 
 PREFETCH = 2000
@@ -34,7 +34,7 @@ RESUME_SECONDS = 5.0
 
 
 class Journal:
-    """The board as of the last entry read, and the one way to write entries."""
+    """The board as of the last entry read, and the only way to write entries."""
 
     def __init__(
         self,
@@ -54,44 +54,44 @@ class Journal:
         self._awaited: dict[str, asyncio.Future[tuple[Change, ...]]] = {}
         self._limits: set[asyncio.Timeout] = set()
         self._changed: dict[str, asyncio.Event] = {}
-        self._begun = asyncio.Event()
+        self._received = asyncio.Event()
 
     @property
     def board(self) -> Board:
         """The board."""
-        assert self._memory.board is not None  # noqa: S101 - it is there once the journal has been caught up with
+        assert self._memory.board is not None  # noqa: S101 - set once the reader has caught up
         return self._memory.board
 
     @property
     def position(self) -> Position:
-        """The last entry read."""
+        """The position of the last entry read."""
         assert self._memory.position is not None  # noqa: S101 - at least the barrier has been read
         return self._memory.position
 
     @property
     def halted(self) -> asyncio.Event:
-        """Set once the reader has met an entry that only a newer version understands: nobody may act on the board."""
+        """Set at an entry that only a newer version understands. Nobody may act on the board then."""
         return self._fold.halted
 
     def why_halted(self) -> NotUnderstood:
-        """Why it has halted."""
+        """The reason why it has halted."""
         return self._fold.why()
 
     @property
     def lowered(self) -> asyncio.Event:
-        """Set while a checkpoint would let readers go on that have halted: the board needs less than an entry did."""
+        """Set while a checkpoint would let halted readers continue, because the board needs less than an entry did."""
         return self._fold.lowered
 
     @property
     def checkpointed_at(self) -> int:
-        """When the last checkpoint that was read had been written down (ms); 0 if none was."""
+        """When the last checkpoint that was read was written (ms). 0 if none was read."""
         return self._fold.checkpointed_at
 
     async def append(self, event: Event) -> tuple[Change, ...]:
-        """Write an event (confirmed) and read up to it; gives what it changed. Raises NotConfirmed or LinkLost.
+        """Write an event (confirmed) and read up to it. Returns what it changed. Raises NotConfirmed or LinkLost.
 
-        Raises NotUnderstood if the reader has halted: the event is in the journal then, but nobody here has read it.
-        A stream that confirms and brings nothing for half a minute stands still: the link is given up.
+        Raises NotUnderstood if the reader has halted. The event is in the journal then, but this process has not read
+        it. If the stream confirms entries but delivers none for half a minute, it is stuck, and the link is given up.
         """
         message_id = secrets.token_hex(16)
         self._awaited[message_id] = asyncio.get_running_loop().create_future()
@@ -110,30 +110,32 @@ class Journal:
             del self._awaited[message_id]
 
     async def barrier(self) -> None:
-        """Read everything that is in the journal by now. Raises NotConfirmed or LinkLost."""
+        """Read everything that is in the journal now. Raises NotConfirmed or LinkLost."""
         await self.append(Barrier(id=secrets.token_hex(8)))
 
     async def checkpoint(self) -> None:
-        """Write the whole board down. Raises NotConfirmed, or TooLarge if it is too large for an entry."""
+        """Write the whole board to the journal. Raises NotConfirmed, or TooLarge if it does not fit into an entry."""
         board = self.board
         body = encode_checkpoint(Checkpoint.of(board, self.position.offset, self._clock.now()))
         await self._publisher.checkpoint(body, board.needs)
 
     def changed(self, what: str) -> asyncio.Event:
-        """Set whenever an event of that server has been read, or one of that kind which concerns no single server;
-        whoever waits for it clears it."""
+        """An event that is set whenever an entry about a server has been read. The waiting task clears it.
+
+        For entries that concern no single server, `what` is their kind.
+        """
         return self._changed.setdefault(what, asyncio.Event())
 
     @asynccontextmanager
     async def _reading(self, tag: str, stop: asyncio.Event | None) -> AsyncIterator[None]:
-        """Read from where to begin up to what is in the journal by now, and then on."""
+        """Read from the start position to the current end of the journal, then follow it while the block runs."""
         arguments = {"x-stream-offset": self._fold.start.offset}
         async with consume(self._link, topology.JOURNAL, tag, prefetch=PREFETCH, arguments=arguments) as consumer:
             reader = asyncio.create_task(self._follow(consumer))
             caught_up = asyncio.create_task(self.barrier())
             try:
                 if self._fold.start.resumes:
-                    await self._begins()
+                    await self._first_entry()
                 await asyncio.wait((reader, caught_up), return_when=asyncio.FIRST_COMPLETED)
                 if reader.done() and reader.exception():
                     reader.result()
@@ -148,12 +150,12 @@ class Journal:
                 await end(reader, caught_up)
 
     async def _until_adopted(self, stop: asyncio.Event | None) -> NoReturn:
-        """Wait for a checkpoint to go on at, until `stop` is set. Raises _Adopted, else NotUnderstood."""
+        """Wait until there is a checkpoint to continue at (raises _Adopted) or `stop` is set (raises NotUnderstood)."""
         why = self._fold.why()
         if stop:
-            log.error("%s. Nothing is done until then, or until a checkpoint needs no more than that", why)
+            log.error("%s. Until then, or until there is a checkpoint that it understands, it does nothing", why)
             await self._link.hold(first(self._fold.adopted.wait(), (stop, self._fold.why)))
-            log.info("the journal has a checkpoint that this process understands; going on there")
+            log.info("the journal has a checkpoint that this process understands; continuing there")
             raise _Adopted
         raise why
 
@@ -161,11 +163,11 @@ class Journal:
         while True:
             for delivery in await consumer.drain():
                 self._read(delivery)
-            self._still_comes()
+            self._extend_limits()
             await delivery.ack_all()
 
-    def _still_comes(self) -> None:
-        """Whoever waits for an entry may have to wait for all that is before it."""
+    def _extend_limits(self) -> None:
+        """Entries are arriving, so give everyone who waits for an entry more time."""
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
@@ -175,20 +177,20 @@ class Journal:
         if self._observe:
             self._observe(event, changes)
 
-    async def _begins(self) -> None:
-        """An entry that is there comes at once; a journal that ends before it brings nothing. Raises OtherJournal."""
+    async def _first_entry(self) -> None:
+        """Wait for the first entry. Raises OtherJournal if none arrives, because the journal ends before it."""
         try:
             async with asyncio.timeout(RESUME_SECONDS):
-                await self._link.hold(self._begun.wait())
+                await self._link.hold(self._received.wait())
         except TimeoutError:
             raise OtherJournal from None
 
     def _read(self, delivery: Delivery) -> None:
-        self._begun.set()
+        self._received.set()
         entry = str(delivery.headers.get(TELLING, delivery.message_id))
         changes = self._fold.take(Entry(Position(delivery.offset, entry), delivery.body, needs_of(delivery.headers)))
         if self.halted.is_set():
-            return  # who waits for this entry is told so instead
+            return  # those who wait for this entry get NotUnderstood
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)
@@ -204,27 +206,27 @@ async def follow(
     observe: Observer | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncIterator[Journal]:
-    """A journal caught up with, for as long as the block runs; `memory` says where to begin, and is kept up to date.
+    """Read the journal to its end, then follow it while the block runs. `memory` says where to start, and is updated.
 
-    `observe` is called with every event and what it changed, in order. When the reader ends, the link counts as lost:
-    nobody may act on a board that stands still.
+    `observe` is called with every event and its changes, in order. When the reader ends, the link counts as lost,
+    because nobody may act on an outdated board.
 
-    Where only a newer version understands the journal, this waits for a checkpoint to go on at until `stop` is set;
-    then, and at once without a `stop`, it raises NotUnderstood.
+    If only a newer version understands the journal, this waits for a checkpoint to continue at, until `stop` is set.
+    Then, or immediately without a `stop`, it raises NotUnderstood.
     """
-    ahead = starts(memory, clock.now(), observed=observe is not None)
+    candidates = starts(memory, clock.now(), observed=observe is not None)
     async with AsyncExitStack() as stack:
         while True:
-            journal = Journal(link, publisher, clock, next(ahead), memory, observe)
+            journal = Journal(link, publisher, clock, next(candidates), memory, observe)
             try:
                 await stack.enter_async_context(journal._reading(tag, stop))
                 break
             except _Adopted:
-                ahead = starts(memory, clock.now(), observed=observe is not None)
+                candidates = starts(memory, clock.now(), observed=observe is not None)
             except NoCheckpoint:
                 continue
             except OtherJournal as fault:
                 log.warning("%s", fault)
                 memory.position = memory.seen = None
-                ahead = starts(memory, clock.now(), observed=observe is not None)
+                candidates = starts(memory, clock.now(), observed=observe is not None)
         yield journal

@@ -1,4 +1,4 @@
-"""Our connections to the broker: opened together, lost together, opened again."""
+"""The connections to the broker. They are opened together, lost together, and opened again."""
 
 import asyncio
 import logging
@@ -25,16 +25,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 
 class LinkLost(Gone):
-    """the connection to the broker is gone"""
+    """the connection to the broker is lost"""
 
 
 class Blocked(BrokerError):
-    """the broker takes no messages now: it is short of memory or disk; it goes on by itself when it has some again"""
+    """the broker accepts no messages: it is short of memory or disk space; publishing resumes when the alarm clears"""
 
 
 class Link:
-    """Two connections, one to publish and one to consume: an alarm blocks the one that publishes, and must not cost
-    the turns. When either goes, both do, and `lost` is set."""
+    """Two connections, one to publish and one to consume: an alarm blocks the publishing one, which must not cost the
+    turns. When either is lost, both are, and `lost` is set."""
 
     def __init__(self, publishing: Connection, consuming: Connection, address: str, name: str) -> None:
         self.publishing = publishing
@@ -47,29 +47,29 @@ class Link:
             connection.closed.also(self.lost)
 
     async def published(self, publishing: Awaitable[T]) -> T:
-        """What that gives; raises LinkLost if the link goes first, Blocked if the broker takes no messages now."""
+        """Wait for a publish. Raises LinkLost if the link is lost, or Blocked if the broker accepts no messages."""
         return await self.hold(first(publishing, (self.blocked, Blocked)))
 
     async def watch(self) -> None:
-        """Keep `blocked` true, and log when it changes, until cancelled."""
+        """Keep `blocked` up to date and log its changes, until cancelled."""
         while True:
             await self.publishing.blocked()
             log.warning("%s", Blocked())
             self.blocked.set()
             await self.publishing.unblocked()
-            log.info("the broker takes messages again")
+            log.info("the broker accepts messages again")
             self.blocked.clear()
 
     async def hold(self, waiting: Awaitable[T]) -> T:
-        """What that gives; raises LinkLost if the link goes first."""
+        """Wait for a result. Raises LinkLost if the link is lost first."""
         return await first(waiting, (self.lost, LinkLost))
 
 
 @asynccontextmanager
 async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial) -> AsyncIterator[Link]:
-    """Both connections to the first broker of `[broker] url` that answers, closed at the end.
+    """Open both connections to the first broker in `[broker] url` that answers. They are closed at the end.
 
-    Raises BrokerError, saying of each address what is wrong.
+    Raises BrokerError, which says what is wrong with each address.
     """
     faults: list[str] = []
     name = f"{service}@{socket.gethostname()}:{os.getpid()}"
@@ -86,7 +86,7 @@ async def connect(settings: BrokerSettings, service: str, dial: Dial = amqp.dial
             async with beside(link.watch()):
                 yield link
             return
-    raise BrokerError(why="; ".join(faults) or "[broker] url is not set: name a broker, or let `usher up` run one")
+    raise BrokerError(why="; ".join(faults) or "[broker] url is not set; set it, or let `usher up` run a broker")
 
 
 async def keep(
@@ -96,11 +96,11 @@ async def keep(
     stop: asyncio.Event,
     dial: Dial = amqp.dial,
 ) -> None:
-    """Connect and run `session(link)`, again and again until `stop` is set; a session ends when its link is lost.
+    """Connect and run `session(link)`, repeatedly until `stop` is set. A session ends when its link is lost.
 
-    What is wrong at the first connection is raised (BrokerError): a person is there to read it. Later it is logged
-    once, however often it is tried again: after a pause that doubles, with jitter, up to 15 s, until a connection has
-    lasted that long.
+    An error at the first connection is raised (BrokerError), because a person is there to read it. Later errors are
+    logged, a repeated one only once. The pause between attempts doubles, with jitter, up to 15 s. It is reset once a
+    connection has lasted that long.
     """
     worked, pause, said, time = False, FIRST_PAUSE, "", asyncio.get_running_loop().time
     while not stop.is_set():
@@ -111,7 +111,7 @@ async def keep(
                 said = ""
                 await _alone(session(link))
         except BrokerError as error:
-            # one that goes while its session is still being set up was there
+            # a connection that is lost while its session starts did exist
             known = isinstance(error, Gone | NotConfirmed) and not isinstance(error, ChannelClosed)
             if not (worked or known or stop.is_set()):
                 raise
@@ -121,7 +121,7 @@ async def keep(
             return
         if time() - began > LONGEST_PAUSE:
             pause = FIRST_PAUSE
-        # without what the client adds in brackets, which differs from one attempt to the next
+        # without the client's details in brackets, which differ between attempts
         if (kind := str(fault).partition(" (")[0]) != said:
             log.warning("%s; connecting again until it works", fault)
             said = kind
@@ -130,8 +130,8 @@ async def keep(
 
 
 async def _alone(session: Coroutine[None, None, None]) -> None:
-    """Run a session as a task of its own: a client that cancels it, as aiormq does with a connection that has gone
-    silent, must not cancel the program. Raises LinkLost then."""
+    """Run a session as its own task. When a connection goes silent, aiormq cancels the current task, which must not be
+    the program. Raises LinkLost then."""
     task = asyncio.create_task(session)
     try:
         await asyncio.wait((task,))

@@ -1,4 +1,4 @@
-"""Places in the journal: entries, where a reader of it stands, and where it may begin."""
+"""Places in the journal: its entries, a reader's position, and where a reader can start."""
 
 import logging
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from usher.core.versions import NotUnderstood, understands
 log = logging.getLogger(__name__)
 
 LOOK_BACK = (timedelta(minutes=90), timedelta(days=7))
-"""How far back a checkpoint is looked for; they are written hourly, while there is somebody to write them."""
+"""How far back to look for a checkpoint. `successes` writes one every hour while it runs."""
 
 
 class OtherJournal(BrokerError):
-    """the journal on the broker is not the one that was read before; it is read from its first entry"""
+    """the journal on the broker differs from the one read before; reading from its first entry"""
 
 
 class NoCheckpoint(BrokerError):
-    """the journal has no checkpoint to begin with in this part"""
+    """this part of the journal has no checkpoint to start from"""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An entry of the journal: its offset, and what no other entry has: the id that it was published with."""
+    """The position of an entry: its offset, and the unique id that it was published with."""
 
     offset: int
     entry: str
@@ -36,35 +36,35 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it travelled."""
+    """An entry as it was delivered."""
 
     position: Position
     body: bytes
     needs: int = 1
 
     def checkpoint(self) -> Checkpoint | None:
-        """The checkpoint that it is, if it is one that we understand."""
+        """The checkpoint in this entry, if it is one that this version understands."""
         if not (is_checkpoint(self.body) and understands(self.needs)):
             return None
         found = self.says()
         return found if isinstance(found, Checkpoint) else None
 
     def says(self) -> Event | Checkpoint | None:
-        """What it says; None if it cannot be read, which is logged."""
+        """The decoded entry. Returns None and logs a warning if it cannot be read."""
         try:
             return decode_checkpoint(self.body) if is_checkpoint(self.body) else decode(self.body)
         except Unreadable as fault:
-            log.warning("passed over an entry of the journal: %s", fault)
+            log.warning("skipped an unreadable entry of the journal: %s", fault)
             return None
 
 
 @dataclass(slots=True)
 class Memory:
-    """What a process knows of the journal, whatever becomes of its connection.
+    """What a process knows of the journal. It outlives the connections.
 
-    `position` is the last entry in `board`. `seen` is the last entry that an observer has recorded permanently: without
-    one it has to hear of all. `halted` says why the reader stands still, if it does. `adopted` is the checkpoint at
-    which it goes on.
+    `position` is the last entry in `board`. `seen` is the last entry that the observer has recorded permanently;
+    without it, the observer needs every entry. `halted` is the reason if the reader has halted. `adopted` is the
+    checkpoint at which it continues.
     """
 
     board: Board | None = None
@@ -76,8 +76,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where the stream is read from: an argument of its consumer, and whether that is the first entry of all, the last
-    entry that was read, or the one after an adopted checkpoint."""
+    """Where to start reading: the offset for the stream's consumer, and whether that is the first entry (`first`), the
+    last entry read (`resumes`), or the one after an adopted checkpoint (`adopts`)."""
 
     offset: Argument
     first: bool = False
@@ -86,7 +86,7 @@ class Start:
 
 
 def starts(memory: Memory, now: int, *, observed: bool) -> Iterator[Start]:
-    """Where to begin, best first; the next is for when that one cannot be."""
+    """The possible starts, best first. Use the next one if a start turns out to be impossible."""
     if memory.adopted:
         yield Start(memory.adopted.through + 1, adopts=True)
     elif memory.position:

@@ -1,6 +1,6 @@
-"""The broker port: what Usher asks of a broker, and no more. `usher.broker.amqp` has RabbitMQ behind it.
+"""The broker port: everything that Usher needs from a broker. `usher.broker.amqp` implements it for RabbitMQ.
 
-The words are AMQP 0-9-1's. What one channel is asked is done in order; what is confirmed is kept.
+The terms are those of AMQP 0-9-1. A channel executes requests in order, and a confirmed message is never lost.
 """
 
 import asyncio
@@ -34,24 +34,24 @@ class Mismatch(ChannelClosed):
 
 
 class Refused(BrokerError):
-    """{exchange} took it nowhere, or a queue is full"""
+    """{exchange} routed it to no queue, or a queue is full"""
 
 
 class Loss(asyncio.Event):
-    """That something is gone, for good: waited for, or passed on to what depends on it."""
+    """A one-shot loss signal, propagated to dependents."""
 
     def __init__(self) -> None:
         super().__init__()
         self._also: list[asyncio.Event] = []
 
     def also(self, event: asyncio.Event) -> None:
-        """Have that event set with this one; at once, if this one is set."""
+        """Set another event together with this one, or immediately if this one is already set."""
         self._also = [other for other in self._also if not other.is_set()] + [event]
         if self.is_set():
             event.set()
 
     def set(self) -> None:
-        """It is gone."""
+        """Signal the loss."""
         super().set()
         for event in self._also:
             event.set()
@@ -66,7 +66,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it travels, always persistent. `expires` is how long (ms) it may stay in the queue it gets to."""
+    """A message to publish, always persistent. `expires` is how long (ms) it may stay in a queue."""
 
     body: bytes
     message_id: str = ""
@@ -82,7 +82,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a consumer gets. `tag` acks it, on the channel that it came on."""
+    """A message as delivered to a consumer. Its `tag` acks it, on the same channel."""
 
     envelope: Envelope
     redelivered: bool
@@ -90,33 +90,33 @@ class Delivered:
 
 
 class Channel(Protocol):
-    """A channel. Each method raises Gone when it, or its connection, goes; `closed` is set then.
+    """A channel. Each method raises Gone if the channel or its connection is lost; `closed` is set then.
 
-    What the broker refuses closes the channel: ChannelClosed, of which NotFound and Mismatch are two.
+    A refused request closes the channel and raises ChannelClosed, or one of its kinds, NotFound and Mismatch.
     """
 
     closed: Loss
 
     async def declare_exchange(self, name: str, kind: Kind, arguments: Mapping[str, Argument] | None = None) -> None:
-        """See that a durable exchange is there. Raises Mismatch if it is another."""
+        """Declare a durable exchange. Raises Mismatch if a different one of that name exists."""
 
     async def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
-        """See that a durable queue is there. Raises Mismatch if it has other arguments."""
+        """Declare a durable queue. Raises Mismatch if it exists with other arguments."""
 
     async def delete_exchange(self, name: str) -> None:
-        """Delete it with its bindings. One that is not there is no fault."""
+        """Delete an exchange and its bindings. Does nothing if it does not exist."""
 
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
-        """Have the exchange fill the queue, too. Raises NotFound."""
+        """Bind a queue to an exchange. Raises NotFound."""
 
     async def bind_exchange(self, exchange: str, source: str, key: str) -> None:
-        """Have the source fill the exchange, too. Raises NotFound."""
+        """Bind an exchange to a source exchange. Raises NotFound."""
 
     async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
         """Publish, and return once the broker has confirmed it for every queue that it was routed to.
 
-        Raises Refused if one of them did not take it, though others may have it, or if it was routed to none and is
-        `mandatory`; NotFound, and the channel is closed, if the exchange is not there. Needs a channel with confirms.
+        Raises Refused if a queue rejected it (others may have it), or if it is `mandatory` and was routed to no queue.
+        Raises NotFound and closes the channel if the exchange does not exist. Needs a channel with confirms.
         """
 
     async def consume(
@@ -128,53 +128,53 @@ class Channel(Protocol):
         on_cancel: Callable[[], None],
         arguments: Mapping[str, Argument] | None = None,
     ) -> None:
-        """Have each delivery handed on, `prefetch` of them unacked at the most (1 to 65,535).
+        """Consume a queue, with at most `prefetch` unacked deliveries (1 to 65,535).
 
-        `on_cancel` is called when the broker takes the consumer away. Raises NotFound.
+        `on_cancel` is called when the broker cancels the consumer. Raises NotFound.
         """
 
     async def cancel(self, tag: str) -> None:
-        """Get nothing more. What had been sent before has been handed on when this returns."""
+        """Stop consuming. Everything that was sent before has been delivered when this returns."""
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """Have the broker forget that delivery; with `multiple`, all up to it."""
+        """Ack a delivery; with `multiple`, also all earlier ones."""
 
     async def count(self, queue: str) -> int:
-        """How many messages are ready in it, as the broker knows at the moment. Raises NotFound."""
+        """The number of messages that are ready in a queue, as far as the broker knows. Raises NotFound."""
 
     async def purge(self, queue: str) -> None:
-        """Throw away what is ready in it. Raises NotFound."""
+        """Delete the messages that are ready in a queue. Raises NotFound."""
 
     async def delete_queue(self, queue: str) -> None:
-        """Delete it, whatever is in it. One that is not there is no fault."""
+        """Delete a queue and its messages. Does nothing if it does not exist."""
 
     async def close(self) -> None:
-        """Close it. What was delivered on it and not acked goes back to where it was."""
+        """Close the channel. Unacked deliveries return to their places in the queue."""
 
 
 class Connection(Protocol):
-    """A connection; `closed` is set when it is gone, whoever ended it."""
+    """A connection. `closed` is set when it is closed or lost, whatever the reason."""
 
     closed: Loss
 
     async def channel(self, *, confirms: bool) -> Channel:
-        """A new channel. Raises Gone."""
+        """Open a channel. Raises Gone."""
 
     async def blocked(self) -> None:
-        """Return as soon as the broker does not take what is published here: under a memory or disk alarm."""
+        """Return as soon as the broker blocks publishing on this connection, because of a memory or disk alarm."""
 
     async def unblocked(self) -> None:
-        """Return as soon as it does."""
+        """Return as soon as publishing is not blocked."""
 
     async def close(self) -> None:
-        """Close it, and all its channels."""
+        """Close the connection and all its channels."""
 
 
 class Dial(Protocol):
-    """How a broker is connected to."""
+    """Connects to a broker."""
 
     async def __call__(self, url: SecretStr, *, heartbeat: int, name: str) -> Connection:
-        """A connection of that name, which notices within some heartbeats (s) that it is dead.
+        """Open a connection of the given name, which detects within a few heartbeats (s) that it is dead.
 
-        Raises BrokerError, a sentence that says what is wrong and what to do.
+        Raises BrokerError, which says what is wrong and what to do.
         """

@@ -1,10 +1,10 @@
-"""How the journal's entries become the board.
+"""Folds the journal's entries into the board.
 
-A reader goes on where it was, if the journal still has that entry; else from a checkpoint not long ago; else from the
-first entry. It never takes a journal for another: after a loss an offset may be given a second time.
+A reader resumes at its last entry, if the journal still has it; otherwise at a recent checkpoint; otherwise at the
+first entry. It checks that the journal is the same one as before, because offsets can be reused after a loss.
 
-A reader halts at an entry that only a newer version understands (`usher.core.versions`). It goes on at a checkpoint
-that covers that entry and that it understands.
+A reader halts at an entry that only a newer version understands (`usher.core.versions`). It continues at a checkpoint
+that it understands and that covers this entry.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ Observer = Callable[[Event, tuple[Change, ...]], None]
 
 
 class Fold:
-    """Takes the journal's entries in order, and keeps the board in a memory.
+    """Takes the journal's entries in order, and keeps the board in `memory`.
 
-    What is read from a time on is only kept until it is known where to begin. What is read from the first entry becomes
-    the board at once; if the journal had been trimmed before that, its first checkpoint knows better.
+    After a start at a point in time, entries are buffered until `settle` finds a checkpoint. After a start at the first
+    entry, they are folded immediately. If the beginning of the journal was trimmed, its first checkpoint replaces the
+    board.
     """
 
     def __init__(self, start: Start, memory: Memory, clock: Clock, observe: Observer | None) -> None:
@@ -37,23 +38,23 @@ class Fold:
         self._expected = memory.position if start.resumes else None if start.first or start.adopts else memory.seen
         self._is_first = True
         self._trimmed = False
-        self._before: list[Entry] = []
+        self._buffer: list[Entry] = []
         self._halted_at: int | None = None
         self.halted = asyncio.Event()
         self.adopted = asyncio.Event()
         self.lowered = asyncio.Event()
         self._demanding: Entry | None = None
         if start.adopts:
-            assert memory.adopted is not None  # noqa: S101 - it is what the start was made of
+            assert memory.adopted is not None  # noqa: S101 - the start was made from it
             memory.board, memory.position = memory.adopted.board(clock.monotonic()), None
         elif not start.resumes:
             memory.board, memory.position = (Board() if start.first else None), None
         memory.halted = memory.adopted = None
 
     def take(self, entry: Entry) -> tuple[Change, ...]:
-        """The next entry; gives what it changed on the board, if there is one yet. Raises OtherJournal or NoCheckpoint.
+        """Take the next entry. Returns what it changed, if there is a board yet. Raises OtherJournal or NoCheckpoint.
 
-        Once `halted` is set nothing is folded any more.
+        Once `halted` is set, no more entries are folded.
         """
         if self._halted_at is not None:
             self._look_for_checkpoint(entry, self._halted_at)
@@ -64,14 +65,14 @@ class Fold:
             return ()
         self._memory.position = entry.position
         if self._memory.board is None or self._trimmed:
-            self._before.append(entry)
+            self._buffer.append(entry)
         return () if self._memory.board is None else self._fold(entry, self._memory.board, self._observe)
 
     def _was_read(self, entry: Entry) -> bool:
-        """Whether that is the entry at which this reader left off. Raises OtherJournal or NoCheckpoint."""
+        """Whether this is the entry that the reader read last. Raises OtherJournal or NoCheckpoint."""
         is_first, self._is_first = self._is_first, False
         if is_first and self.start.adopts and entry.position.offset != self.start.offset:
-            raise NoCheckpoint  # the journal was trimmed meanwhile
+            raise NoCheckpoint  # the journal has been trimmed since
         if is_first and self.start.first:
             self._trimmed = entry.position.offset > 0
         if self._expected and ((is_first and self.start.resumes) or entry.position.offset == self._expected.offset):
@@ -81,14 +82,14 @@ class Fold:
         return is_first and self.start.resumes
 
     def settle(self) -> None:
-        """All that was in the journal has been taken: begin. Raises NoCheckpoint or OtherJournal if that cannot be."""
+        """The reader has caught up: build the board if there is none. Raises NoCheckpoint or OtherJournal."""
         if self._memory.board is None:
-            before, self._before = self._before, []
-            board, through = self._beginning(before)
+            buffer, self._buffer = self._buffer, []
+            board, through = self._first_board(buffer)
             self._memory.board = board
             seen = self._memory.seen.offset if self._memory.seen else -1
             self._memory.position = None
-            for entry in before:
+            for entry in buffer:
                 if self._halted_at is not None:
                     self._look_for_checkpoint(entry, self._halted_at)
                 elif entry.position.offset <= through:
@@ -99,15 +100,15 @@ class Fold:
         if self._expected and not self.halted.is_set():
             raise OtherJournal
 
-    def _beginning(self, before: list[Entry]) -> tuple[Board, int]:
-        """The board to begin with, and the offset of the last entry that is in it."""
-        if not before:
+    def _first_board(self, buffer: list[Entry]) -> tuple[Board, int]:
+        """The board to start with, and the offset of the last entry in it."""
+        if not buffer:
             raise NoCheckpoint
-        first = before[0].position.offset
-        for entry in reversed(before):
+        first = buffer[0].position.offset
+        for entry in reversed(buffer):
             if found := entry.checkpoint():
                 seen = self._memory.seen
-                # everything after it has been read, and what an observer has to hear of comes after it
+                # the buffer has everything after the checkpoint, and the observer has seen everything before it
                 if first <= found.through + 1 and (seen is None or found.through <= seen.offset):
                     return found.board(self._clock.monotonic()), found.through
         if first > 0:
@@ -116,11 +117,11 @@ class Fold:
 
     def why(self) -> NotUnderstood:
         """Why the reader has halted."""
-        assert self._memory.halted is not None  # noqa: S101 - set before the event is
+        assert self._memory.halted is not None  # noqa: S101 - set before the event
         return NotUnderstood(**self._memory.halted.facts)
 
     def _halts(self, entry: Entry) -> bool:
-        """Whether that entry is for newer readers only; then this one stands still."""
+        """Whether the entry is only for newer readers. Halts this one if it is."""
         if understands(entry.needs):
             return False
         self._halted_at = entry.position.offset
@@ -131,7 +132,7 @@ class Fold:
         return True
 
     def _look_for_checkpoint(self, entry: Entry, halted_at: int) -> None:
-        """Adopt the first checkpoint that covers the entry we halted at, and that we understand."""
+        """Adopt the first checkpoint that this version understands and that covers the entry at `halted_at`."""
         if self.adopted.is_set():
             return
         found = entry.checkpoint()
@@ -140,20 +141,20 @@ class Fold:
             self.adopted.set()
 
     def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
-        says, changes = entry.says(), tuple[Change, ...]()
-        if isinstance(says, Checkpoint):
-            self.checkpointed_at = says.at
+        content, changes = entry.says(), tuple[Change, ...]()
+        if isinstance(content, Checkpoint):
+            self.checkpointed_at = content.at
             if self._trimmed:
-                self._restore(says)
-        elif says is not None:
-            changes = board.apply(says, now=self._clock.now(), read_at=self._clock.monotonic())
+                self._restore(content)
+        elif content is not None:
+            changes = board.apply(content, now=self._clock.now(), read_at=self._clock.monotonic())
             if observe:
-                observe(says, changes)
-        self._compare(entry, board, says.through if isinstance(says, Checkpoint) else -1)
+                observe(content, changes)
+        self._compare(entry, board, content.through if isinstance(content, Checkpoint) else -1)
         return changes
 
     def _compare(self, entry: Entry, board: Board, through: int) -> None:
-        """Set `lowered` if the last demanding entry needed more than the board, and no checkpoint covers it."""
+        """Set `lowered` if the last entry with `needs` > 1 needed more than the board, and no checkpoint covers it."""
         if entry.needs > 1:
             self._demanding = entry
         demanding = self._demanding
@@ -165,11 +166,11 @@ class Fold:
             self.lowered.clear()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        """Begin with that after all. What came before has been observed, as far as it could be understood."""
-        before, self._before, self._trimmed = self._before, [], False
-        if before[0].position.offset > checkpoint.through + 1:
+        """Start from this checkpoint after all. The observer has already seen the entries before it."""
+        buffer, self._buffer, self._trimmed = self._buffer, [], False
+        if buffer[0].position.offset > checkpoint.through + 1:
             return
         self._memory.board = checkpoint.board(self._clock.monotonic())
-        for entry in before:
+        for entry in buffer:
             if entry.position.offset > checkpoint.through:
                 self._fold(entry, self._memory.board, None)

@@ -1,8 +1,8 @@
-"""What an upgrade does to the broker: versions 0.9 and 0.10 lose their way into the journal.
+"""What an upgrade does to the broker: it keeps versions 0.9 and 0.10 from writing to the journal.
 
-They cannot be taught to halt at what they do not understand, so facts go through an exchange of a new name, and the old
-one is replaced by one of another kind that fills nothing. An older process can then neither write to the journal, hence
-run nothing, nor declare the exchange as it knows it, hence it does not start.
+These versions do not halt at entries that they do not understand. So facts go through an exchange with a new name, and
+the old exchange is replaced by one of another kind that is bound to no queue. Then an older process that is running
+cannot write to the journal, so it runs no commands. One that starts cannot declare its exchange, so it exits.
 """
 
 from usher.broker.link import Link
@@ -10,14 +10,14 @@ from usher.broker.port import Kind, Mismatch
 from usher.core.errors import BrokerError
 
 FORMER_FACTS = "usher.events"
-"""The exchange by which 0.9 and 0.10 wrote to the journal."""
+"""The exchange through which 0.9 and 0.10 write to the journal."""
 
 TRIES = 10
-"""A running 0.10 declares its exchange again within seconds if it can; each try takes milliseconds."""
+"""A running 0.10 declares its exchange again only every few seconds, and a try takes milliseconds."""
 
 
 async def shut_out_former(link: Link) -> None:
-    """See that no process of 0.9 or 0.10 can write to the journal. Raises BrokerError if one cannot be stopped."""
+    """Keep processes of 0.9 and 0.10 from writing to the journal. Raises BrokerError if that fails."""
     for _ in range(TRIES):
         if await _declared(link, delete_first=False) or await _declared(link, delete_first=True):
             return
@@ -25,7 +25,7 @@ async def shut_out_former(link: Link) -> None:
 
 
 async def _declared(link: Link, *, delete_first: bool) -> bool:
-    """Whether the exchange is the one that fills nothing; a refused declaration costs its channel."""
+    """Try to declare the replacement exchange, on a separate channel, because a refusal closes the channel."""
     channel = await link.publishing.channel(confirms=False)
     try:
         if delete_first:

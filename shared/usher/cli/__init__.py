@@ -1,4 +1,4 @@
-"""The `usher` command. What can be mended is one sentence on standard error and exit code 1; bad usage is 2."""
+"""The `usher` command. An expected error is one sentence on standard error and exit code 1; wrong usage is 2."""
 
 import sys
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from usher.core.errors import UsherError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments (default: the program's own). Returns the exit code."""
+    """Run the command with these arguments (default: `sys.argv`). Returns the exit code."""
     from usher.cli.app import app
 
     try:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="usher")
     except UsherError as fault:
-        print(f"usher: {fault}", file=sys.stderr)  # noqa: T201 - a program's last words
+        print(f"usher: {fault}", file=sys.stderr)  # noqa: T201 - the command's error message
         return 1
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0

@@ -1,4 +1,4 @@
-"""Attempts in words: which messages are of one move, what is tried again and when, and who has decided otherwise."""
+"""Attempts in words: the attempts of each move, when the next ones are due, and who ordered a change."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from usher.settings import Settings
 
 
 def by_move(messages: Iterable[MessageState]) -> list[list[MessageState]]:
-    """The messages of each move together, in the order of their attempts; the moves stay as they come."""
+    """Group messages by move. The moves keep their order; each group is in the order of its attempts."""
     moves: dict[str, list[MessageState]] = {}
     for message in messages:
         moves.setdefault(message.origin or message.id, []).append(message)
@@ -17,29 +17,29 @@ def by_move(messages: Iterable[MessageState]) -> list[list[MessageState]]:
 
 
 def note(message: MessageState, settings: Settings) -> str:
-    """What there is to say of a message beside its state: `again at 14:05:00, attempt 2 of 4`."""
-    said = [f"again at {clock(message.queued_at)}"] if message.state == "retrying" else []
-    said += [attempt(message, settings)] if message.attempt > 1 or message.state == "retrying" else []
-    said += [f"by {message.by}"] if message.by else []
-    return ", ".join(said)
+    """A note about a message, beside its state: `again at 14:05:00, attempt 2 of 4`."""
+    notes = [f"again at {clock(message.queued_at)}"] if message.state == "retrying" else []
+    notes += [attempt(message, settings)] if message.attempt > 1 or message.state == "retrying" else []
+    notes += [f"by {message.by}"] if message.by else []
+    return ", ".join(notes)
 
 
 def attempt(message: MessageState, settings: Settings) -> str:
-    """`attempt 2 of 4`, as far as the settings know the server."""
+    """`attempt 2 of 4`, or only `attempt 2` if the settings do not have the server."""
     try:
-        most = len(settings.retries.ladder(settings.catalogue.named(message.server)).delays) + 1
+        limit = len(settings.retries.ladder(settings.catalogue.named(message.server)).delays) + 1
     except UnknownServer:
-        most = 0
-    return f"attempt {message.attempt}" + (f" of {most}" if message.attempt <= most else "")
+        limit = 0
+    return f"attempt {message.attempt}" + (f" of {limit}" if message.attempt <= limit else "")
 
 
 def again(retrying: Iterable[MessageState], settings: Settings) -> list[str]:
-    """When what failed on a server is tried again, the soonest first: a sentence for each time."""
+    """When a server's failed messages are retried, soonest first: one sentence per time."""
     due: dict[tuple[object, int], list[MessageState]] = {}
     for message in sorted(retrying, key=lambda message: (message.queued_at, message.attempt, message.issue)):
         due.setdefault((message.queued_at, message.attempt), []).append(message)
     return [
-        f"Again at {zoned(one.queued_at)}: {issues(message.issue for message in same)} ({attempt(one, settings)})."
+        f"Next attempt at {zoned(one.queued_at)}: {issues(m.issue for m in same)} ({attempt(one, settings)})."
         for same in due.values()
         for one in same[:1]
     ]

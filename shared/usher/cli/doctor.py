@@ -1,4 +1,4 @@
-"""`usher doctor`: looks at everything, and says what to do."""
+"""`usher doctor`: checks everything, and says how to fix each fault."""
 
 import typer
 
@@ -10,9 +10,9 @@ MARKS = {"ok": ("ok", "green"), "fault": ("FAULT", "bold red"), "unknown": ("?",
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at settings, program, broker, queues, policies and services; say what to do about each fault.
+    """Check settings, command, broker, queues, policies and services; say how to fix each fault.
 
-    The exit code is 1 if anything is at fault. Nothing is changed.
+    The exit code is 1 if there is a fault. The doctor changes nothing.
 
     \b
     Examples:
@@ -33,5 +33,5 @@ def doctor(as_json: Json = False) -> None:
         screen.print(f"{finding.about}: {finding.says}", soft_wrap=True)
         if finding.do:
             screen.print(f"         → {finding.do}", soft_wrap=True)
-    screen.print(f"\n{count(len(faults), 'fault')}." if faults else "\nNo fault found.", style="bold")
+    screen.print(f"\n{count(len(faults), 'fault')}." if faults else "\nNo faults found.", style="bold")
     raise typer.Exit(1 if faults else 0)

@@ -1,4 +1,4 @@
-"""`usher explain`: says what a move would do."""
+"""`usher explain`: shows what a move would do."""
 
 from typing import Annotated
 
@@ -13,13 +13,13 @@ from usher.settings.load import EXAMPLE, FILE
 
 
 def explain(
-    issue: Annotated[str, typer.Argument(help="Like ABC-111.", metavar="ISSUE")],
-    status: Annotated[str, typer.Argument(help="Like beta, or what Jira calls it.", metavar="STATUS")],
+    issue: Annotated[str, typer.Argument(help="For example ABC-111.", metavar="ISSUE")],
+    status: Annotated[str, typer.Argument(help="For example beta, or Jira's name or id for it.", metavar="STATUS")],
     as_json: Json = False,
 ) -> None:
-    """Say what a move would do: issue, status, server, command. By the settings alone; nothing is sent.
+    """Show what a move would do: issue, status, server, command. Uses only the settings; nothing is sent.
 
-    When it would do nothing, it says which line in the settings would change that; the exit code is then 1.
+    If the move would be ignored, shows the setting that would accept it, and exits with 1.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def explain(
                 "rehearsed": settings.deploys.rehearses,
                 "warning": warning,
                 "steps": [
-                    {"step": step.name, "ok": step.ok, "says": step.says, "mend": step.mend} for step in found.steps
+                    {"step": step.name, "ok": step.ok, "says": step.says, "fix": step.fix} for step in found.steps
                 ],
             }
         )
@@ -54,5 +54,5 @@ def explain(
     if fault is None:
         return
     where = settings.source if settings.source != EXAMPLE else f"{FILE} (`usher init` writes one)"
-    mend = f"\nTo change that, in {where}:\n\n{fault.mend}" if fault.mend else ""
-    raise SettingsError(why=fault.says + mend)
+    fix = f"\nTo change that, in {where}:\n\n{fault.fix}" if fault.fix else ""
+    raise SettingsError(why=fault.says + fix)

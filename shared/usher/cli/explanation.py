@@ -1,4 +1,4 @@
-"""What a move would do, step by step, by the settings alone."""
+"""What a move would do, step by step, according to the settings."""
 
 import difflib
 import os
@@ -16,17 +16,17 @@ from usher.settings.runnable import NotRunnable, check_runnable
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step from a move to its command. `mend` is the settings' line that would let a failed one pass."""
+    """One step from a move to its command. `fix` is the setting that would let a failed step succeed."""
 
     name: str
     ok: bool
     says: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All steps, up to the first that fails; server and command if none does."""
+    """The steps, up to the first that fails, and the server and command if none fails."""
 
     steps: tuple[Step, ...]
     server: Server | None = None
@@ -34,12 +34,12 @@ class Explanation:
 
     @property
     def fault(self) -> Step | None:
-        """The step that fails."""
+        """The step that failed."""
         return next((step for step in self.steps if not step.ok), None)
 
 
 def explain(key: str, word: str, settings: Settings) -> Explanation:
-    """What would happen to that issue when it is moved to that status. Nothing is sent, nothing is asked."""
+    """Explain what would happen if an issue (`key`) were moved to a status (`word`). Contacts no service."""
     steps: list[Step] = []
     try:
         issue = Issue.parse(key)
@@ -52,18 +52,19 @@ def explain(key: str, word: str, settings: Settings) -> Explanation:
         Step(
             "server",
             True,
-            f"{server.routing_key} is {server}, by [servers] name = {toml.string(settings.servers.name)}",
+            f"{server.routing_key} is {server}, from [servers] name = {toml.string(settings.servers.name)}",
         )
     )
     command = settings.deploys.template.render(server, [issue])
-    runs = "said, not run: [deploys] command is not set" if settings.deploys.rehearses else "run"
+    rehearses = settings.deploys.rehearses
+    runs = "rehearsal: [deploys] command is not set, nothing runs" if rehearses else "will run"
     steps.append(Step("command", True, f"{shell(command)}   ({runs})"))
     steps.append(Step("when", True, when(settings)))
     return Explanation(tuple(steps), server, command)
 
 
 def warning(settings: Settings) -> str | None:
-    """What the command lacks on this machine; `deploys` may run on another."""
+    """A warning if the command cannot run on this machine. `deploys` may run on another one."""
     try:
         check_runnable(settings.deploys, os.environ.get("PATH", os.defpath))
     except NotRunnable as missing:
@@ -72,16 +73,16 @@ def warning(settings: Settings) -> str | None:
 
 
 def when(settings: Settings) -> str:
-    """The window's policy, in a sentence."""
+    """When a deploy starts, as a phrase."""
     window = settings.window.window()
     quiet, cap = (span(timedelta(milliseconds=ms)) for ms in (window.quiet, window.cap))
-    return f"{quiet} after the last message, at the latest {cap} after the first"
+    return f"{quiet} after the last message, but no later than {cap} after the first"
 
 
 def _meaning(word: str, status: str, settings: Settings) -> str:
     if word == status:
-        return f"{status} is a status that is deployed"
-    return f'"{word}" in the tracker means {status}'
+        return f"{status} is a deployed status"
+    return f'"{word}" in Jira means {status}'
 
 
 def _failed(fault: BadMessage, word: str, settings: Settings) -> Step:
@@ -101,7 +102,7 @@ def _failed(fault: BadMessage, word: str, settings: Settings) -> Step:
 
 
 def _likely(word: str, settings: Settings) -> str:
-    """The status that a word of the tracker probably means."""
+    """The status that Jira's word probably means."""
     statuses = settings.known_statuses
-    spoken = [status for status in statuses if status in word.casefold()]
-    return (spoken or difflib.get_close_matches(word.casefold(), statuses, n=1, cutoff=0.0))[0]
+    contained = [status for status in statuses if status in word.casefold()]
+    return (contained or difflib.get_close_matches(word.casefold(), statuses, n=1, cutoff=0.0))[0]

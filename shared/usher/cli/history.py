@@ -1,4 +1,4 @@
-"""`usher history`, and one deploy of it: what has been deployed, and how it ended."""
+"""`usher history`, and one deploy of it: what was deployed, and how it ended."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,37 +14,38 @@ from usher.runtime.wording import count, process
 from usher.settings import load
 
 LAST_LINES = 5
-"""Of what a command printed."""
+"""The number of lines shown of a command's output."""
 
 
 def history(
-    server: Annotated[str | None, typer.Argument(help="Only that server's.", metavar="SERVER")] = None,
+    server: Annotated[str | None, typer.Argument(help="Only deploys of this server.", metavar="SERVER")] = None,
     ended: Annotated[
-        str | None, typer.Option("--outcome", help="Only those: passed, failed, timed_out, interrupted.")
+        str | None,
+        typer.Option("--outcome", help="Only deploys with this outcome: passed, failed, timed_out, interrupted."),
     ] = None,
-    most: Annotated[int, typer.Option("--most", "-n", min=1, help="So many at the most.")] = 20,
+    limit: Annotated[int, typer.Option("--most", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """The deploys, newest first.
+    """List the deploys, newest first.
 
     \b
     Examples:
       usher history
       usher history beta.abc.wwts.com -n 5
       usher history --outcome failed --json
-      usher show 0f8fad5bd9cb                   one of them, with its output
+      usher show 0f8fad5bd9cb                   one deploy, with its output
     """
     if server:
         load().catalogue.named(server)
     matching = {key: value for key, value in (("server", server), ("outcome", ended)) if value}
     with Client(load()) as client:
-        found = client.deploys(most, **matching)
+        found = client.deploys(limit, **matching)
     if as_json:
         print_json(found)
         return
     screen = console()
     if not found:
-        screen.print("No deploy yet. `usher servers` shows what waits.")
+        screen.print("No deploys yet. `usher servers` shows what is pending.")
         return
     rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Messages", "Deploy", "Why")
     for deploy in found:
@@ -67,11 +68,11 @@ def _took(deploy: Deploy) -> str:
 
 
 def show_deploy(client: Client, deploy: str, *, as_json: bool) -> None:
-    """One deploy: how it ended and why, its command, times, and the end of its output. Raises NotFound."""
+    """Show one deploy: how it ended and why, its command, times, and the end of its output. Raises NotFound."""
     try:
         found = client.deploy(deploy)
     except NotFound:
-        raise NotFound(why=f"no deploy {deploy} is known; `usher history` lists them") from None
+        raise NotFound(why=f"there is no deploy {deploy}; `usher history` lists the deploys") from None
     if as_json:
         print_json(found)
         return
@@ -79,14 +80,14 @@ def show_deploy(client: Client, deploy: str, *, as_json: bool) -> None:
     screen.print(found.server, outcome(found.outcome, rehearsed=found.rehearsed), style="bold")
     for name, text in _facts(found):
         screen.print(f"{name:>9}  {text}", soft_wrap=True)
-    screen.print(f"{'Output':>9}  its end:")
+    screen.print(f"{'Output':>9}  (last lines):")
     print_output(client, found, indent=11)
     if found.outcome in ("failed", "timed_out"):
-        screen.print(f"Next: `usher retry {found.id}` tries again what of it is not deployed yet.", style="dim")
+        screen.print(f"Next: `usher retry {found.id}` retries the issues that are not deployed yet.", style="dim")
 
 
 def _facts(deploy: Deploy) -> list[tuple[str, str]]:
-    """What there is to say of a deploy, each with its name."""
+    """The facts about a deploy, each with its label."""
     covered = f"{issues(deploy.issues)}  ({count(deploy.messages, 'message')})"
     code = "" if deploy.exit_code is None else str(deploy.exit_code)
     holder = process(deploy.holder) if deploy.holder else ""
@@ -96,7 +97,7 @@ def _facts(deploy: Deploy) -> list[tuple[str, str]]:
 
 
 def _why(deploy: Deploy) -> str:
-    """Why it ended as it did; of one that passed there is nothing to say."""
+    """Why it ended as it did. Empty if it passed."""
     return "" if deploy.outcome == "passed" else deploy.reason or ""
 
 
@@ -111,16 +112,16 @@ def _when(deploy: Deploy) -> str:
 
 
 def print_output(client: Client, deploy: Deploy, *, indent: int) -> None:
-    """The last lines of what a deploy's command printed, and where all of it is."""
+    """Print the last lines of a command's output, and where the complete output is."""
     screen = console()
     for line in client.log(deploy.id).splitlines()[-LAST_LINES:]:
         screen.print(f"{'':{indent}}{line}", soft_wrap=True)
     if deploy.log:
-        screen.print(f"{'':{indent}}(all of it: {deploy.log}, where deploys runs)", soft_wrap=True)
+        screen.print(f"{'':{indent}}(complete output: {deploy.log}, on the deploys host)", soft_wrap=True)
 
 
 def outcome(ended: str | None, *, rehearsed: bool) -> Text:
-    """How a deploy ended, in colour: `passed (rehearsed)`."""
+    """How a deploy ended, coloured: `passed (rehearsed)`."""
     return coloured(ended or "deploying") + Text(" (rehearsed)" if rehearsed else "")
 
 

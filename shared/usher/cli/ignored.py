@@ -1,4 +1,4 @@
-"""`usher ignored`: which moves came to nothing, and the settings line that would accept each."""
+"""`usher ignored`: the ignored moves, and the setting that would accept each."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ from usher.settings import load
 
 
 def ignored(as_json: Json = False) -> None:
-    """The moves that were ignored lately, alike ones together, why, and the settings line that would accept them.
+    """Recently ignored moves, grouped by reason, with the settings that would accept them.
 
-    With --json it is every move.
+    With --json, every move is listed.
 
     \b
     Examples:
@@ -26,25 +26,25 @@ def ignored(as_json: Json = False) -> None:
         return
     screen = console()
     if not found:
-        screen.print("No move has been ignored since trackers started.")
+        screen.print("No moves have been ignored since trackers started.")
         return
     rows = table(f"Latest ({zone()})", "Times", "Status", "Issue", "Why", "To accept it, in usher.toml")
-    for alike in _together(found):
-        latest = alike[0]
+    for group in _groups(found):
+        latest = group[0]
         rows.add_row(
             clock(latest.at),
-            str(len(alike)),
+            str(len(group)),
             latest.status or "",
             latest.issue or "",
-            # the rest of the sentence is the line beside it
-            latest.reason.partition(". To accept it")[0],
+            # the rest of the sentence is in the next column
+            latest.reason.partition(". To ")[0],
             latest.accept or "",
         )
     screen.print(rows)
 
 
-def _together(moves: Iterable[IgnoredMove]) -> list[list[IgnoredMove]]:
-    """Moves of one project to one status that were ignored for one reason, together; the order stays as it is."""
+def _groups(moves: Iterable[IgnoredMove]) -> list[list[IgnoredMove]]:
+    """Group moves by project, status and reason. The order is kept."""
     found: dict[tuple[str, str | None, str], list[IgnoredMove]] = {}
     for move in moves:
         project = (move.issue or "").rpartition("-")[0]

@@ -1,4 +1,4 @@
-"""`usher init`: asks for what differs from place to place, and writes `usher.toml`."""
+"""`usher init`: asks for the settings that differ from place to place, and writes `usher.toml`."""
 
 import os
 import sys
@@ -17,28 +17,30 @@ from usher.core.errors import SettingsError
 from usher.runtime.wording import count
 from usher.settings.load import CONFIG, FILE
 from usher.settings.model import WELL_KNOWN_STATUSES
-from usher.settings.sections import SAID_WHEN_REHEARSED
+from usher.settings.sections import REHEARSED_COMMAND
 
 T = TypeVar("T")
 
 
 def init(
     project: Annotated[
-        list[str] | None, typer.Option(help="A project's key in Jira. May be given several times.", metavar="KEY")
+        list[str] | None, typer.Option(help="A project's Jira key. Can be repeated.", metavar="KEY")
     ] = None,
     status: Annotated[
         list[str] | None,
-        typer.Option(help='What Jira calls a status: "beta=Ready for Beta, 10003". Several times.', metavar="S=WORDS"),
+        typer.Option(
+            help='Jira\'s names or ids for a status: "beta=Ready for Beta, 10003". Can be repeated.', metavar="S=WORDS"
+        ),
     ] = None,
-    server: Annotated[str | None, typer.Option(help="The pattern of servers' names.", metavar="PATTERN")] = None,
+    server: Annotated[str | None, typer.Option(help="The pattern of the server names.", metavar="PATTERN")] = None,
     command: Annotated[
-        str | None, typer.Option(help="The deploy command, best as a JSON list; empty: rehearse.", metavar="COMMAND")
+        str | None, typer.Option(help="The deploy command, best as a JSON list. Empty: rehearse.", metavar="COMMAND")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: defaults for the rest, and write.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and use defaults.")] = False,
 ) -> None:
-    """Write usher.toml: which projects, what Jira calls their statuses, which servers, which command.
+    """Write usher.toml: the projects, Jira's names for the statuses, the servers and the command.
 
-    Asks for each that is not given as an option; every answer is checked as it is typed.
+    Asks for everything that is not given as an option, and checks each answer immediately.
 
     \b
     Examples:
@@ -48,78 +50,78 @@ def init(
     """
     path = Path(os.environ.get(CONFIG) or FILE)
     if yes and path.exists():
-        raise SettingsError(why=f"{path} exists already, and --yes overwrites nothing; move it away first")
+        raise SettingsError(why=f"{path} already exists, and --yes does not overwrite it; move it first")
     draft = _draft(project, status, server, command, asking=not yes)
     settings = draft.settings()
     screen = console()
-    screen.print(f"\n{path} will say, beside comments with every default:\n", style="bold")
+    screen.print(f"\n{path} will contain, besides comments with all defaults:\n", style="bold")
     screen.print(textwrap.indent(draft.gist(), "  "), soft_wrap=True)
     screen.print()
     if not yes:
-        _may_write(path)
+        _confirm(path)
     try:
         path.write_text(draft.text(), "utf-8")
     except OSError as error:
-        raise SettingsError(why=f"{path} cannot be written: {error.strerror}; choose another with {CONFIG}") from None
+        raise SettingsError(why=f"cannot write {path}: {error.strerror}; choose another file with {CONFIG}") from None
     first = next(iter(settings.catalogue))
     issue = f"{first.project.upper()}-111"
-    says = explain(issue, first.status, settings).steps[-2].says
+    command_step = explain(issue, first.status, settings).steps[-2].says
     screen.print(f"Wrote {path}: {count(len(settings.catalogue), 'server')}. For example, {issue} to {first.status}:")
-    screen.print(f"  {says}", soft_wrap=True)
-    if lacks := warning(settings):
-        screen.print(lacks, style="yellow", soft_wrap=True)
-    screen.print(f"Next: `usher explain {issue} {first.status}` says why; `usher up` runs it.")
+    screen.print(f"  {command_step}", soft_wrap=True)
+    if missing := warning(settings):
+        screen.print(missing, style="yellow", soft_wrap=True)
+    screen.print(f"Next: `usher explain {issue} {first.status}` explains this; `usher up` runs Usher.")
 
 
 def _draft(
     project: list[str] | None, status: list[str] | None, server: str | None, command: str | None, *, asking: bool
 ) -> NewSettings:
-    """What the options say, the rest asked for, or its defaults."""
+    """The settings from the options, then from answers or defaults."""
     default = NewSettings()
 
-    def given(value: str | None, check: Callable[[str], T], otherwise: T, question: str, shown: str) -> T:
+    def choose(value: str | None, check: Callable[[str], T], fallback: T, question: str, shown: str) -> T:
         if value is not None:
             return check(value)
-        return _ask(question, check, shown) if asking else otherwise
+        return _ask(question, check, shown) if asking else fallback
 
-    projects = given(
+    projects = choose(
         ",".join(project) if project else None,
         check_projects,
         default.projects,
-        "Which projects may deploy? Their keys in Jira, like: abc, def",
+        "Which projects may deploy? List their Jira keys. For example: abc, def",
         "abc",
     )
     return NewSettings(
         projects=projects,
         jira=dict(map(check_status, status)) if status else _jira() if asking else {},
-        server=given(
+        server=choose(
             server,
             lambda text: check_server(text, projects),
             default.server,
-            "What are the servers called? {status} and {project} are filled in, so that beta of abc is one server",
+            "What are the server names? {status} and {project} are replaced, and each combination is one server",
             default.server,
         ),
-        command=given(
+        command=choose(
             command,
             check_command,
             default.command,
-            f"Which command deploys? For example: {' '.join(SAID_WHEN_REHEARSED)}\n"
-            "  {server}, {project}, {status}, {issues} (ABC-111 ABC-113), {numbers} (111 113) are filled in.\n"
-            "  Empty: rehearse, that is, say the command and run nothing",
+            f"Which command deploys? For example: {' '.join(REHEARSED_COMMAND)}\n"
+            "  {server}, {project}, {status}, {issues} (ABC-111 ABC-113) and {numbers} (111 113) are replaced.\n"
+            "  Leave empty to rehearse: log the command and run nothing",
             "",
         ),
     )
 
 
 def _jira() -> dict[str, tuple[str, ...]]:
-    """What Jira calls each status; one that has only its own name needs no section."""
+    """Jira's names and ids for each status. A status that only has its own name needs no section."""
     answers = {}
     for status in WELL_KNOWN_STATUSES:
-        question = f"What does Jira call the status that deploys to {status}? Names or ids, like: Ready for Beta, 10003"
+        question = f"What does Jira call the status that deploys to {status}? For example: Ready for Beta, 10003"
         answers[status] = _ask(question, partial(check_words, status), status)
     jira = {status: words for status, words in answers.items() if words != (status,)}
-    question = "Does another status of yours deploy? Its name and what Jira calls it, like: qa=Ready for QA, 10105"
-    while more := _ask(f"{question}\n  Empty: no more", _another, ""):
+    question = "Do you have another status that deploys? Add Jira's names or ids. For example: qa=Ready for QA, 10105"
+    while more := _ask(f"{question}\n  Leave empty to continue", _another, ""):
         jira |= [more]
     return jira
 
@@ -142,15 +144,15 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
             console(stderr=True).print(f"  {fault}", style="red")
 
 
-def _may_write(path: Path) -> None:
-    there = path.exists()
-    question = f"{path} exists already. Overwrite it?" if there else f"Write {path}?"
-    if not _answered(partial(typer.confirm, question, default=not there)):
+def _confirm(path: Path) -> None:
+    exists = path.exists()
+    question = f"{path} already exists. Overwrite it?" if exists else f"Write {path}?"
+    if not _answered(partial(typer.confirm, question, default=not exists)):
         raise typer.Abort
 
 
 def _answered(ask: Callable[[], T]) -> T:
-    """What a person answers. Raises SettingsError when nobody is there who could."""
+    """Ask, and return the answer. Raises SettingsError if there is no terminal to ask on."""
     try:
         return ask()
     except typer.Abort:
@@ -158,5 +160,5 @@ def _answered(ask: Callable[[], T]) -> T:
             raise
         console().print()
         raise SettingsError(
-            why="there is nothing to read answers from; give them as options, with --yes: see `usher init --help`"
+            why="there is no terminal to ask on; use options and --yes: see `usher init --help`"
         ) from None

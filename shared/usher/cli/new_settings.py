@@ -1,4 +1,4 @@
-"""A new `usher.toml`: the commented example with one's own projects, statuses, servers and command in it."""
+"""A new `usher.toml`: the commented example, with the user's projects, statuses, servers and command."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _KEY = re.compile(r"\w+ = ")
 
 @dataclass(frozen=True, slots=True)
 class NewSettings:
-    """What `usher init` asks for. `jira` maps a status to the tracker's words for it; no command means: rehearse."""
+    """The answers to `usher init`. `jira` maps a status to Jira's names and ids for it. No command means rehearse."""
 
     projects: Sequence[str] = ("abc",)
     jira: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class NewSettings:
     command: Sequence[str] = ()
 
     def text(self) -> str:
-        """The file. Whatever was not asked for stands in it as a comment, with its default."""
+        """The file. Settings that were not asked for are comments with their defaults."""
         replaced = {"projects": self._projects(), "statuses": self._statuses()}
         parts, done = [], set()
         for section, part in _sections(example()):
@@ -38,7 +38,7 @@ class NewSettings:
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
     def gist(self) -> str:
-        """The file's lines that set something."""
+        """The lines of the file that are not comments."""
         lines = [line for line in self.text().splitlines() if line and not line.startswith("#")]
         pairs = zip(lines, [*lines[1:], "["], strict=True)
         return "\n".join(
@@ -46,20 +46,20 @@ class NewSettings:
         )
 
     def settings(self) -> Settings:
-        """What Usher reads in that file. Raises SettingsError, in the words of the settings' own checks."""
+        """The settings that Usher reads from the file. Raises SettingsError."""
         return parse(self.text(), "usher.toml")
 
     def _projects(self) -> str:
         sections = "\n".join(f"[projects.{toml.key(project)}]" for project in self.projects)
         return (
-            "# Every project that may deploy, by its key in Jira, in lower case. To deploy some statuses only:\n"
+            "# The projects that may deploy, by their Jira keys in lower case. To deploy only some statuses of one:\n"
             f'# statuses = ["test", "beta"]\n{sections}'
         )
 
     def _statuses(self) -> str:
         about = (
-            '# Statuses that lead to a server. "stage", "test" and "beta" exist without being named.\n'
-            "# jira: names and ids in Jira that mean it, compared whole and without case. Default: its own name."
+            '# The statuses that trigger a deploy. "stage", "test" and "beta" always exist and need no section.\n'
+            "# jira: the names and ids that Jira uses for this status. Case is ignored. Default: the status's own name."
         )
         sections = [f"[statuses.{toml.key(status)}]\njira = {toml.array(words)}" for status, words in self.jira.items()]
         return "\n\n".join([about + ("\n" + sections[0] if sections else ""), *sections[1:]])
@@ -77,37 +77,37 @@ class NewSettings:
 
 
 def check_projects(text: str) -> tuple[str, ...]:
-    """`abc, DEF` to project keys. Raises SettingsError."""
+    """Parse project keys: `abc, DEF`. Raises SettingsError."""
     keys = tuple(dict.fromkeys(text.replace(",", " ").lower().split()))
     NewSettings(projects=keys).settings()
     return keys
 
 
 def check_words(status: str, text: str) -> tuple[str, ...]:
-    """`Ready for Beta, 10003` to the tracker's words for a status. Raises SettingsError."""
+    """Parse Jira's names and ids for a status: `Ready for Beta, 10003`. Raises SettingsError."""
     words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     if not words:
-        raise SettingsError(why=f"[statuses.{status}] jira: name at least one status of Jira")
+        raise SettingsError(why=f"[statuses.{status}] jira: give at least one of Jira's names or ids")
     NewSettings(jira={status: words}).settings()
     return words
 
 
 def check_server(text: str, projects: Sequence[str]) -> str:
-    """A pattern of servers' names. Raises SettingsError."""
+    """Check a pattern of server names. Raises SettingsError."""
     NewSettings(projects=projects, server=text.strip()).settings()
     return text.strip()
 
 
 def check_command(text: str) -> tuple[str, ...]:
-    """A command, typed as one types it or as a JSON list, to its arguments; nothing means: rehearse.
+    """Parse a command, written as on a command line or as a JSON list. Empty means rehearse.
 
-    It is split once, here; no shell sees it, now or later. Raises SettingsError.
+    The command is split here, once. No shell is ever involved. Raises SettingsError.
     """
     try:
         words = json.loads(text) if text.lstrip().startswith("[") else shlex.split(text)
     except ValueError as error:
         raise SettingsError(
-            why=f"the command {text!r} cannot be split into arguments ({error}); write a JSON list: "
+            why=f"the command {text!r} cannot be split into arguments ({error}); write it as a JSON list: "
             '["python", "-m", "wwts.devops.deploy", "{server}", "{issues}"]'
         ) from None
     if not all(isinstance(word, str) for word in words):
@@ -118,13 +118,13 @@ def check_command(text: str) -> tuple[str, ...]:
 
 
 def check_status(text: str) -> tuple[str, tuple[str, ...]]:
-    """`beta=Ready for Beta, 10003` to a status and the tracker's words for it. Raises SettingsError."""
-    status, is_there, words = text.partition("=")
-    if not is_there:
-        raise SettingsError(why=f'{text!r} names no words of Jira; write it like "beta=Ready for Beta, 10003"')
+    """Parse a status and Jira's names and ids for it: `beta=Ready for Beta, 10003`. Raises SettingsError."""
+    status, separator, words = text.partition("=")
+    if not separator:
+        raise SettingsError(why=f'{text!r} has no names or ids of Jira; write it like "beta=Ready for Beta, 10003"')
     return status.strip().lower(), check_words(status.strip().lower(), words)
 
 
 def _sections(text: str) -> list[tuple[str, str]]:
-    """The example in parts: each section's name, and its text with the comment above it. The first part has none."""
+    """Split the example into sections: the name, and the text with the comment above it. The first part has no name."""
     return [(((found := _HEADER.search(part)) and found[1]) or "", part) for part in text.split("\n\n")]

@@ -1,4 +1,4 @@
-"""What several commands take: the option `--json`, and words that name servers and issues."""
+"""Options and arguments that several commands share: `--json`, and words that name servers and issues."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -9,12 +9,12 @@ from usher.core.errors import BadCommand, BadIssue, UnknownServer
 from usher.core.issues import Issue
 from usher.core.servers import Servers
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, times in UTC, and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON, with times in UTC.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.", metavar="TEXT")]
 
 
 def is_issue(word: str) -> bool:
-    """Whether a word is an issue's key."""
+    """Whether a word is an issue key."""
     try:
         Issue.parse(word)
     except BadIssue:
@@ -23,7 +23,7 @@ def is_issue(word: str) -> bool:
 
 
 def servers_and_issues(words: Iterable[str], servers: Servers) -> tuple[str | None, list[str]]:
-    """The server among these words, if there is one, and the issues. Raises BadCommand."""
+    """Sort words into a server, if one is named, and issues. Raises BadCommand."""
     keys: list[str] = []
     named: set[str] = set()
     for word in words:

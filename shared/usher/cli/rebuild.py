@@ -1,4 +1,4 @@
-"""`usher rebuild`: the ledger, made again from the journal by a program of `successes`."""
+"""`usher rebuild`: rebuilds the ledger from the journal, by running a program of `successes`."""
 
 import importlib.util
 import os
@@ -14,9 +14,9 @@ PACKAGE = "successes"
 
 
 def rebuild() -> None:
-    """Make the ledger again from the journal: every message and deploy that it covers; the rest stays.
+    """Rebuild the ledger from the journal. Rows that the journal no longer covers are kept.
 
-    Usher may run meanwhile. If the broker is Usher's own and does not run, it is started for this.
+    Usher may keep running. If Usher manages the broker and it is stopped, it is started for the rebuild.
 
     \b
     Examples:
@@ -40,9 +40,9 @@ def rebuild() -> None:
 
 def _run(environment: dict[str, str]) -> int:
     argv = [sys.executable, "-m", f"{PACKAGE}.ledger.rebuild"]
-    with subprocess.Popen(argv, env=environment) as program:  # noqa: S603 - a program of Usher's own
+    with subprocess.Popen(argv, env=environment) as program:  # noqa: S603 - one of Usher's programs
         while True:
             try:
                 return program.wait()
             except KeyboardInterrupt:
-                continue  # it has come to the program as well, which stops in order
+                continue  # the program gets Ctrl-C too, and stops cleanly

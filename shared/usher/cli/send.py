@@ -13,7 +13,7 @@ from usher.core.messages import BackMessage
 from usher.settings import Settings, load
 
 FORMS = """\
-It is one of:
+Use one of these forms:
   usher send ABC-111 beta                        one issue, to a status
   usher send abc beta 111 113                    project, status, numbers
   usher send beta.abc.wwts.com ABC-111 ABC-113   server, issues"""
@@ -23,12 +23,12 @@ def send(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="ISSUE STATUS, or a deploy command's own arguments.", metavar="WORDS...", show_default=False
+            help="ISSUE STATUS, or the arguments of a deploy command.", metavar="WORDS...", show_default=False
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell a move by hand, as Jira's webhook would. The answer comes once the broker has it for sure.
+    """Report a move by hand, as Jira's webhook would. Returns once the broker has confirmed it.
 
     \b
     Examples:
@@ -37,28 +37,28 @@ def send(
       usher send beta.abc.wwts.com ABC-111 ABC-113       server, issues
     """
     if not words:
-        raise typer.BadParameter(f"it does not say what to send\n{FORMS}", param_hint="WORDS")
+        raise typer.BadParameter(f"nothing to send\n{FORMS}", param_hint="WORDS")
     settings = load()
     moves = _moves(words, settings)
-    told: list[BackMessage] = []
+    sent: list[BackMessage] = []
     with Client(settings) as client:
         for issue, status in moves:
             try:
-                told.append(client.send(issue, status))
+                sent.append(client.send(issue, status))
             except ServiceError as fault:
-                before = f" (sent before it: {', '.join(str(one.issue) for one in told)})" if told else ""
-                raise ServiceError(why=f"{issue} is not sent{before}: {fault}") from None
+                before = f" (already sent: {', '.join(str(one.issue) for one in sent)})" if sent else ""
+                raise ServiceError(why=f"{issue} was not sent{before}: {fault}") from None
     if as_json:
-        print_json(told)
+        print_json(sent)
         return
     screen = console()
-    for message in told:
-        screen.print(f"{message.issue} waits for {message.server}   (message {message.id})")
-    screen.print(f"Next: `usher show {told[0].server}` says when it deploys.", style="dim")
+    for message in sent:
+        screen.print(f"{message.issue} is pending for {message.server}   (message {message.id})")
+    screen.print(f"Next: `usher show {sent[0].server}` shows when it deploys.", style="dim")
 
 
 def _moves(words: list[str], settings: Settings) -> list[tuple[str, str]]:
-    """The issues to tell, each with its status."""
+    """The issues to report, each with its status."""
     if len(words) == 2 and is_issue(words[0]):
         return [(words[0], words[1])]
     try:

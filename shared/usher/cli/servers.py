@@ -12,7 +12,7 @@ from usher.settings import load
 
 
 def servers(as_json: Json = False) -> None:
-    """Every server: its state, what waits for it, and what happens next.
+    """Every server: its state, its pending issues, and what happens next.
 
     \b
     Examples:
@@ -35,5 +35,5 @@ def servers(as_json: Json = False) -> None:
 def _next(server: ServerState) -> str:
     if server.running:
         since = f"deploying for {span(datetime.now(UTC) - server.running.since)}"
-        return f"{since}; {count(len(server.waiting), 'issue')} waiting" if server.waiting else since
+        return f"{since}; {count(len(server.waiting), 'issue')} pending" if server.waiting else since
     return f"deploys {clock(server.window_closes_at)}" if server.window_closes_at else ""

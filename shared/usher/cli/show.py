@@ -1,4 +1,4 @@
-"""`usher show`: what the running services know of a server, an issue or a deploy."""
+"""`usher show`: what the running services know about a server, an issue or a deploy."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,19 +16,19 @@ from usher.settings import Settings, load
 
 _DEPLOY = re.compile("[0-9a-f]{12}")
 _STATES = {
-    "superseded": "superseded: a newer message of the issue, in the deploy named beside it, stands for it.",
-    "retried": "retried: its deploy failed; the line below it is its next attempt.",
-    "parked": "parked: its deploy failed for the last time; a person decides whether it is tried again.",
+    "superseded": "superseded: the deploy beside it covered a newer message of the issue.",
+    "retried": "retried: its deploy failed; its next attempt is on the line below.",
+    "parked": "parked: its deploy failed for the last time; a person decides whether to retry it.",
 }
 
 
 def show(
     what: Annotated[
-        str, typer.Argument(help="A server's name, an issue, or a deploy's id.", metavar="SERVER|ISSUE|DEPLOY")
+        str, typer.Argument(help="A server, an issue, or the id of a deploy.", metavar="SERVER|ISSUE|DEPLOY")
     ],
     as_json: Json = False,
 ) -> None:
-    """Why not yet? What waits for a server and when it deploys; what happened to an issue, per server; or one deploy.
+    """Why not yet? Show a server's pending issues and next deploy, an issue's history per server, or one deploy.
 
     \b
     Examples:
@@ -61,15 +61,15 @@ def _show_server(server: ServerState, settings: Settings) -> None:
         since = f"{zoned(server.running.since)}, for {span(datetime.now(UTC) - server.running.since)}"
         screen.print(f"  Deploying {issues(server.running.issues)} since {since} (deploy {server.running.deploy}).")
     if server.waiting:
-        told = count(server.waiting_messages, "message")
-        screen.print(f"  Waiting: {issues(server.waiting)} ({count(len(server.waiting), 'issue')}, {told}).")
+        messages = count(server.waiting_messages, "message")
+        screen.print(f"  Pending: {issues(server.waiting)} ({count(len(server.waiting), 'issue')}, {messages}).")
         screen.print(f"  {why_not_yet(server, settings, datetime.now(UTC))}")
     if server.command:
-        rehearsed = "  (rehearsed: said, not run)" if server.rehearsed else ""
+        rehearsed = "  (rehearsal: shown, not run)" if server.rehearsed else ""
         screen.print(f"  Would run now: {shell(server.command)}{rehearsed}", soft_wrap=True)
     if not server.running and not server.waiting:
         screen.print(
-            f"  Nothing waits. `usher send {server.project.upper()}-111 {server.status}` tells a move by hand."
+            f"  Nothing is pending. `usher send {server.project.upper()}-111 {server.status}` reports a move by hand."
         )
     if server.last:
         screen.print(
@@ -78,22 +78,22 @@ def _show_server(server: ServerState, settings: Settings) -> None:
 
 
 def why_not_yet(server: ServerState, settings: Settings, now: datetime) -> str:
-    """Why what waits for a server has not been deployed, in a sentence."""
+    """Why a server's pending issues have not been deployed yet, in a sentence."""
     opened, closes = server.window_opened_at, server.window_closes_at
     if opened is None or closes is None:
-        return "The window has not been opened yet: is `deploys` running? `usher doctor` looks."
+        return "The window has not opened yet: is `deploys` running? Run `usher doctor`."
     window = settings.window.window()
     capped = closes - opened >= timedelta(milliseconds=window.cap)
     rule = (
-        f"the cap, {span(timedelta(milliseconds=window.cap))} after the first message"
+        f"the limit, {span(timedelta(milliseconds=window.cap))} after the first message"
         if capped
-        else f"{span(timedelta(milliseconds=window.quiet))} without another message; one more moves it, the cap is "
-        f"{zoned(opened + timedelta(milliseconds=window.cap))}"
+        else f"{span(timedelta(milliseconds=window.quiet))} after the last message; another message extends it until "
+        f"{zoned(opened + timedelta(milliseconds=window.cap))} at most"
     )
     if closes > now:
         return f"The window closes at {zoned(closes)}, in {span(closes - now)} ({rule})."
-    waits_for = "the running deploy to end" if server.running else "a free place: `usher servers` shows what runs"
-    return f"The window closed at {zoned(closes)} ({rule}); it waits for {waits_for}."
+    awaited = "the running deploy to end" if server.running else "a free slot: `usher servers` shows what is running"
+    return f"The window closed at {zoned(closes)} ({rule}); it is waiting for {awaited}."
 
 
 def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool) -> None:
@@ -103,9 +103,9 @@ def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool
         return
     screen = console()
     if not found:
-        screen.print(f"Nothing of {issue} has been told. `usher ignored` shows moves that were ignored, and why.")
+        screen.print(f"Usher has received nothing for {issue}. `usher ignored` shows the ignored moves, and why.")
         return
-    rows = table(f"Told at ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Times told", "Note")
+    rows = table(f"Received ({zone()})", "Server", "State", f"Since ({zone()})", "Deploy", "Times received", "Note")
     for move in attempts.by_move(found):
         for message in move:
             is_first = message is move[0]
@@ -124,16 +124,16 @@ def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool
     _show_parked([message for message in found if message.state == "parked"], client)
 
 
-def _times(told: int) -> str:
-    return "once" if told == 1 else f"{told} times"
+def _times(received: int) -> str:
+    return "once" if received == 1 else f"{received} times"
 
 
 def _show_parked(parked: list[MessageState], client: Client) -> None:
-    """What failed, why, where its output is, and how it is tried again."""
+    """Print what failed and why, where the output is, and how to retry it."""
     screen = console()
     for message in parked:
-        again = f"`usher parked retry {message.server} {message.issue}` tries again, `usher parked drop` forgets it."
-        screen.print(f"  {message.issue} is parked: its deploy to {message.server} failed. {again}", soft_wrap=True)
+        advice = f"`usher parked retry {message.server} {message.issue}` retries it, `usher parked drop` drops it."
+        screen.print(f"  {message.issue} is parked: its deploy to {message.server} failed. {advice}", soft_wrap=True)
     for deploy in dict.fromkeys(message.deploy for message in parked if message.deploy):
         failed = client.deploy(deploy)
         screen.print(f"  Deploy {deploy}: {failed.reason}. Its output ends with:", soft_wrap=True)

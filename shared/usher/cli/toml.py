@@ -1,4 +1,4 @@
-"""Values as they are written in `usher.toml`."""
+"""Format values for `usher.toml`."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def string(text: str) -> str:
-    """A basic string; JSON's escapes are TOML's too."""
+    """A basic string. JSON's escapes are also valid in TOML."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -16,5 +16,5 @@ def array(words: Iterable[str]) -> str:
 
 
 def key(word: str) -> str:
-    """A key, quoted if it has to be."""
+    """A key, quoted if necessary."""
     return word if re.fullmatch(r"[A-Za-z0-9_-]+", word, re.ASCII) else string(word)

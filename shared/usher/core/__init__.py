@@ -1,1 +1,1 @@
-"""The words and the rules: pure functions and frozen values. Nothing here does I/O or imports the rest of Usher."""
+"""The domain: pure functions and immutable values. Nothing here does I/O or imports the rest of Usher."""

@@ -1,4 +1,4 @@
-"""Batches: the messages of one deploy, and what of them stands."""
+"""Batches: the messages of one deploy. The newest message of each issue stands."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 
 ISSUES_BYTES = 96 * 1024
-"""All issues of a batch, joined by spaces, are no longer: Linux executes no argument or variable over 128 KiB."""
+"""The maximum length of a batch's issues, joined by spaces. Linux limits an argument or variable to 128 KiB."""
 
 MESSAGES = 50_000
-"""Messages in one batch at the most, so that a taking stays far below the broker's 16 MiB."""
+"""The maximum number of messages in a batch, so that a taking stays far below the broker's limit of 16 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one deploy covers: the newest message of each issue stands, the older ones are superseded by it."""
+    """The messages that one deploy covers. The newest message of each issue stands; it supersedes the older ones."""
 
     standing: tuple[BackMessage, ...]
     superseded: tuple[BackMessage, ...]
 
     @classmethod
     def of(cls, messages: Iterable[BackMessage]) -> "Batch":
-        """The batch of these messages, given in the order in which they came."""
+        """The batch of these messages, which are in the order of their arrival."""
         newest: dict[Issue, BackMessage] = {}
         older: list[BackMessage] = []
         for message in messages:
@@ -36,19 +36,19 @@ class Batch:
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """The union of the issues, sorted by number, none twice."""
+        """The issues, sorted by number, without duplicates."""
         return tuple(message.issue for message in self.standing)
 
     @property
     def attempt(self) -> int:
-        """The highest attempt among what stands."""
+        """The highest attempt among the standing messages."""
         return max((message.attempt for message in self.standing), default=1)
 
 
-def choose(held: BackMessage, waiting: Collection[BackMessage], most: int) -> tuple[BackMessage, ...]:
-    """What the next deploy takes: the held message first, then the oldest, at most `most` different issues.
+def choose(held: BackMessage, waiting: Collection[BackMessage], limit: int) -> tuple[BackMessage, ...]:
+    """The messages for the next deploy: the held one first, then the oldest, with at most `limit` different issues.
 
-    `waiting` comes in the order in which it came; what does not fit is the next turn's.
+    `waiting` is in the order of arrival. The messages that do not fit are left for the next turn.
     """
     chosen, issues, size = [held], {held.issue}, len(str(held.issue))
     for message in waiting:
@@ -56,7 +56,7 @@ def choose(held: BackMessage, waiting: Collection[BackMessage], most: int) -> tu
             continue
         if message.issue not in issues:
             more = size + 1 + len(str(message.issue))
-            if len(issues) >= most or more > ISSUES_BYTES:
+            if len(issues) >= limit or more > ISSUES_BYTES:
                 continue
             size = more
             issues.add(message.issue)

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole board as one entry of the journal, so that a reader need not start at the first."""
+"""Checkpoints: the whole board as one entry of the journal, so that a reader need not start at the first entry."""
 
 import gzip
 import zlib
@@ -14,7 +14,7 @@ from usher.core.messages import Millis
 from usher.core.states import State
 
 LARGEST = 12 * 1024 * 1024
-"""Bytes of an entry, compressed: RabbitMQ 4 takes 16 MiB."""
+"""The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
 
 LARGEST_TEXT = 512 * 1024 * 1024
 
@@ -24,9 +24,9 @@ class TooLarge(Unreadable):
 
 
 class Checkpoint(BaseModel):
-    """The board as it was when the entry at the offset `through` had been read, written down at `at` (ms).
+    """The board after the entry at the offset `through`, written at `at` (ms).
 
-    It stands later in the journal than that entry: what came between is not in it.
+    The journal can have other entries between that entry and the checkpoint. They are not in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,7 +42,7 @@ class Checkpoint(BaseModel):
 
     @classmethod
     def of(cls, board: Board, through: int, at: int) -> "Checkpoint":
-        """A checkpoint of that board. It shares the board's parts: encode it before the board goes on."""
+        """A checkpoint of a board. It shares the board's parts, so encode it before the board changes."""
         return cls.model_construct(
             at=at,
             through=through,
@@ -53,7 +53,7 @@ class Checkpoint(BaseModel):
         )
 
     def board(self, read_at: float) -> Board:
-        """The board again, for a reader whose own clock says `read_at` (s)."""
+        """Restore the board, for a reader whose monotonic clock shows `read_at` (s)."""
         for server in self.servers.values():
             server.read_again(read_at)
         return Board(self.servers, self.closed, self.told, self.orders)
@@ -64,7 +64,7 @@ _MAGIC = b"\x1f\x8b"
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """A checkpoint as it travels: JSON, compressed. Raises TooLarge."""
+    """Encode a checkpoint as compressed JSON. Raises TooLarge."""
     body = gzip.compress(_CHECKPOINT.dump_json(checkpoint), compresslevel=6, mtime=0)
     if len(body) > LARGEST:
         raise TooLarge(size=len(body))
@@ -72,15 +72,15 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def is_checkpoint(body: bytes) -> bool:
-    """Whether an entry of the journal is a checkpoint: nothing else in it is compressed."""
+    """Whether an entry of the journal is a checkpoint. Nothing else in the journal is compressed."""
     return body.startswith(_MAGIC)
 
 
 def decode_checkpoint(body: bytes) -> Checkpoint:
-    """What travelled to the checkpoint. Raises Unreadable."""
+    """Decode a checkpoint. Raises Unreadable."""
     try:
         unpack = zlib.decompressobj(wbits=31)
         text = unpack.decompress(body, LARGEST_TEXT)
         return _CHECKPOINT.validate_json(text)
     except (ValidationError, zlib.error) as error:
-        raise Unreadable(why=f"it is no checkpoint: {str(error).splitlines()[0]}") from None
+        raise Unreadable(why=f"it is not a checkpoint: {str(error).splitlines()[0]}") from None

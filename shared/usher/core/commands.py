@@ -1,4 +1,4 @@
-"""Commands as data: what would run for a server and its issues. Running it is somebody else's job."""
+"""Commands as data: the arguments to run for a server and its issues. This module runs nothing."""
 
 import re
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 class Command:
     """A command's arguments with placeholders: `("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")`.
 
-    `{server}`, `{project}` and `{status}` may stand anywhere in an argument; `{issues}` (ABC-111 ABC-113) and
-    `{numbers}` (111 113) are arguments of their own and become several. Raises BadCommand for any other.
+    `{server}`, `{project}` and `{status}` can be anywhere in an argument. `{issues}` (ABC-111 ABC-113) and `{numbers}`
+    (111 113) must be whole arguments, and expand to one argument per issue. Raises BadCommand for other placeholders.
     """
 
     argv: tuple[str, ...]
@@ -28,18 +28,18 @@ class Command:
             raise BadCommand(why="the command is empty; name a program, then its arguments")
         for argument in self.argv:
             if "\0" in argument:
-                raise BadCommand(why="an argument of the command holds a NUL, which no program can be given")
+                raise BadCommand(why="an argument of the command contains a NUL character, which is not possible")
             for name in _PLACEHOLDER.findall(argument):
                 if name not in PLACEHOLDERS:
                     known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
                     raise BadCommand(why=f"unknown placeholder {{{name}}} in the command; known: {known}")
                 if name in _SEVERAL and argument != f"{{{name}}}":
                     raise BadCommand(
-                        why=f"{{{name}}} becomes several arguments: it must stand alone, not in {argument!r}"
+                        why=f"{{{name}}} expands to several arguments: it must stand alone, not in {argument!r}"
                     )
 
     def render(self, server: Server, issues: Sequence[Issue]) -> tuple[str, ...]:
-        """The arguments to run for these issues on that server."""
+        """The command's arguments for a server and its issues."""
         several = {
             "{issues}": [str(issue) for issue in issues],
             "{numbers}": [str(issue.number) for issue in issues],
@@ -65,7 +65,7 @@ def short_form(server: Server, issues: Sequence[Issue]) -> tuple[str, ...]:
 
 
 def parse_form(arguments: Sequence[str], servers: Servers) -> tuple[Server, tuple[Issue, ...]]:
-    """Either form's arguments to the server and its issues, sorted, none twice.
+    """Parse a server and its issues from either form. The issues are sorted, without duplicates.
 
     Raises BadCommand, BadIssue, UnknownServer, UnknownProject, UnknownStatus or NotDeployed.
     """
@@ -80,5 +80,5 @@ def parse_form(arguments: Sequence[str], servers: Servers) -> tuple[Server, tupl
         issues = [Issue.parse(word) for word in (second, *rest)]
     for issue in issues:
         if issue.project.lower() != server.project:
-            raise BadCommand(why=f"{issue} is not an issue of {server.project}, which {server} deploys")
+            raise BadCommand(why=f"{issue} is not an issue of {server.project}, the project of {server}")
     return server, tuple(sorted(set(issues)))

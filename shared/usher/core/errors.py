@@ -1,14 +1,14 @@
-"""Everything that can go wrong and that a person can mend, as one tree.
+"""The errors that a person can fix.
 
-A class's docstring is its message: `UnknownProject(project="XYZ", key="xyz")` says what the docstring says, with the
-facts filled in. Whoever catches `UsherError` can show `str(error)` to a person as it is.
+The docstring of a class is its message template: `UnknownProject(project="XYZ", key="xyz")` fills in the facts. Code
+that catches `UsherError` can show `str(error)` to a person unchanged.
 """
 
 import inspect
 
 
 class UsherError(Exception):
-    """Usher cannot go on: {why}"""
+    """Usher cannot continue: {why}"""
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
@@ -48,7 +48,7 @@ class BadCommand(UsherError):
 
 
 class Unreadable(UsherError):
-    """not a message of Usher's: {why}"""
+    """not an Usher message: {why}"""
 
 
 class BrokerError(UsherError):

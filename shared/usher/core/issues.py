@@ -14,10 +14,10 @@ _KEY = re.compile(r"([A-Z][A-Z0-9_]{0,254})-([1-9][0-9]{0,17})", re.ASCII)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Issue:
-    """An issue of the tracker; issues sort by project, then by number.
+    """An issue of the tracker. Issues sort by project, then by number.
 
-    The grammar is Atlassian's (project key: a capital, then capitals, digits and underscores, at most 255 on Data
-    Center; a number without leading zeros), so a valid issue is also a harmless argument of a command.
+    The grammar is Atlassian's: a project key (a capital letter, then capitals, digits and underscores, at most 255
+    characters on Data Center), a dash, and a number without leading zeros. So a valid issue is a safe argument.
     """
 
     project: str
@@ -25,7 +25,7 @@ class Issue:
 
     @classmethod
     def parse(cls, text: object) -> "Issue":
-        """`"ABC-111"` to an issue. Raises BadIssue for anything else."""
+        """Parse an issue: `"ABC-111"`. Raises BadIssue."""
         if isinstance(text, cls):
             return text
         found = _KEY.fullmatch(text) if isinstance(text, str) else None

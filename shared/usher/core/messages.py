@@ -1,4 +1,4 @@
-"""Messages: a move, told. The front-end one comes in at the door, the back-end one travels in the queue."""
+"""Messages: published moves. `FrontMessage` is the HTTP request; `BackMessage` is what travels in the queue."""
 
 import hashlib
 import secrets
@@ -19,7 +19,7 @@ DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class FrontMessage(BaseModel):
-    """What a person or a script may say at the door: `{"issue_id": "ABC-123", "status": "test"}`.
+    """The body of the HTTP request that reports a move: `{"issue_id": "ABC-123", "status": "test"}`.
 
     Validate it with `FrontMessage.model_validate(data, context=servers)`: the project and the status must be known.
     """
@@ -40,11 +40,11 @@ class FrontMessage(BaseModel):
 
 
 class BackMessage(Versioned):
-    """What travels in the queue: complete, frozen, versioned. What a later version adds to it is passed over.
+    """A message in the queue: complete, immutable, versioned. Unknown fields of later versions are ignored.
 
-    `queued_at` opens the window; `attempt` counts from 1; `source` is the door it came in by. A retry is a message of
-    its own: `origin` is the id of its first attempt, `told_at` when that was queued, and `postponed` counts how often
-    it was put off without an attempt lost.
+    `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. A retry is a
+    separate message: `origin` is the id of its first attempt, `told_at` is when that was queued, and `postponed` counts
+    how often it was postponed without using up an attempt.
     """
 
     kind: Literal["message"] = "message"
@@ -67,23 +67,23 @@ class BackMessage(Versioned):
 
     @property
     def age(self) -> Millis:
-        """When the move was first told: of two messages of an issue, the one with the larger is the newer."""
+        """When the move was first published. Of two messages of an issue, the one with the larger value is newer."""
         return self.queued_at if self.told_at is None else self.told_at
 
     def again(self, at: Millis, *, deploy: str = "", postponed: bool = False) -> "BackMessage":
-        """The message of the next attempt, to be queued at `at`; put off, it does not count as one.
+        """The message of the next attempt, due at `at`. If it is `postponed`, the attempt does not count.
 
-        After the same deploy, or by order, the next one is always the same, so that it can be told twice.
+        The result for the same deploy, or for an order, is always the same, so publishing it twice is harmless.
         """
-        attempt, put_off = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
+        attempt, postponements = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
         return self.model_copy(
             update={
-                "id": _digest(self.move, str(attempt), str(put_off), deploy),
+                "id": _digest(self.move, str(attempt), str(postponements), deploy),
                 "queued_at": at,
                 "attempt": attempt,
                 "origin": self.move,
                 "told_at": self.age,
-                "postponed": put_off,
+                "postponed": postponements,
             }
         )
 
@@ -98,10 +98,10 @@ class BackMessage(Versioned):
         identity: tuple[str, ...] | None = None,
         moved_at: Millis | None = None,
     ) -> "BackMessage":
-        """A message of one issue for one server, told at `now`.
+        """A message of one issue for one server, published at `now`.
 
-        `identity` is what makes the move the same move however often it is told; without one, every telling is
-        a message of its own.
+        `identity` identifies the move, so that repeated reports of it have the same message id. Without it, every
+        report is a new message.
         """
         return cls(
             id=message_id(identity, server) if identity else secrets.token_hex(16),
@@ -115,7 +115,7 @@ class BackMessage(Versioned):
 
 
 def message_id(identity: tuple[str, ...], server: Server) -> str:
-    """The id of a move's message: the same move and server always give the same 32 hex digits."""
+    """The message id of a move. The same move and server always have the same 32 hex digits."""
     return _digest(*identity, server.routing_key, "1")
 
 

@@ -1,4 +1,4 @@
-"""Retries: what becomes of a message whose deploy did not pass. A pure function of it and of how its deploy ended."""
+"""Retries: whether and when a message is retried whose deploy did not pass. Pure functions."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from usher.core.events import Outcome
 from usher.core.messages import BackMessage
 
 TRY_AGAIN_SOON = 75
-"""The exit code by which a command says that it failed for now: `EX_TEMPFAIL` of sysexits(3)."""
+"""The exit code for a temporary failure: `EX_TEMPFAIL` in sysexits(3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The next attempt, and how long (ms) until it is due."""
+    """The message of the next attempt, and the delay (ms) until it is due."""
 
     message: BackMessage
     delay: int
@@ -20,10 +20,11 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The rungs (ms): after the first failed attempt the first, and so on; after the last a message is parked.
+    """The retry rules of a server. `delays` (ms) are the waits after the first failed attempt, after the second, and so
+    on. A message that fails after the last one is parked.
 
-    `never` are exit codes that are not tried again, `soon` is how often exit code 75 puts a message off by the first
-    rung without an attempt lost; after that it is a failure like any other.
+    The exit codes in `never` are not retried. `soon` is how often exit code 75 postpones a message by the first delay
+    without using up an attempt. After that it is an ordinary failure.
     """
 
     delays: tuple[int, ...]
@@ -33,7 +34,7 @@ class Ladder:
     def after(
         self, message: BackMessage, deploy: str, outcome: Outcome, exit_code: int | None, now: int
     ) -> Again | None:
-        """The next attempt of a message whose deploy ended so at `now` (ms); None: it is parked."""
+        """The next attempt of a message whose deploy ended at `now` (ms). None means that it is parked."""
         code = exit_code if outcome is Outcome.FAILED else None
         if code in self.never:
             return None

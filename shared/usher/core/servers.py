@@ -1,4 +1,4 @@
-"""Servers: where a status of a project is deployed."""
+"""Servers: the targets that the statuses of projects deploy to."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from usher.core.issues import Issue
 
 @dataclass(frozen=True, slots=True, order=True)
 class Server:
-    """One place to deploy to: `beta` of `abc` is `beta.abc.wwts.com`. All three are lower case."""
+    """The deploy target of a status of a project: `beta` of `abc` is `beta.abc.wwts.com`. All three are lower case."""
 
     name: str
     status: str
@@ -17,7 +17,7 @@ class Server:
 
     @property
     def routing_key(self) -> str:
-        """The key its messages are published with: `beta.abc`."""
+        """The routing key of its messages: `beta.abc`."""
         return f"{self.status}.{self.project}"
 
     def __str__(self) -> str:
@@ -25,10 +25,10 @@ class Server:
 
 
 class Servers:
-    """Every server that the settings know, and the words in the tracker that lead to them.
+    """Every server in the settings, and the tracker's words for their statuses.
 
-    `aliases` maps what the tracker says (a status's name or id, case-folded and trimmed) to the status it means;
-    `statuses` are the statuses' own names, for people and scripts.
+    `aliases` maps the tracker's name or id of a status, case-folded and trimmed, to our name for it. `statuses` are our
+    names, which people and scripts use.
     """
 
     def __init__(self, servers: Iterable[Server], aliases: Mapping[str, str], statuses: Iterable[str]) -> None:
@@ -45,15 +45,17 @@ class Servers:
         return len(self._by_name)
 
     def named(self, name: str) -> Server:
-        """The server of that name. Raises UnknownServer."""
+        """The server with a name. Raises UnknownServer."""
         try:
             return self._by_name[name]
         except KeyError:
             raise UnknownServer(name=ascii(name)[:80], known=", ".join(self._by_name)) from None
 
     def meant(self, issues: Collection[Issue], name: str | None = None) -> tuple[Server, ...]:
-        """The servers that an order means: the one of that name, else those to which these issues are deployed, else,
-        without issues, all of them. Raises UnknownServer, or BadMessage for an issue that they don't deploy."""
+        """The servers that an order means: the named one, else those that deploy these issues, else all of them.
+
+        Raises UnknownServer, or BadMessage for an issue that these servers don't deploy.
+        """
         servers = tuple(self) if name is None else (self.named(name.strip()),)
         wanted = {issue.project.lower() for issue in issues}
         known = {server.project for server in servers}
@@ -64,14 +66,14 @@ class Servers:
         return tuple(server for server in servers if not wanted or server.project in wanted)
 
     def status(self, *words: str | None) -> str | None:
-        """The status that any of these names or ids of the tracker means; None when none of them is noticed."""
+        """The status that one of the tracker's names or ids means. None if the settings have none of them."""
         for word in words:
             if word and (status := self._aliases.get(fold(word))):
                 return status
         return None
 
     def words(self, status: str) -> tuple[str, ...]:
-        """The tracker's names and ids that mean that status, as they are compared."""
+        """The tracker's names and ids for a status, case-folded."""
         return tuple(word for word, meant in self._aliases.items() if meant == status)
 
     def find(self, project: str, status: str) -> Server:
@@ -91,10 +93,10 @@ class Servers:
 
 
 def fold(word: str) -> str:
-    """A name as it is compared: trimmed, case-folded, whole."""
+    """A name as it is compared: trimmed and case-folded."""
     return word.strip().casefold()
 
 
 def _bare(word: str) -> str:
-    """A word as a key that TOML takes without quotes, for a hint."""
+    """Turn a word into a key that TOML accepts without quotes, for a hint."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in fold(word))[:40].strip("-") or "name"

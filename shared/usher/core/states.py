@@ -5,10 +5,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a message is.
+    """The state of a message.
 
-    `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a message of its
-    own. `parked` is terminal unless a person or a later pass decides otherwise.
+    `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a separate
+    message. `parked` is terminal unless a person or a later pass decides otherwise.
     """
 
     WAITING = "waiting"
@@ -26,11 +26,11 @@ OPEN = frozenset({State.WAITING, State.DEPLOYING})
 """States in which a message still has to be deployed."""
 
 SETTLED = frozenset(State) - OPEN - {State.RETRYING}
-"""States in which a delivery of a message is acked. A message that the board still has as retrying has come back: its
-queue was faster than the journal."""
+"""States in which a delivery of a message is acked. Retrying is not one of them: the retry queue can return a message
+before the reader has seen the journal entry for it."""
 
 TERMINAL = frozenset({State.RETRIED, State.SUPERSEDED, State.WITHDRAWN, State.DEPLOYED})
-"""Terminal states: a message never leaves them, except that a pass turns what was retried into deployed."""
+"""Terminal states: a message never leaves them, except that a pass turns retried into deployed."""
 
 
 _MOVABLE = OPEN | {State.RETRYING}
@@ -46,16 +46,16 @@ BEFORE: dict[State, frozenset[State]] = {
     State.WITHDRAWN: _MOVABLE | {State.FAILED, State.PARKED},
     State.DEPLOYED: _MOVABLE | {State.FAILED, State.PARKED, State.RETRIED},
 }
-"""For each state, the states from which a message may come into it.
+"""For each state, the states from which a message may enter it.
 
-Only a decision or a later pass settles what failed or is parked. What is settled stays settled. What passed is
-deployed, whatever was decided about it before.
+Only a decision or a later pass settles a failed or parked message. A settled message stays settled. A message that
+passed is deployed, whatever was decided about it before.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A message came into a state. `deploy` is the cause; None for a message just read and for an order."""
+    """A message entered a state. `deploy` is the cause; None for a newly read message and for an order."""
 
     message: str
     state: State

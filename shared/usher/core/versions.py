@@ -1,8 +1,8 @@
-"""Journal versions: what a reader must know to act on what it reads.
+"""Journal versions: which version a reader needs to act on an entry.
 
-Every entry of the journal, every checkpoint and every result may say which version its reader needs, in the header
-`needs`; without one it is 1. A known kind of event never gets a new meaning: a new meaning is a new kind, which needs a
-higher version. It is written only when somebody uses the new feature, so an upgrade alone changes nothing.
+Every entry of the journal, every checkpoint and every result can have a header `needs`, the version that its reader
+needs. Without the header it is 1. A known kind of event never gets a new meaning. A new meaning is a new kind, which
+needs a higher version. It is written only when somebody uses the new feature, so an upgrade alone changes nothing.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from usher.core.errors import BrokerError
 
 NEEDS = "needs"
-"""The header."""
+"""The name of the header."""
 
 VERSION = 1
 """The version that this code understands."""
@@ -24,9 +24,9 @@ class NotUnderstood(BrokerError):
 
 
 class Versioned(BaseModel):
-    """What travels. It is frozen, and fields that a later version adds are ignored.
+    """A message, event or order. It is immutable, and unknown fields of later versions are ignored.
 
-    `needs` is the version that a reader of this kind must understand.
+    `needs` is the version that a reader of this kind must have.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,18 +37,19 @@ class Versioned(BaseModel):
 
 
 def needs_of(headers: Mapping[str, object]) -> int:
-    """The version that the reader of a message with these headers needs. What is not a number needs more than any."""
+    """The version that the reader of a message with these headers needs. A value that is not a number means a version
+    that no reader has."""
     needs = headers.get(NEEDS, 1)
     return needs if isinstance(needs, int) and not isinstance(needs, bool) else 2**31
 
 
 def understands(needs: int) -> bool:
-    """Whether this process may act on what needs that version."""
+    """Whether this process may act on an entry that needs a version."""
     return needs <= VERSION
 
 
 def check(headers: Mapping[str, object], what: str) -> None:
-    """Raises NotUnderstood if the reader of a message with these headers needs a newer version."""
+    """Raise NotUnderstood if the reader of a message with these headers needs a newer version."""
     needs = needs_of(headers)
     if not understands(needs):
         raise NotUnderstood(what=what, needs=needs, version=VERSION)

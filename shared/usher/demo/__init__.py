@@ -1,9 +1,9 @@
-"""The demo: a throw-away Usher, and a storm of moves that becomes one deploy per server."""
+"""The demo: a temporary Usher, and a burst of moves that becomes one deploy per server."""
 
 from usher.cli.screen import console
 from usher.demo.play import figures, play
-from usher.demo.screen import ending, face
-from usher.demo.stage import throw_away_usher
+from usher.demo.screen import display, show_figures
+from usher.demo.stage import temporary_usher
 
 __all__ = ["run"]
 
@@ -11,20 +11,20 @@ INTERRUPTED = 130
 
 
 def run() -> int:
-    """Run the demo in this terminal. Returns the exit code: 0 only if there was one deploy per server, as promised.
+    """Run the demo in this terminal. Returns the exit code: 0 only if there was one deploy per server.
 
-    Ctrl-C ends it early; nothing is left behind either way. Raises UsherError if it cannot start.
+    Ctrl-C ends it early. It leaves nothing behind in any case. Raises UsherError if it cannot start.
     """
     screen = console()
     say = screen.print
     try:
-        with throw_away_usher(lambda line: say(line, style="dim", soft_wrap=True)) as settings:
-            with face(screen) as shown:
+        with temporary_usher(lambda line: say(line, style="dim", soft_wrap=True)) as settings:
+            with display(screen) as shown:
                 for moment in play(settings):
                     shown.show(moment)
             found = figures(settings)
-        ending(screen, found)
+        show_figures(screen, found)
     except KeyboardInterrupt:
         say("Stopped; nothing is left behind.")
         return INTERRUPTED
-    return 0 if found.as_promised else 1
+    return 0 if found.as_expected else 1

@@ -1,4 +1,4 @@
-"""The demo's deploy command: `python -m usher.demo.command beta.abc.wwts.com ABC-111 ABC-113`. It only takes time."""
+"""The demo's deploy command: `python -m usher.demo.command beta.abc.wwts.com ABC-111`. It only prints and waits."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ STEPS = ("fetching", "building", "copying", "restarting")
 
 
 def main() -> int:
-    """Say what a deploy would do, step by step."""
+    """Print the steps of a deploy."""
     server, *issues = sys.argv[1:]
     for step in STEPS:
         print(f"{step} {' '.join(issues)} for {server}", flush=True)  # noqa: T201 - the command's output

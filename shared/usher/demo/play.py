@@ -1,4 +1,4 @@
-"""Plays the storm: tells each move when it is due, and watches the servers until all is deployed."""
+"""Plays the burst: reports each move when it is due, and watches the servers until everything is deployed."""
 
 import time
 from collections.abc import Iterator
@@ -9,71 +9,71 @@ import httpx
 from usher.api.client import Client, base_url
 from usher.api.types import Deploy, ServerState
 from usher.core.errors import ServiceError
-from usher.demo.story import MOVES, Move, promised
+from usher.demo.story import MOVES, Move, expected
 from usher.settings import Settings
 
-LONGEST = 60.0
-BETWEEN_LOOKS = 0.2
+MAX_SECONDS = 60.0
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What there is to see, so many seconds after the storm began."""
+    """The state of the demo, `at` seconds after the burst began."""
 
     at: float
-    told: tuple[Move, ...]
+    sent: tuple[Move, ...]
     servers: tuple[ServerState, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the ledger says at the end."""
+    """The content of the ledger at the end."""
 
     messages: int
     deploys: tuple[Deploy, ...]
 
     @property
-    def as_promised(self) -> bool:
-        """Exactly one deploy per server, passed, each naming the union of its issues, and every move in one."""
+    def as_expected(self) -> bool:
+        """Whether each server had one deploy, which passed with all of its issues, and every move was covered."""
         deployed = {deploy.server: deploy.issues for deploy in self.deploys if deploy.outcome == "passed"}
         covered = sum(deploy.messages for deploy in self.deploys)
-        return deployed == promised() and len(self.deploys) == len(deployed) and self.messages == covered == len(MOVES)
+        return deployed == expected() and len(self.deploys) == len(deployed) and self.messages == covered == len(MOVES)
 
 
 def play(settings: Settings) -> Iterator[Moment]:
-    """Tell the storm to trackers and look at successes, until every server has deployed; at most a minute.
+    """Send the burst to trackers and poll successes until every server has deployed, for at most a minute.
 
     Raises ServiceError.
     """
     began = time.monotonic()
-    told: list[Move] = []
+    sent: list[Move] = []
     with Client(settings) as client, httpx.Client(base_url=base_url(settings.trackers), trust_env=False) as jira:
-        while (at := time.monotonic() - began) < LONGEST:
+        while (at := time.monotonic() - began) < MAX_SECONDS:
             for number, move in enumerate(MOVES):
-                if len(told) <= number and move.at <= at:
-                    _tell(jira, move, number)
-                    told.append(move)
+                if len(sent) <= number and move.at <= at:
+                    _send(jira, move, number)
+                    sent.append(move)
             servers = tuple(client.servers())
-            yield Moment(time.monotonic() - began, tuple(told), servers)
-            if len(told) == len(MOVES) and all(server.state == "idle" and server.last for server in servers):
+            yield Moment(time.monotonic() - began, tuple(sent), servers)
+            if len(sent) == len(MOVES) and all(server.state == "idle" and server.last for server in servers):
                 return
-            time.sleep(BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
 
 
 def figures(settings: Settings) -> Figures:
-    """The figures, once the ledger has what the board showed; it follows within moments."""
+    """Return the figures once the ledger has caught up with the board, which takes moments."""
     deadline = time.monotonic() + 5
     with Client(settings) as client:
         while True:
             messages = client.messages()
             found = Figures(len(messages), tuple(sorted(client.deploys(), key=lambda deploy: deploy.server)))
-            if found.as_promised or time.monotonic() > deadline:
+            if found.as_expected or time.monotonic() > deadline:
                 return found
-            time.sleep(BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
 
 
-def _tell(jira: httpx.Client, move: Move, number: int) -> None:
+def _send(jira: httpx.Client, move: Move, number: int) -> None:
     try:
         jira.post("/webhooks/jira", json=move.body(number)).raise_for_status()
     except httpx.HTTPError as error:
-        raise ServiceError(why=f"trackers did not take the demo's {move.issue}: {error}; try again") from None
+        raise ServiceError(why=f"trackers did not accept the demo's {move.issue}: {error}; try again") from None

@@ -1,4 +1,4 @@
-"""The demo's two faces: a live screen on a terminal, plain lines anywhere else."""
+"""The demo's output: a live screen on a terminal, plain lines anywhere else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,21 +16,21 @@ from usher.demo.play import Figures, Moment
 from usher.demo.story import MOVES
 from usher.runtime.wording import count
 
-STORM = "After a meeting, one issue is moved once to Test and four times to Beta; others around it."
-RULE = "A server's window closes 5 s after its last move, at the latest 15 s after its first; then it deploys, once."
+STORY = "After a meeting, one issue is moved once to Test and four times to Beta, and other issues are moved too."
+RULE = "A server deploys once its window closes: 5 s after the last move, but no later than 15 s after the first."
 
 
-class Face(Protocol):
-    """Shows moments as they come."""
+class Display(Protocol):
+    """Shows the moments of the demo as they come."""
 
     def show(self, moment: Moment) -> None:
-        """Show this one."""
+        """Show one moment."""
 
 
 @contextmanager
-def face(console: Console) -> Iterator[Face]:
-    """The face that suits this console."""
-    console.print(f"\n{STORM}", style="bold")
+def display(console: Console) -> Iterator[Display]:
+    """The display that suits the console."""
+    console.print(f"\n{STORY}", style="bold")
     console.print(f"{RULE}\n")
     if not console.is_terminal:
         yield Lines(console)
@@ -41,49 +41,49 @@ def face(console: Console) -> Iterator[Face]:
 
 
 class Screen:
-    """Everything at once, drawn again at each moment."""
+    """Shows everything, and redraws it at each moment."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
 
     def show(self, moment: Moment) -> None:
-        """Draw it."""
+        """Draw the moment."""
         self._live.update(Group(_moves(moment), Text(), _servers(moment)), refresh=True)
 
 
 class Lines:
-    """One line for each thing that changed."""
+    """Prints a line for each change."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told = 0
+        self._sent = 0
         self._before: dict[str, str] = {}
 
     def show(self, moment: Moment) -> None:
         """Print what is new."""
-        for move in moment.told[self._told :]:
-            self._say(moment, f"told: {move.issue} to {move.status}")
-        self._told = len(moment.told)
+        for move in moment.sent[self._sent :]:
+            self._say(moment, f"moved: {move.issue} to {move.status}")
+        self._sent = len(moment.sent)
         for server in moment.servers:
             state = server.state if server.last is None or server.state != "idle" else server.last.outcome
             if self._before.get(server.server, "idle") != state:
-                self._say(moment, f"{server.server} {_becomes(server)}")
+                self._say(moment, f"{server.server} {_change(server)}")
             self._before[server.server] = state
 
     def _say(self, moment: Moment, line: str) -> None:
         self._console.print(f"{moment.at:5.1f} s  {line}", soft_wrap=True)
 
 
-def _becomes(server: ServerState) -> str:
+def _change(server: ServerState) -> str:
     if server.running:
-        return f"deploys {issues(server.running.issues)}"
+        return f"deploying: {issues(server.running.issues)}"
     if server.waiting:
-        return "waits: its window is open"
-    return server.last.outcome if server.last else "is idle"
+        return "waiting: the window is open"
+    return server.last.outcome if server.last else "idle"
 
 
 def _moves(moment: Moment) -> Table:
-    """Two columns of moves, so that all fits on a small terminal."""
+    """The moves in two columns, so that everything fits on a small terminal."""
     grid = Table.grid(padding=(0, 3))
     half = (len(MOVES) + 1) // 2
     for left in range(half):
@@ -93,7 +93,7 @@ def _moves(moment: Moment) -> Table:
 
 def _move(moment: Moment, number: int) -> Text:
     move = MOVES[number]
-    if number >= len(moment.told):
+    if number >= len(moment.sent):
         return Text(f"  {move.at:4.1f} s  …", style="dim")
     return Text(f"▸ {move.at:4.1f} s  {move.issue} to {move.status}")
 
@@ -103,7 +103,7 @@ def _servers(moment: Moment) -> Table:
     for name, width in (("Server", 13), ("Moves", 5), ("Issues", 23), ("Now", 34)):
         table.add_column(name, min_width=width)
     for server in moment.servers:
-        moves = [move for move in moment.told if move.server == server.server]
+        moves = [move for move in moment.sent if move.server == server.server]
         keys = issues(sorted({move.issue for move in moves}))
         table.add_row(server.server, str(len(moves)), keys, _now(server))
     return table
@@ -122,16 +122,16 @@ def _now(server: ServerState) -> Text:
     return Text("idle", style=COLOURS["idle"])
 
 
-def ending(console: Console, found: Figures) -> None:
-    """The figures, and the next step."""
-    style = "bold green" if found.as_promised else "bold red"
+def show_figures(console: Console, found: Figures) -> None:
+    """Show the figures and the next step."""
+    style = "bold green" if found.as_expected else "bold red"
     console.print(f"{count(found.messages, 'move')} → {count(len(found.deploys), 'deploy')}", style=style)
     for deploy in found.deploys:
         took = span(deploy.ended_at - deploy.started_at) if deploy.ended_at and deploy.started_at else "?"
         of = count(deploy.messages, "move")
         outcome = deploy.outcome or "still running"
         console.print(f"  {deploy.server:<14} {issues(deploy.issues):<24} {of:>7}  {outcome} in {took}", soft_wrap=True)
-    if not found.as_promised:
-        console.print("That is not one deploy per server, as promised; this machine may be too busy: try again.")
+    if not found.as_expected:
+        console.print("Expected one deploy per server; the machine may be overloaded. Try again.")
         return
-    console.print("\nNext: `usher init` writes your own settings; `usher up` runs Usher (in a clone: `make up`).")
+    console.print("\nNext: `usher init` writes your settings; `usher up` runs Usher (in a clone: `make up`).")

@@ -1,4 +1,4 @@
-"""A throw-away Usher: a broker, a folder and ports of its own, gone when the block ends."""
+"""A temporary Usher, with its own broker, directory and ports. It is gone when the block ends."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def throw_away_usher(say: Say) -> Iterator[Settings]:
-    """The settings of an Usher that runs as long as the block. `say` gets a line before each slow step.
+def temporary_usher(say: Say) -> Iterator[Settings]:
+    """Run an Usher while the block runs, and yield its settings. `say` gets a line before each slow step.
 
-    Nothing of one's own settings counts, so that no command of one's own can run. Raises UsherError.
+    It ignores the user's settings, so that none of the user's commands can run. Raises UsherError.
     """
     lines: deque[str] = deque(maxlen=20)
-    with _terminated(), _own_environment(), tempfile.TemporaryDirectory(prefix="usher-demo-") as name:
+    with _terminated(), _clean_environment(), tempfile.TemporaryDirectory(prefix="usher-demo-") as name:
         folder = Path(name)
         text = _text(folder)
         (folder / "usher.toml").write_text(text, "utf-8")
@@ -45,7 +45,7 @@ def throw_away_usher(say: Say) -> Iterator[Settings]:
                         for service in SERVICES
                     }
                 )
-                say("stopping it all and removing its folder …")
+                say("stopping everything and removing its directory …")
 
 
 def _text(folder: Path) -> str:
@@ -65,18 +65,18 @@ ledger = {toml.string(f"sqlite:///{folder}/usher.db")}
 
 
 @contextmanager
-def _own_environment() -> Iterator[None]:
-    """Take Usher's variables out of the environment, which the services inherit."""
-    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+def _clean_environment() -> Iterator[None]:
+    """Remove Usher's variables from the environment, which the services inherit."""
+    removed = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
     try:
         yield
     finally:
-        os.environ.update(taken)
+        os.environ.update(removed)
 
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does: the folder is removed and nothing keeps running."""
+    """Handle SIGTERM like Ctrl-C, so that the directory is removed and nothing keeps running."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The storm that the demo plays: after a meeting, one issue goes once to Test and four times to Beta; others follow."""
+"""The demo's burst: after a meeting, one issue is moved once to Test and four times to Beta, and so are others."""
 
 import time
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ name = "{status}.{project}.demo"
 quiet = "5s"
 cap = "15s"
 """
-"""Windows of seconds; the usual one closes 2 minutes after the last message, 8 after the first at the latest."""
+"""The windows take seconds. By default they close 2 minutes after the last message, at most 8 after the first."""
 
 _STATUS_IDS = {"Test": "10002", "Beta": "10003"}
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move in Jira, so many seconds after the storm began."""
+    """A move in Jira, `at` seconds after the burst began."""
 
     at: float
     issue: Issue
@@ -33,11 +33,11 @@ class Move:
 
     @property
     def server(self) -> str:
-        """Where it is deployed, by the demo's settings."""
+        """The server that it deploys to in the demo's settings."""
         return f"{self.status.lower()}.{self.issue.project.lower()}.demo"
 
     def body(self, number: int) -> dict[str, Any]:
-        """The webhook that Jira would send, as its `number`th change."""
+        """The webhook that Jira would send. `number` makes the change unique."""
         return {
             "timestamp": time.time_ns() // 1_000_000,
             "webhookEvent": "jira:issue_updated",
@@ -85,8 +85,8 @@ MOVES = (
 )
 
 
-def promised(moves: Iterable[Move] = MOVES) -> dict[str, tuple[Issue, ...]]:
-    """The one deploy of each server: the union of its issues."""
+def expected(moves: Iterable[Move] = MOVES) -> dict[str, tuple[Issue, ...]]:
+    """The expected deploy of each server: the union of its issues."""
     found: dict[str, set[Issue]] = {}
     for move in moves:
         found.setdefault(move.server, set()).add(move.issue)

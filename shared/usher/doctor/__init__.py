@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that Usher needs, and says what to do about each fault. It changes nothing."""
+"""The doctor: checks everything that Usher needs, and says how to fix each fault. It changes nothing."""
 
 import asyncio
 import os
@@ -17,15 +17,15 @@ __all__ = ["Finding", "Verdict", "examine"]
 
 
 def examine(environ: Mapping[str, str] | None = None) -> list[Finding]:
-    """Look at settings, program, broker, topology, policies and services, in this order.
+    """Check settings, command, broker, queues, policies and services, in this order.
 
-    What stands on something that is broken is not looked at: without settings, nothing else.
+    If something is broken, the checks that depend on it are skipped. Without valid settings there are no others.
     """
     environ = os.environ if environ is None else environ
     try:
         settings = load(environ)
     except SettingsError as wrong:
-        return [fault("settings", str(wrong), "correct that first; `usher init` writes a file that loads")]
+        return [fault("settings", str(wrong), "fix this first; `usher init` writes a valid file")]
     findings = [look_at_settings(settings, environ), look_at_program(settings, environ.get("PATH", os.defpath))]
     urls = [url.get_secret_value() for url in settings.broker.url]
     broker = Broker(urls[0], console_of(urls[0]), "the one in [broker] url") if urls else running_in(FOLDER)

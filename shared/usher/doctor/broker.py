@@ -1,4 +1,4 @@
-"""What can be seen over AMQP: the broker, its version, and every queue of the topology."""
+"""Checks over AMQP: the broker, its version, and every queue of the topology."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,17 +19,17 @@ from usher.settings import Settings
 
 PEEK = 10
 _MISSING = "the queue is missing"
-_NO_MESSAGE = "something that is no message of Usher's"
+_FOREIGN = "something that is not an Usher message"
 
 
 async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Finding]:
-    """The broker and everything of Usher's on it. Nothing is declared and nothing taken away."""
+    """Check the broker and Usher's queues on it. Declares nothing and removes nothing."""
     if broker is None:
         return [
             unknown(
                 "broker",
-                "[broker] url is not set, and no `usher up` runs a broker of its own in this folder",
-                "start `usher up` here, or name a broker in [broker] url",
+                "[broker] url is not set, and no `usher up` runs a broker in this directory",
+                "start `usher up` here, or set [broker] url",
             )
         ]
     urls = settings.broker.url or (SecretStr(broker.url),)
@@ -37,7 +37,7 @@ async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Find
         async with connect(settings.broker.model_copy(update={"url": urls}), "doctor") as link:
             version = _version(link)
             found = [ok("broker", f"RabbitMQ {version} answers at {link.address}, {broker.what}")]
-            # the configuration of a broker that Usher runs is known
+            # Usher configures the brokers that it runs itself
             found += [] if broker.password_file else _consumer_timeout(version)
             return found + await _topology(link, settings)
     except BrokerError as wrong:
@@ -45,8 +45,8 @@ async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Find
 
 
 def _client(link: Link) -> AbstractConnection:
-    """The client's own connection: a look asks for more than Usher's work does."""
-    assert isinstance(link.consuming, amqp.Connection)  # noqa: S101 - it was dialled so
+    """The underlying aio-pika connection: the doctor needs more than the port offers."""
+    assert isinstance(link.consuming, amqp.Connection)  # noqa: S101 - `connect` dials with amqp
     return link.consuming.raw
 
 
@@ -58,15 +58,15 @@ def _version(link: Link) -> str:
 
 
 def _consumer_timeout(version: str) -> list[Finding]:
-    """Before 3.12 a queue's own consumer timeout is ignored; only the node's counts, and nobody can read that."""
+    """Before 3.12, the node's consumer timeout counts, not the queue's. Clients cannot read it."""
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers and (int(numbers[1]), int(numbers[2])) >= (3, 12):
         return []
     return [
         unknown(
             "consumer_timeout",
-            f"RabbitMQ {version} goes by the node's own consumer_timeout, 30 minutes unless set: "
-            "a window and a deploy that together take longer would lose the turn",
+            f"RabbitMQ {version} uses the node's consumer_timeout, 30 minutes by default: "
+            "if a window and its deploy together take longer, the turn is lost",
             "set consumer_timeout = 604800000 in its rabbitmq.conf, or use RabbitMQ 3.12 or later",
         )
     ]
@@ -77,18 +77,18 @@ async def _topology(link: Link, settings: Settings) -> list[Finding]:
     seen = {queue.name: await _look(link, queue) for queue in wanted}
     faults = [finding for finding in seen.values() if isinstance(finding, Finding)]
     if len(faults) == len(wanted) and all(finding.says == _MISSING for finding in faults):
-        return [fault("queues", "none of Usher's queues is there yet", "start Usher: `usher up`")]
-    found = faults or [ok("queues", f"all {len(wanted)} are there, with the right arguments")]
-    for name, left in ((topology.UNROUTED, _unrouted), (topology.PARKED, _parked)):
+        return [fault("queues", "Usher's queues do not exist yet", "start Usher: `usher up`")]
+    found = faults or [ok("queues", f"all {len(wanted)} exist, with the right arguments")]
+    for name, report in ((topology.UNROUTED, _unrouted), (topology.PARKED, _parked)):
         depth = seen[name]
         if isinstance(depth, int) and depth:
-            found.append(left(depth, await _peek(link, name)))
+            found.append(report(depth, await _peek(link, name)))
     return found
 
 
 @asynccontextmanager
 async def _channel(link: Link) -> AsyncIterator[AbstractChannel]:
-    """A channel of its own for one question: the broker closes it when the answer is no."""
+    """A separate channel for one check, because the broker closes the channel if the check fails."""
     channel = await _client(link).channel(publisher_confirms=False)
     try:
         yield channel
@@ -98,11 +98,11 @@ async def _channel(link: Link) -> AsyncIterator[AbstractChannel]:
 
 
 async def _look(link: Link, queue: topology.Queue) -> Finding | int:
-    """How many messages are ready in a queue, or what is wrong with it."""
+    """The number of messages that are ready in a queue, or a fault."""
     try:
         async with _channel(link) as channel:
-            there = await channel.declare_queue(queue.name, passive=True)
-            depth = there.declaration_result.message_count or 0
+            found = await channel.declare_queue(queue.name, passive=True)
+            depth = found.declaration_result.message_count or 0
         async with _channel(link) as channel:
             await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
     except ChannelNotFoundEntity:
@@ -110,21 +110,21 @@ async def _look(link: Link, queue: topology.Queue) -> Finding | int:
     except ChannelPreconditionFailed as error:
         return fault(
             queue.name,
-            f"the queue has other arguments than Usher's ({error})",
-            "let it run empty, delete it in the management console, then restart deploys",
+            f"the queue has different arguments than Usher's ({error})",
+            "let it drain, delete it in the management console, then restart deploys",
         )
     except AMQPChannelError as error:
-        raise BrokerError(why=f"the broker refuses a look at {queue.name}: {error}; give its user ^usher\\.") from None
+        raise BrokerError(why=f"the broker refuses access to {queue.name}: {error}; give its user ^usher\\.") from None
     return depth
 
 
 def _missing(name: str) -> Finding:
     if not name.startswith(topology.server_queue("")):
-        return fault(name, _MISSING, "restart the services: they declare it again")
+        return fault(name, _MISSING, "restart the services, which declare it again")
     return fault(
         name,
         _MISSING,
-        "restart deploys: it declares it again. Messages meanwhile are in usher.unrouted: send those issues again",
+        "restart deploys, which declares it again. Meanwhile, messages go to usher.unrouted: send those issues again",
     )
 
 
@@ -132,18 +132,18 @@ def _unrouted(depth: int, moves: list[str]) -> Finding:
     return fault(
         topology.UNROUTED,
         f"{count(depth, 'message')} found no server queue: {'; '.join(moves)}",
-        "restart deploys, which declares the queues, send those issues again (`usher send`), "
+        "restart deploys, which declares the queues, send these issues again (`usher send`), "
         "then purge usher.unrouted in the management console",
     )
 
 
 def _parked(depth: int, moves: list[str]) -> Finding:
-    if _NO_MESSAGE in moves:
+    if _FOREIGN in moves:
         return fault(
             topology.PARKED,
             f"{count(depth, 'message')}: {'; '.join(moves)}",
-            "read what is no message in the management console (its header `reason` says why), and mend who sent it; "
-            "`usher parked` lists the others",
+            "inspect the foreign messages in the management console (their header `reason` says more), and fix their "
+            "sender; `usher parked` lists the others",
         )
     says = f"{count(depth, 'message')} of deploys that failed for the last time: {'; '.join(moves)}"
     issue = moves[0].partition(" ")[0] if moves else "ISSUE"
@@ -151,7 +151,7 @@ def _parked(depth: int, moves: list[str]) -> Finding:
 
 
 async def _peek(link: Link, name: str) -> list[str]:
-    """The first moves in a queue; they go back when the channel closes."""
+    """The first moves in a queue. They return to it when the channel closes."""
     moves: list[str] = []
     async with _channel(link) as channel:
         queue = await channel.get_queue(name, ensure=False)
@@ -160,5 +160,5 @@ async def _peek(link: Link, name: str) -> list[str]:
                 message = decode_message(raw.body)
                 moves.append(f"{message.issue} to {message.server}")
             except Unreadable:
-                moves.append(_NO_MESSAGE)
+                moves.append(_FOREIGN)
     return list(dict.fromkeys(moves))

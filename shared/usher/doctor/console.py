@@ -1,4 +1,4 @@
-"""What only the broker's management API tells: policies that could lose messages or turns, and queues left behind."""
+"""Checks over the broker's management API: policies that could lose messages or turns, and leftover queues."""
 
 import re
 from typing import Any
@@ -15,14 +15,14 @@ from usher.settings import Settings
 
 SECONDS = 5.0
 DROPPING = ("expires", "max-length", "max-length-bytes", "message-ttl", "dead-letter-exchange", "delivery-limit")
-"""Keys of a policy that can drop a queue or its messages."""
+"""Policy keys that can drop a queue or its messages."""
 
 TAKING = ("consumer-timeout",)
-"""Keys of a policy that can take a turn away in mid-deploy, shorter than any argument of the queue allows."""
+"""Policy keys that can revoke a turn during a deploy, because they override the queue's argument."""
 
 
 def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
-    """Policies on Usher's queues, and queues of former servers. Says so when no management console answers."""
+    """Check the policies on Usher's queues, and look for queues of former servers, if the management API answers."""
     vhost = quote(URL(broker.url).path[1:] or "/", safe="")
     names = [queue.name for queue in topology.queues(settings.catalogue, settings.retries.every_delay)]
     try:
@@ -32,51 +32,52 @@ def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
                 for kind in ("policies", "operator-policies")
                 for policy in http.get(f"/api/{kind}/{vhost}").raise_for_status().json()
             ]
-            asked = {"columns": "name,messages,consumers"}
-            queues = http.get(f"/api/queues/{vhost}", params=asked).raise_for_status().json()
+            columns = {"columns": "name,messages,consumers"}
+            queues = http.get(f"/api/queues/{vhost}", params=columns).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         return [
             unknown(
                 "policies",
-                "could not be checked, nor whether there are queues of former servers: the management console at "
-                f"{broker.console} does not tell ({_reason(error)})",
+                "could not check policies and queues of former servers: the management console at "
+                f"{broker.console} did not answer ({_reason(error)})",
                 "look there for policies that match ^usher\\. and set expires, max-length, message-ttl or "
-                "dead-lettering; the console's user needs the tag policymaker",
+                "dead-lettering; this check needs a console user with the tag policymaker",
             )
         ]
     found = [_losing(policy, keys) for policy in policies if (keys := _keys(policy, names))]
-    return [*(found or [ok("policies", "none can lose a message of Usher's")]), *_former(queues, names)]
+    return [*(found or [ok("policies", "none can lose Usher's messages")]), *_former(queues, names)]
 
 
 def _former(queues: list[dict[str, Any]], names: list[str]) -> list[Finding]:
-    """Queues of servers that the settings don't have. The broker counts a new queue's consumers after some seconds."""
-    left = [
+    """Queues of servers that are not in the settings. The broker's consumer counts are a few seconds old."""
+    leftover = [
         f"{queue['name']} ({count(queue.get('messages', 0), 'message')})"
         for queue in queues
         if queue["name"].startswith(topology.server_queue(""))
         and queue["name"] not in names
         and queue.get("consumers") == 0
     ]
-    if not left:
+    if not leftover:
         return []
     return [
         fault(
             "former servers",
-            f"nobody consumes {', '.join(left)}: no server of these settings is called so, but moves may go there",
-            "what waits in them is deployed once the server has that name again in [servers] name; or send again "
-            "(`usher send`) what is still wanted, and delete them in the management console",
+            f"nobody consumes {', '.join(leftover)}: no server in the current settings has that name, but moves may go "
+            "there",
+            "to deploy their messages, restore the old name in [servers] name; or send what is still wanted again "
+            "(`usher send`), and delete these queues in the management console",
         )
     ]
 
 
 def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:
-    """The keys by which that policy could lose messages or turns of these queues."""
+    """The keys of a policy that could lose messages or turns of these queues."""
     if policy.get("apply-to") in ("exchanges", "classic_queues"):
         return []
     try:
         matches = any(re.search(policy["pattern"], name) for name in names)
     except re.error:
-        # a pattern that only the broker understands: better asked about than overlooked
+        # a pattern that only the broker understands: report it rather than overlook it
         matches = True
     return [key for key in policy["definition"] if key in DROPPING + TAKING] if matches else []
 
@@ -87,12 +88,12 @@ def _losing(policy: dict[str, Any], keys: list[str]) -> Finding:
     )
     return fault(
         "policies",
-        f"policy {policy['name']} on {policy['pattern']} sets {', '.join(keys)}, which can lose {what} of Usher's",
-        "delete it in the management console (Admin, Policies), or let its pattern leave usher.* out",
+        f"policy {policy['name']} on {policy['pattern']} sets {', '.join(keys)}, which can lose Usher's {what}",
+        "delete it in the management console (Admin, Policies), or exclude usher.* from its pattern",
     )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
-        return f"it answers {error.response.status_code}"
-    return "no answer" if isinstance(error, httpx.HTTPError) else "no JSON"
+        return f"status {error.response.status_code}"
+    return "no answer" if isinstance(error, httpx.HTTPError) else "not JSON"

@@ -1,11 +1,11 @@
-"""What the doctor found."""
+"""The results of the doctor's checks."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Verdict(StrEnum):
-    """`unknown`: it could not be looked at from here."""
+    """The result of a check. `unknown`: it could not be checked from here."""
 
     OK = "ok"
     FAULT = "fault"
@@ -13,7 +13,7 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at: what it is, how it is, and what to do about it if that is not well."""
+    """The result of one check: its subject, what was found, and what to do if that is not ok."""
 
     about: str
     verdict: Verdict
@@ -22,15 +22,15 @@ class Finding(NamedTuple):
 
 
 def ok(about: str, says: str) -> Finding:
-    """All is well."""
+    """The check passed."""
     return Finding(about, Verdict.OK, says)
 
 
 def fault(about: str, says: str, do: str) -> Finding:
-    """Something has to be done."""
+    """The check failed, and somebody has to act."""
     return Finding(about, Verdict.FAULT, says, do)
 
 
 def unknown(about: str, says: str, do: str) -> Finding:
-    """It could not be checked."""
+    """The check was not possible."""
     return Finding(about, Verdict.UNKNOWN, says, do)

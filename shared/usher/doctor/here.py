@@ -1,4 +1,4 @@
-"""What can be seen from this machine alone: the settings, the command's program, the services."""
+"""Checks on this machine: the settings, the command's program, the services."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from usher.settings.runnable import NotRunnable, check_runnable
 
 
 def look_at_settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
-    """Where the settings come from, and what they amount to."""
+    """Report where the settings come from, and their size."""
     names = sorted(name for name in environ if name.startswith(PREFIX) and "__" in name)
     projects = count(len(settings.projects), "project")
     more = f" and {count(len(names) - 3, 'variable')} more" if len(names) > 3 else ""
@@ -22,20 +22,20 @@ def look_at_settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
 
 
 def look_at_program(settings: Settings, path: str) -> Finding:
-    """Whether the command's program is there, along `path` (a PATH)."""
+    """Check that the command's program exists, on `path` (a PATH)."""
     command = settings.deploys.command
     try:
         check_runnable(settings.deploys, path)
     except NotRunnable as missing:
         return fault("command", f"[deploys] {missing.facts['says']}", str(missing.facts["do"]))
     if command is None:
-        return ok("command", "not set: deploys are rehearsed, that is, said and not run")
-    return ok("command", f"{command[0]} is there")
+        return ok("command", "not set: deploys are rehearsed, which logs the command and runs nothing")
+    return ok("command", f"{command[0]} exists")
 
 
 def look_at_services(settings: Settings) -> list[Finding]:
-    """Whether each service says that it is ready, and whether it has read the settings as they are now."""
-    findings, former = [], []
+    """Check that each service is ready, and that it started after the last change of the settings."""
+    findings, outdated = [], []
     changed_at = _changed_at(settings)
     with Client(settings) as client:
         for service in SERVICES:
@@ -44,20 +44,21 @@ def look_at_services(settings: Settings) -> list[Finding]:
             findings.append(fault(service, f"not ready at {base}", why) if why else ok(service, f"ready at {base}"))
             started_at = None if why else client.health(service).started_at
             if changed_at and started_at and started_at < changed_at:
-                former.append(service)
-    return findings + ([_former(settings, former)] if former else [])
+                outdated.append(service)
+    return findings + ([_outdated(settings, outdated)] if outdated else [])
 
 
 def _changed_at(settings: Settings) -> datetime | None:
-    """When the settings' file was last written; None for the built-in example."""
+    """When the settings file was last written. None for the built-in example."""
     if settings.source == EXAMPLE:
         return None
     return datetime.fromtimestamp(Path(settings.source).stat().st_mtime, UTC)
 
 
-def _former(settings: Settings, services: list[str]) -> Finding:
+def _outdated(settings: Settings, services: list[str]) -> Finding:
     return unknown(
         settings.source,
-        f"it was written after {', '.join(services)} started: they go by what it said before, if it is theirs",
+        f"it was changed after {', '.join(services)} started: they still use the old settings, if this is the file "
+        "they read",
         "restart them: Ctrl-C in `usher up`, then start it again",
     )

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: each runs on a leash, in a session of its own."""
+"""Child processes that never outlive this one. Each runs under a small supervisor (`leash.py`) in its own session."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ KILL_SECONDS = 1.0
 
 
 class Child:
-    """A running program. It does not get the terminal's Ctrl-C, and ends with us even if we are killed."""
+    """A running program. It does not get the terminal's Ctrl-C, and ends with this process even if that is killed."""
 
     def __init__(
         self,
@@ -25,9 +25,9 @@ class Child:
         grace: float,
         keep: tuple[int, ...] = (),
     ) -> None:
-        """Start it. `grace` is the seconds it gets to stop in; `keep` are file descriptors that it inherits."""
+        """Start it. It gets `grace` seconds to stop, and inherits the file descriptors in `keep`."""
         self._grace = grace
-        self._leash = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+        self._process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             [sys.executable, "-I", "-S", str(LEASH), str(grace), *argv],
             stdin=subprocess.PIPE,
             stdout=output,
@@ -36,53 +36,53 @@ class Child:
             start_new_session=True,
             pass_fds=keep,
         )
-        self._swept = False
+        self._killed = False
 
     @property
     def group(self) -> int:
         """The id of its process group."""
-        return self._leash.pid
+        return self._process.pid
 
     @property
     def lines(self) -> IO[bytes]:
-        """What it prints, if `output` is a pipe."""
-        assert self._leash.stdout is not None  # noqa: S101 - the caller asked for a pipe
-        return self._leash.stdout
+        """Its output, if `output` is a pipe."""
+        assert self._process.stdout is not None  # noqa: S101 - the caller asked for a pipe
+        return self._process.stdout
 
     def ended(self, seconds: float | None) -> int | None:
-        """Its exit code (128 + the signal's number if one ended it), waiting so long for it (None: as long
-        as it takes); None if it still runs."""
+        """Wait up to `seconds` (None: without limit) for it to end. Returns its exit code, 128 + the number if a signal
+        killed it, or None if it is still running."""
         try:
-            code = self._leash.wait(seconds)
+            code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         self.kill()
         return code
 
-    def let_go(self) -> None:
+    def request_stop(self) -> None:
         """Ask it to stop, without waiting."""
         with contextlib.suppress(OSError):
-            self._held.close()
+            self._pipe.close()
 
     def stop(self) -> None:
-        """Ask it to stop, wait its grace, then kill what is left; at once if interrupted meanwhile."""
+        """Ask it to stop, wait for `grace`, then kill what is left. An interrupt during the wait kills it."""
         try:
-            self.let_go()
+            self.request_stop()
             self.ended(self._grace + KILL_SECONDS)
         finally:
             self.kill()
 
     def kill(self) -> None:
-        """End it and everything in its process group now."""
-        if self._swept:
+        """Kill it and everything in its process group."""
+        if self._killed:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.group, signal.SIGKILL)
-        self._leash.wait()
-        self._swept = True
-        self.let_go()
+        self._process.wait()
+        self._killed = True
+        self.request_stop()
 
     @property
-    def _held(self) -> IO[bytes]:
-        assert self._leash.stdin is not None  # noqa: S101 - made with a pipe
-        return self._leash.stdin
+    def _pipe(self) -> IO[bytes]:
+        assert self._process.stdin is not None  # noqa: S101 - started with a pipe
+        return self._process.stdin

@@ -1,4 +1,4 @@
-"""One place chooses the broker: the one the settings name, else a private node, else a container, else an error."""
+"""Chooses the broker: the one in the settings, else a private node, else a container, else an error."""
 
 import asyncio
 import fcntl
@@ -25,8 +25,8 @@ from usher.settings.sections import BrokerSettings
 log = logging.getLogger(__name__)
 
 Kind = Literal["auto", "node", "container"]
-LEFT_BEHIND_SECONDS = 8.0
-GONE_SECONDS = 2.0
+STOP_SECONDS = 8.0
+KILL_SECONDS = 2.0
 ADDRESSES = "addresses"
 
 
@@ -34,7 +34,7 @@ ADDRESSES = "addresses"
 class Broker:
     """A broker that answers. `url` is its AMQP address, `console` the management console's, without a password.
 
-    `what` says which it is, for people; `password_file` is where the password is, if Usher made it.
+    `what` describes it for people. `password_file` holds the password, if Usher created it.
     """
 
     url: str
@@ -62,11 +62,11 @@ def running_broker(
     lasting: bool = True,
     say: Callable[[str], None] = log.info,
 ) -> Iterator[Broker]:
-    """The broker to use, for as long as the block runs. Not from inside an event loop.
+    """The broker to use while the block runs. Do not call this inside an event loop.
 
-    `[broker] url` if it is set; else one that Usher starts (`kind` insists on one way) with its data in `folder`, or,
-    for a container that is `lasting`, in a volume named after it. Data survive a stop and a start. A block left by
-    KeyboardInterrupt kills it at once. `say` gets one line before anything slow. Raises BrokerError.
+    It is the one in `[broker] url` if that is set. Otherwise Usher starts one, with its data in `folder`, or in a
+    volume named after it for a `lasting` container. `kind` selects a node or a container. Data survives a restart. A
+    KeyboardInterrupt in the block kills it immediately. `say` gets a line before each slow step. Raises BrokerError.
     """
     if settings.broker.url:
         yield asyncio.run(_named(settings.broker))
@@ -87,7 +87,7 @@ def running_broker(
 
 
 def running_in(folder: Path) -> Broker | None:
-    """The broker that another Usher runs with its data in that folder, if one does."""
+    """The broker that another Usher runs with its data in `folder`, if there is one."""
     try:
         url, console = (folder / ADDRESSES).read_text().splitlines()
     except (OSError, ValueError):
@@ -96,20 +96,20 @@ def running_in(folder: Path) -> Broker | None:
 
 
 def console_of(address: str) -> str:
-    """Where the management console of a broker listens unless somebody moved it: 10000 above its AMQP port."""
+    """The default address of a broker's management console: its AMQP port + 10000."""
     url = URL(address)
     secure = url.scheme == "amqps"
     return f"http{'s' if secure else ''}://{url.host}:{(url.port or (5671 if secure else 5672)) + 10000}"
 
 
 async def _named(settings: BrokerSettings) -> Broker:
-    """The first broker of `[broker] url` that answers. Raises BrokerError: there is no fallback."""
+    """The first broker in `[broker] url` that answers. Raises BrokerError if none does: there is no fallback."""
     faults = []
     for url in settings.url:
         try:
             async with connect(settings.model_copy(update={"url": (url,)}), "usher"):
                 named = url.get_secret_value()
-                return Broker(named, console_of(named), "the broker that [broker] url names")
+                return Broker(named, console_of(named), "the broker in [broker] url")
         except BrokerError as fault:
             faults.append(str(fault))
     raise BrokerError(why="; ".join(faults))
@@ -122,32 +122,32 @@ def _start(
         say(f"starting a private RabbitMQ ({server}), data in {folder}")
         return running_node(server, folder, password, lock), "a private RabbitMQ that Usher started"
     if kind != "node" and available():
-        say(f"starting RabbitMQ in a container ({IMAGE}; the first time it is downloaded)")
+        say(f"starting RabbitMQ in a container ({IMAGE}; it is downloaded the first time)")
         return running_container(folder, password, lock, lasting=lasting), "a RabbitMQ container that Usher started"
     raise BrokerError(
         why="there is no RabbitMQ to use: install it (`apt-get install rabbitmq-server` or `brew install rabbitmq`), "
-        "or install and start Docker, or name a running one in [broker] url"
+        "or install and start Docker, or set [broker] url to a running broker"
     )
 
 
 @contextmanager
 def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[int]:
-    """Hold the folder for this process, and make sure that no broker of a former one is left in it.
+    """Lock the folder for this process, and make sure that no broker of a previous Usher is still running in it.
 
-    Yields the descriptor of a locked file, for the broker to inherit: the lock lasts as long as any of it lives.
+    Yields the descriptor of a locked file for the broker to inherit. The lock lasts while any of its processes lives.
     """
-    with _opened(folder / "usher.lock") as ours:
-        if not _lock(ours):
+    with _opened(folder / "usher.lock") as own:
+        if not _lock(own):
             raise BrokerError(why=f"another Usher runs its broker in {folder}; stop it, or start this one elsewhere")
         path = folder / "broker.lock"
         try:
             with _opened(path) as lock:
-                _wait_for_former(lock, say)
+                _wait_for_previous(lock, say)
                 yield lock
         finally:
             # a large process takes a moment to die
             with _opened(path) as lock:
-                _until_locked(lock, GONE_SECONDS)
+                _until_locked(lock, KILL_SECONDS)
 
 
 @contextmanager
@@ -159,16 +159,16 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(file)
 
 
-def _wait_for_former(lock: int, say: Callable[[str], None]) -> None:
-    """A broker whose Usher was killed stops by itself in seconds; if it cannot, it is killed. Its data are safe."""
+def _wait_for_previous(lock: int, say: Callable[[str], None]) -> None:
+    """Wait for a broker whose Usher was killed. It stops within seconds, or is killed. Its data is safe."""
     if _lock(lock):
         return
-    say("waiting for the broker of a former Usher to stop")
-    if not _until_locked(lock, LEFT_BEHIND_SECONDS):
-        # whoever holds the lock is in the group that it names, so the number is still theirs
+    say("waiting for the broker of a previous Usher to stop")
+    if not _until_locked(lock, STOP_SECONDS):
+        # the lock is held by a process of the group in the file, so the group id has not been reused
         os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
-        if not _until_locked(lock, GONE_SECONDS):
-            raise BrokerError(why="the broker of a former Usher cannot be stopped; end it, or start this one elsewhere")
+        if not _until_locked(lock, KILL_SECONDS):
+            raise BrokerError(why="the broker of a previous Usher does not stop; kill it, or start this one elsewhere")
 
 
 def _until_locked(lock: int, seconds: float) -> bool:
@@ -189,7 +189,7 @@ def _lock(file: int) -> bool:
 
 
 def _password(path: Path) -> str:
-    """The private broker's password, made once and kept where only its owner can read it."""
+    """The private broker's password. It is created once, in a file that only its owner can read."""
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
     return path.read_text()

@@ -1,4 +1,4 @@
-"""A broker in a container of our own, for machines that have Docker and no RabbitMQ."""
+"""A broker in a container, for machines that have Docker but no RabbitMQ."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ from usher.local.children import Child
 from usher.local.node import USER, Ports, answer, note
 
 IMAGE = "rabbitmq:4-management"
-START_SECONDS = 600.0  # the first time the image is downloaded
+START_SECONDS = 600.0  # includes the first download of the image
 STOP_SECONDS = 3.0
 CONSUMER_TIMEOUT = "-rabbit consumer_timeout 604800000"
 
 
 def available() -> bool:
-    """Whether Docker is there and its daemon answers."""
+    """Whether Docker is installed and its daemon answers."""
     try:
         return _docker("version", "--format", "{{.Server.Version}}") == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -26,18 +26,18 @@ def available() -> bool:
 
 @contextmanager
 def running_container(folder: Path, password: str, lock: int, *, lasting: bool) -> Iterator[Ports]:
-    """Run a container for as long as the block runs; its data are in a volume named after `folder` if `lasting`.
+    """Run a container while the block runs. If `lasting`, its data is in a volume named after `folder`.
 
-    Raises BrokerError with its last lines if it does not start.
+    Raises BrokerError with its last log lines if it does not start.
     """
     ports = Ports.free()
     name = f"usher-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
     log = folder / "log"
-    _docker("rm", "--force", "--volumes", name)  # left by an Usher that was killed; a named volume stays
+    _docker("rm", "--force", "--volumes", name)  # left by a killed Usher; a named volume is kept
     with log.open("wb") as output:
         container = Child(
             _argv(name, ports, lasting=lasting),
-            # by name alone on the command line, so that the password is in no list of processes
+            # the command line only names the variable, so that no process list shows the password
             env={**os.environ, "RABBITMQ_DEFAULT_PASS": password},
             output=output,
             grace=STOP_SECONDS,
@@ -48,7 +48,7 @@ def running_container(folder: Path, password: str, lock: int, *, lasting: bool) 
         answer(ports.amqp, container, START_SECONDS, log)
         yield ports
         if lasting:
-            # asked by RabbitMQ's own tool: not every image passes the signal of `docker stop` on to it
+            # with RabbitMQ's own tool: not every image passes on the signal of `docker stop`
             _docker("exec", name, "rabbitmqctl", "stop")
             container.ended(STOP_SECONDS)
     finally:
@@ -67,9 +67,9 @@ def _argv(name: str, ports: Ports, *, lasting: bool) -> list[str]:
 
 
 def _docker(*arguments: str) -> int:
-    # in a session of its own: Ctrl-C must not cut the cleaning up
+    # in its own session, so that Ctrl-C does not interrupt the cleanup
     return subprocess.run(  # noqa: S603 - a list of arguments, no shell
-        ["docker", *arguments],  # noqa: S607 - wherever Docker is
+        ["docker", *arguments],  # noqa: S607 - Docker from the PATH
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,11 +1,11 @@
-"""The leash: a small program that runs another, and ends it when whoever holds the leash lets go or dies.
+"""A small supervisor that runs a program, and ends it when the parent process closes the pipe or dies.
 
     python -I -S leash.py GRACE PROGRAM [ARGUMENT...]
 
-The holder keeps the leash's standard input open. When it closes, also because the holder was killed, the program gets
-TERM, and after GRACE seconds the whole process group gets KILL. `usher.children` is the holder's side.
+The parent keeps this process's standard input open. When it closes, even because the parent was killed, the program
+gets SIGTERM, and after GRACE seconds the whole process group gets SIGKILL. `usher.local.children` is the parent's side.
 
-It imports the standard library alone, so that it starts in a few milliseconds, and works the same on Linux and macOS.
+It imports only the standard library, so that it starts within milliseconds. It works the same on Linux and macOS.
 """
 
 import os
@@ -17,14 +17,14 @@ import time
 
 
 def main(grace: float, argv: list[str]) -> int:
-    """Run the program until it ends or nobody holds the leash. Returns its exit code, as a shell would."""
+    """Run the program until it ends or the pipe closes. Returns its exit code, as a shell would."""
     try:
-        # its group is the leash's own; open files that the holder passed on are passed on again
-        program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - no shell reads it
+        # it shares this process's group, and inherits the file descriptors that the parent passed on
+        program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - no shell is involved
     except OSError as error:
-        print(f"{argv[0]} cannot be started: {error.strerror}", file=sys.stderr)  # noqa: T201 - a program's last words
+        print(f"cannot start {argv[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - the program's error message
         return 127
-    # handlers, not SIG_IGN: those would be inherited
+    # handlers, not SIG_IGN, which the program would inherit
     signal.signal(signal.SIGTERM, lambda *_: program.terminate())
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGHUP, lambda *_: None)
@@ -34,7 +34,7 @@ def main(grace: float, argv: list[str]) -> int:
 
 
 def watch(program: subprocess.Popen[bytes], grace: float) -> None:
-    """Wait until the leash is let go; then end the program and everything in its group, this process too."""
+    """Wait until the pipe closes, then end the program and everything in its group, including this process."""
     while os.read(0, 4096):
         pass
     program.terminate()

@@ -1,4 +1,4 @@
-"""A private node of an installed RabbitMQ: its own name, folder, user and ports, on the loopback alone."""
+"""A private node of an installed RabbitMQ, with its own name, directory, user and ports, only on the loopback."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from usher.core.errors import BrokerError
 from usher.local.children import Child
 from usher.runtime.listening import free_ports
 
-PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH changes user, which needs root
+PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH switches users, which needs root
 HOMEBREW = ("/opt/homebrew/sbin", "/usr/local/sbin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 
 PRELOAD = Path(__file__).with_name("preload.erl")
@@ -21,7 +21,7 @@ PRELOAD = Path(__file__).with_name("preload.erl")
 NODE = "usher@localhost"
 USER = "usher"
 START_SECONDS = 90.0
-# everything that matters is on disk within milliseconds; 3.10's console then dawdles for five seconds
+# the data is on disk within milliseconds, but the console of 3.10 takes another five seconds to stop
 STOP_SECONDS = 3.0
 LAST_LINES = 15
 
@@ -39,19 +39,19 @@ vm_memory_high_watermark.relative = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where a broker listens, on 127.0.0.1."""
+    """The ports of a broker on 127.0.0.1."""
 
     amqp: int
     console: int
 
     @classmethod
     def free(cls) -> "Ports":
-        """The usual ones if they are free, else others."""
+        """The default ports if they are free, otherwise others."""
         return cls(*free_ports(5672, 15672))
 
 
 def installed() -> Path | None:
-    """The program `rabbitmq-server` that can be run without being root; None if there is none."""
+    """The `rabbitmq-server` that runs without root, or None if there is none."""
     folders = (PACKAGED, *os.environ.get("PATH", os.defpath).split(os.pathsep), *HOMEBREW)
     found = shutil.which("rabbitmq-server", path=os.pathsep.join(folders))
     return Path(found) if found else None
@@ -59,9 +59,9 @@ def installed() -> Path | None:
 
 @contextmanager
 def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterator[Ports]:
-    """Run a node with its data in `folder` for as long as the block runs. `lock` stays held while any of it lives.
+    """Run a node with its data in `folder` while the block runs. Its processes inherit the lock.
 
-    Raises BrokerError with the node's last lines if it does not start.
+    Raises BrokerError with the node's last log lines if it does not start.
     """
     ports = Ports.free()
     log = folder / "log"
@@ -78,29 +78,29 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
         answer(ports.amqp, node, START_SECONDS, log)
         yield ports
     except KeyboardInterrupt:
-        node.kill()  # a person who presses Ctrl-C twice wants it gone; what is confirmed is on disk
+        node.kill()  # after a second Ctrl-C, stop without delay; confirmed messages are on disk
         raise
     finally:
         node.stop()
 
 
 def answer(port: int, process: Child, seconds: float, log: Path) -> None:
-    """Wait until AMQP is spoken on that port. Raises BrokerError if the process ends before, or never answers."""
+    """Wait until the port answers in AMQP. Raises BrokerError if the process ends first, or if there is no answer."""
     deadline = time.monotonic() + seconds
     while not _speaks_amqp(port):
         code = process.ended(0.05)
         if code is None and time.monotonic() < deadline:
             continue
-        what = f"ended at its start (exit code {code})" if code is not None else f"did not answer in {seconds:.0f} s"
+        what = f"exited at startup (exit code {code})" if code is not None else f"did not answer in {seconds:.0f} s"
         lines = log.read_text("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
         raise BrokerError(
-            why=f"the broker that Usher started {what}; mend what its last lines say, or name a running one in "
-            f"[broker] url. The whole log is {log}:\n" + "\n".join(f"  {line}" for line in lines)
+            why=f"the broker that Usher started {what}; fix what its last lines report, or set [broker] url to "
+            f"another one. The complete log is {log}:\n" + "\n".join(f"  {line}" for line in lines)
         )
 
 
 def note(lock: int, group: int) -> None:
-    """Write into the lock file whose process group holds it."""
+    """Write the id of the process group that holds the lock into the lock file."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(group).encode(), 0)
 
@@ -109,13 +109,13 @@ def _speaks_amqp(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
             peer.sendall(b"AMQP\0\0\x09\x01")
-            return peer.recv(1) == b"\x01"  # a method frame; another protocol answers anything
+            return peer.recv(1) == b"\x01"  # a method frame; another protocol could answer anything
     except OSError:
         return False
 
 
 def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dict[str, str]:
-    """The node's whole environment, after writing the files that it names. Nothing of the system's is read."""
+    """Write the node's files and return its complete environment. No file of the system's RabbitMQ is read."""
     configuration = folder / "rabbitmq.conf"
     write_private(
         configuration,
@@ -144,7 +144,7 @@ def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dic
 
 
 def _distribution() -> str:
-    """Erlang's arguments: known by name on one loopback port, with no port mapper (epmd), which would outlive us."""
+    """Erlang's arguments: a fixed loopback port, and no port mapper (epmd), which would outlive this process."""
     (port,) = free_ports(0)
     return f"-sname {NODE} -start_epmd false -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}}"
 

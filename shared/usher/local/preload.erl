@@ -1,6 +1,6 @@
-%% Evaluated by a private node before it boots: loads the modules of RabbitMQ and of everything that it needs at once, in
-%% parallel, by their paths. A node asks every module for its attributes as it starts; left to itself it loads them one by
-%% one, each looked for in some seventy folders, which is two thirds of its start. Whatever goes wrong here costs time only.
+%% A private node evaluates this before it boots. It loads the modules of RabbitMQ and its dependencies in parallel, by
+%% path. A starting node reads the attributes of every module. Without this, it loads the modules one by one and searches
+%% some seventy directories for each, which takes two thirds of its startup time. If this fails, the start is only slower.
 App = fun(Name) ->
     case code:where_is_file(atom_to_list(Name) ++ ".app") of
         non_existing -> none;
@@ -20,7 +20,7 @@ Needed = fun
 end,
 Modules = lists:append(maps:values(Needed([rabbitmq_prelaunch, rabbit, rabbitmq_management], #{}))),
 Code = [{M, File, Binary} || {M, File} <- Modules, not erlang:module_loaded(M), {ok, Binary} <- [file:read_file(File)]],
-%% some modules run code of their own when they are loaded, and can only be loaded one by one: they are left out
+%% modules that run code when they are loaded can only be loaded one by one, so they are left out
 Unfit = case code:prepare_loading(Code) of {error, Why} -> [M || {M, _} <- Why]; {ok, _} -> [] end,
 {ok, Prepared} = code:prepare_loading([Module || {M, _, _} = Module <- Code, not lists:member(M, Unfit)]),
 code:finish_loading(Prepared).

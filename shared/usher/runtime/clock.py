@@ -1,4 +1,4 @@
-"""The clock port: what time it is, and waiting. Tests bring their own."""
+"""The clock port: the current time, and sleeping. Tests have their own implementation."""
 
 import asyncio
 import time
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Times for people and journals in milliseconds since 1970 UTC; spans on a clock that never jumps, in seconds."""
+    """Wall-clock times in milliseconds since 1970 UTC, for people and the journal; monotonic times in seconds."""
 
     def now(self) -> int:
-        """Wall-clock time in ms."""
+        """The wall-clock time in ms."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that only goes forward."""
+        """The time in seconds on a clock that never goes back."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long."""
+        """Sleep."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> int:
         return time.time_ns() // 1_000_000

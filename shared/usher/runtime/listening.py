@@ -1,4 +1,4 @@
-"""Listening: a service's socket, or a sentence that says why there is none; and which ports are free."""
+"""Listening sockets for services, and free ports."""
 
 import contextlib
 import os
@@ -8,33 +8,35 @@ from usher.core.errors import ServiceError
 
 
 def listen(host: str, port: int, service: str) -> socket.socket:
-    """The service's listening socket. Raises ServiceError if the port is taken or the host isn't ours."""
+    """Open a service's listening socket. Raises ServiceError if the port is taken or the address is not local."""
     try:
         listening = socket.create_server((host, port), backlog=512)
     except OSError as error:
         raise ServiceError(
             why=f"{service} cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
-            f"stop what listens there (another Usher?), or choose another with USHER_{service.upper()}__PORT"
+            f"stop the program that listens there (another Usher?), or set USHER_{service.upper()}__PORT"
         ) from None
-    # asyncio does it only for sockets that name their protocol; without it each answer on a kept connection waits 40 ms
+    # asyncio sets it only on sockets with an explicit protocol; without it, answers on kept connections take 40 ms
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
-def free_ports(*usual: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1, one for each that is named, no two the same: that one if nothing listens on it, else, and for
-    0, any that is free. Raises ServiceError if none is."""
+def free_ports(*preferred: int) -> tuple[int, ...]:
+    """Find free ports of 127.0.0.1, all different: each preferred one if nothing listens on it, otherwise any other.
+
+    0 means no preference. Raises ServiceError if no port is free.
+    """
     with contextlib.ExitStack() as held:
-        return tuple(held.enter_context(_free(port)).getsockname()[1] for port in usual)
+        return tuple(held.enter_context(_free(port)).getsockname()[1] for port in preferred)
 
 
-def _free(usual: int) -> socket.socket:
-    for port in (usual, 0):
+def _free(preferred: int) -> socket.socket:
+    for port in (preferred, 0):
         if port and _listens(port):
             continue
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", port))
-    raise ServiceError(why="no port of 127.0.0.1 is free; stop something that listens there")
+    raise ServiceError(why="no port of 127.0.0.1 is free; stop a program that listens there")
 
 
 def _listens(port: int) -> bool:

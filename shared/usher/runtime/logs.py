@@ -1,4 +1,4 @@
-"""Logs: one line per change of state, with the id and the duration; plain text, times in UTC."""
+"""Logs: one line per state change, with the id and the duration; plain text, times in UTC."""
 
 import logging
 import sys
@@ -15,11 +15,11 @@ class _Lines(logging.Formatter):
 
 
 def configure(service: str, level: int = logging.INFO) -> None:
-    """Log that service's lines to standard error. For programs' entry points only."""
+    """Log to standard error, as the given service. Only entry points call this."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # a client library logs each lost connection as a traceback; Usher says it in a line of its own
+    # the client libraries log each lost connection as a traceback; Usher logs its own line
     for noisy in ("aio_pika", "aiormq", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""How a service's program runs: settings, logs, signals, an exit code. Only entry points use this."""
+"""Runs a service as a program: settings, logs, signals, an exit code. Only entry points use this."""
 
 import argparse
 import asyncio
@@ -15,38 +15,38 @@ log = logging.getLogger(__name__)
 
 
 class Stop(asyncio.Event):
-    """Set by the first signal. `at_once` is set by the second: what would take its time is cut."""
+    """Set by the first signal. The second one sets `at_once`: whatever still takes time is killed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.at_once = asyncio.Event()
 
     def signal(self) -> None:
-        """Take in a signal."""
+        """Record a signal."""
         (self.at_once if self.is_set() else self).set()
 
 
 Serve = Callable[[Settings, Stop], Awaitable[str | None]]
-"""A service at work until it is stopped. What it gives, if anything, is said in the last line of the log."""
+"""Runs a service until it is stopped. Its result, if any, goes into the last line of the log."""
 
 
 def main(service: str, about: str, serve: Serve) -> int:
     """Run `serve(settings, stop)` until it ends. Returns the exit code.
 
-    SIGTERM and SIGINT set `stop`, a second one `stop.at_once`. What a person can mend is said in a sentence on
+    SIGTERM and SIGINT set `stop`, and a second one sets `stop.at_once`. A UsherError is printed as a sentence on
     standard error, with exit code 1.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
         description=about,
-        epilog="Settings: the file that USHER_CONFIG names, else ./usher.toml, then USHER_<SECTION>__<KEY>.",
+        epilog="Settings: the file that USHER_CONFIG names, else ./usher.toml; USHER_<SECTION>__<KEY> overrides them.",
     )
     parser.parse_args()
     logs.configure(service)
     try:
         asyncio.run(_until_signal(serve, load()))
     except UsherError as fault:
-        print(f"{service}: {fault}", file=sys.stderr)  # noqa: T201 - a program's last words
+        print(f"{service}: {fault}", file=sys.stderr)  # noqa: T201 - the program's error message
         return 1
     return 0
 
@@ -56,5 +56,5 @@ async def _until_signal(serve: Serve, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.signal)
-    said = await serve(settings, stop)
-    log.info("stopped: %s" if said else "stopped%s", said or "")
+    result = await serve(settings, stop)
+    log.info("stopped: %s" if result else "stopped%s", result or "")

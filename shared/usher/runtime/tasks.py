@@ -1,4 +1,4 @@
-"""Waiting for one of several things: whatever is not needed any more is cancelled and has ended before we go on."""
+"""Waiting for one of several tasks. Tasks that are no longer needed are cancelled and awaited before returning."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def end(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel the tasks that still run and wait until each has ended. What they raise is dropped."""
+    """Cancel the tasks that are still running, and wait until all have ended. Their exceptions are ignored."""
     for task in tasks:
         if not task.done():
             task.cancel()
@@ -19,16 +19,16 @@ async def end(*tasks: "asyncio.Future[Any]") -> None:
 
 
 Ending = tuple[asyncio.Event, Callable[[], UsherError]]
-"""An event that ends a wait, and the error that is raised then: a class, or a function that makes one."""
+"""An event that ends a wait, and the error to raise then: a class, or a function that returns one."""
 
 
 async def first(waiting: Awaitable[T], *endings: Ending) -> T:
-    """The result of `waiting`. If one of the events is set first, cancels it and raises that event's error."""
+    """Return the result of `waiting`. If one of the events is set first, cancel it and raise the event's error."""
     work = asyncio.ensure_future(waiting)
     events = [asyncio.ensure_future(event.wait()) for event, _ in endings]
     try:
         await asyncio.wait((work, *events), return_when=asyncio.FIRST_COMPLETED)
-        if work.done() and not work.cancelled():  # the client cancels what waits for a connection that goes
+        if work.done() and not work.cancelled():  # the client cancels tasks that wait for a lost connection
             return work.result()
         raise next((error for event, error in endings if event.is_set()), endings[0][1])()
     finally:
@@ -36,7 +36,7 @@ async def first(waiting: Awaitable[T], *endings: Ending) -> T:
 
 
 async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run all parts until one ends, then cancel the others. Raises what the ended one raised, in the parts' order."""
+    """Run all parts until one ends, then cancel the others. Raises the error of the part that ended."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -48,7 +48,7 @@ async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
 
 
 async def together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> None:
-    """Run all parts. When one ends, sets `stop` and waits for the others; raises the first error, in their order."""
+    """Run all parts. When one ends, set `stop` and wait for the others. Raises the first error, in the parts' order."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -62,7 +62,7 @@ async def together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> 
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, object]) -> "AsyncIterator[asyncio.Task[object]]":
-    """Run `work` as a task while the block runs; leaving cancels it."""
+    """Run `work` as a task while the block runs. Leaving the block cancels it."""
     task = asyncio.create_task(work)
     try:
         yield task

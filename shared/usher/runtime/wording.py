@@ -1,4 +1,4 @@
-"""Small words that people read: counts, and processes."""
+"""Phrases for people: counts and process names."""
 
 
 def count(number: int, noun: str) -> str:
@@ -7,7 +7,7 @@ def count(number: int, noun: str) -> str:
 
 
 def process(name: str) -> str:
-    """`deploys@host:4711`, as services call themselves, is `deploys on host (process 4711)`; other names stay."""
+    """Write a service's name `deploys@host:4711` as `deploys on host (process 4711)`. Other names are kept."""
     service, _, where = name.partition("@")
     host, _, number = where.rpartition(":")
     return f"{service} on {host} (process {number})" if host and number else name

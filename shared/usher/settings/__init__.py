@@ -1,4 +1,4 @@
-"""Settings: one file, `usher.toml`, and the environment; read once, checked whole."""
+"""Settings: one file, `usher.toml`, and the environment. They are read once and checked completely."""
 
 from usher.settings.load import load, parse
 from usher.settings.model import Settings

@@ -1,4 +1,4 @@
-"""What a setting's value can be: names, addresses, codes and counts, checked when they are read."""
+"""Types of settings: names, addresses, exit codes and ports, checked when they are read."""
 
 import re
 from datetime import timedelta

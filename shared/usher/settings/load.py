@@ -1,4 +1,4 @@
-"""Reading the settings: `usher.toml`, then the environment; whatever is wrong is said in a sentence."""
+"""Loading the settings: `usher.toml`, then the environment. Every mistake is reported in a sentence."""
 
 import difflib
 import json
@@ -22,8 +22,8 @@ EXAMPLE = "the built-in example"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings: from the file that `USHER_CONFIG` names, else `./usher.toml`, else the built-in example that
-    rehearses; then from variables `USHER_<SECTION>__<KEY>`.
+    """Load the settings: from the file that `USHER_CONFIG` names, else `./usher.toml`, else the built-in example, which
+    rehearses. Variables `USHER_<SECTION>__<KEY>` override them.
 
     Raises SettingsError, whose text says what is wrong, where, and what to write instead.
     """
@@ -40,17 +40,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def parse(text: str, source: str) -> Settings:
-    """The settings that a file with this text would give; `source` is its name, for errors. Raises SettingsError."""
+    """Parse the text of a settings file. `source` is its name, for error messages. Raises SettingsError."""
     return _checked(_table(text, source), source, {})
 
 
 def example() -> str:
-    """The commented example, as text."""
+    """The text of the commented example."""
     return resources.files("usher").joinpath("example.toml").read_text("utf-8")
 
 
 def _read(named: str | None) -> tuple[str, str]:
-    """Where the settings come from, and the text that is there."""
+    """The name and the text of the settings file."""
     if named is None and not Path(FILE).exists():
         return EXAMPLE, example()
     path = Path(named or FILE)
@@ -59,7 +59,7 @@ def _read(named: str | None) -> tuple[str, str]:
     except FileNotFoundError:
         raise SettingsError(why=f"{path} does not exist; `usher init` writes one, or unset {CONFIG}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(why=f"{path} cannot be read: {error}") from None
+        raise SettingsError(why=f"cannot read {path}: {error}") from None
 
 
 def _table(text: str, source: str) -> dict[str, Any]:
@@ -83,12 +83,12 @@ def _put(table: dict[str, Any], path: tuple[str, ...], value: object, name: str)
     for part in path[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise SettingsError(why=f"{name}: {part} is no section")
+            raise SettingsError(why=f"{name}: {part} is not a section")
     table[path[-1]] = value
 
 
 def _value(path: tuple[str, ...], text: str, name: str) -> object:
-    """A variable's text as the value: a list is JSON, anything else is taken as it stands."""
+    """The value of a variable: a list is JSON, anything else is a plain string."""
     if not text.lstrip().startswith("["):
         return text
     try:
@@ -113,7 +113,7 @@ _PLAIN = {
     "tuple_type": 'should be a list, like ["a", "b"]',
     "model_type": "should be a section, not a value",
     "too_short": "must not be empty",
-    "string_pattern_mismatch": "is not of the form {pattern}",
+    "string_pattern_mismatch": "does not match {pattern}",
 }
 
 
@@ -138,7 +138,7 @@ def _nearest(loc: tuple[str, ...], *, variable: bool) -> str:
 
 
 def _known(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
-    """The keys that may stand at that place."""
+    """The keys that are allowed at a path."""
     if not path:
         return [key for key in model.model_fields if key != "source"]
     kind: Any = model.model_fields[path[0]].annotation

@@ -1,4 +1,4 @@
-"""What can be set, as a whole. `usher/example.toml` says what each setting is for."""
+"""All settings. `usher/example.toml` explains each of them."""
 
 import re
 from functools import cached_property
@@ -28,7 +28,7 @@ _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 
 
 class Settings(Section):
-    """All settings. `source` says where they come from, for error messages."""
+    """All settings. `source` is where they come from, for error messages."""
 
     source: Literal["example"] | str = "example"
     broker: BrokerSettings = BrokerSettings()
@@ -44,21 +44,21 @@ class Settings(Section):
 
     @cached_property
     def catalogue(self) -> Servers:
-        """Every server of these settings, and the tracker's words for them."""
+        """Every server, and Jira's words for the statuses."""
         return Servers(self._servers(), self._aliases(), self.known_statuses)
 
     @property
     def known_statuses(self) -> tuple[str, ...]:
-        """The statuses that lead to a server."""
+        """The statuses that can deploy."""
         return tuple(dict.fromkeys([*WELL_KNOWN_STATUSES, *self.statuses]))
 
     def _aliases(self) -> dict[str, str]:
         aliases: dict[str, str] = {}
         for status in self.known_statuses:
-            named = self.statuses.get(status, StatusSettings()).jira
-            for word in dict.fromkeys(fold(word) for word in (named if named is not None else (status,))):
+            words = self.statuses.get(status, StatusSettings()).jira
+            for word in dict.fromkeys(fold(word) for word in (words if words is not None else (status,))):
                 if aliases.setdefault(word, status) != status:
-                    raise ValueError(f'"{word}" means both {aliases[word]} and {status}; name it in one of them')
+                    raise ValueError(f'"{word}" means both {aliases[word]} and {status}; list it under one of them')
         return aliases
 
     def _servers(self) -> list[Server]:
@@ -72,20 +72,21 @@ class Settings(Section):
                 if found.setdefault(name, server) != server:
                     raise ValueError(
                         f'[servers] name: {found[name].routing_key} and {server.routing_key} are both "{name}"; '
-                        "use {status} and {project} so that names differ"
+                        "use {status} and {project} so that the names differ"
                     )
         return list(found.values())
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _check_retries(self) -> Self:
         known = {*self.known_statuses, *(server.name for server in self.catalogue)}
         if unknown := next((name for name in self.retries.of if name not in known), None):
-            raise ValueError(f"[retries.of] {unknown} is neither a status nor a server of these settings")
+            raise ValueError(f"[retries.of] {unknown} is neither a status nor a server in these settings")
         return self
 
 
 def _fill(pattern: str, status: str, project: str) -> str:
     name = pattern.replace("{status}", status).replace("{project}", project)
     if not _SERVER_NAME.fullmatch(name):
-        raise ValueError(f"[servers] name: {name!r} is no server name; letters, digits, dots and dashes, at most 200")
+        says = f"{name!r} is not a valid server name; use letters, digits, dots and dashes, at most 200"
+        raise ValueError(f"[servers] name: {says}")
     return name

@@ -1,4 +1,4 @@
-"""Whether the command that the settings name can run on this machine, as far as a look can tell."""
+"""Checks whether the deploy command can run on this machine, without running it."""
 
 import os
 import shutil
@@ -13,20 +13,20 @@ class NotRunnable(SettingsError):
 
 
 def check_runnable(settings: DeploysSettings, path: str) -> None:
-    """Look for the command's folder, and for its program there and along `path` (a PATH).
+    """Check that the command's working directory and its program (there or on `path`, a PATH) exist.
 
-    Raises NotRunnable, naming what is missing. A program whose name holds a placeholder is not looked for.
+    Raises NotRunnable, which names what is missing. A program name with a placeholder is not checked.
     """
     folder = Path(settings.cwd)
     if not folder.is_dir():
-        raise NotRunnable(says=f"cwd: there is no folder {folder}", do="create it, or name another")
+        raise NotRunnable(says=f"cwd: there is no directory {folder}", do="create it, or choose another")
     program = settings.command[0] if settings.command else None
     if program is None or "{" in program:
         return
     if not shutil.which(program, path=path) and not os.access(folder / program, os.X_OK):
         if (folder / program).is_file():
-            raise NotRunnable(says=f"command: {program} may not be executed", do=f"chmod +x {folder / program}")
+            raise NotRunnable(says=f"command: {program} is not executable", do=f"chmod +x {folder / program}")
         where = (
             f"there is no file {program}" if os.sep in program else f"there is no program {program} on PATH ({path})"
         )
-        raise NotRunnable(says=f"command: {where}", do="install it, or name its whole path")
+        raise NotRunnable(says=f"command: {where}", do="install it, or use its full path")

@@ -16,13 +16,13 @@ from usher.core.windows import Window
 from usher.settings.kinds import BrokerUrls, Delay, ExitCode, LedgerUrl, Port, StatusKey
 from usher.settings.units import Duration, Share
 
-SAID_WHEN_REHEARSED = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
+REHEARSED_COMMAND = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
 
-_FILLED = ("status", "project")
+_PLACEHOLDERS = ("status", "project")
 
 
 class Section(BaseModel):
-    """What is named in it and nothing else, and never changed."""
+    """A section of the settings: no unknown keys, and immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,10 +52,10 @@ class ServersSettings(Section):
 
     @field_validator("name")
     @classmethod
-    def _can_be_filled(cls, value: str) -> str:
+    def _check_placeholders(cls, value: str) -> str:
         for word in re.findall(r"\{([^{}]*)\}", value):
-            if word not in _FILLED:
-                near = difflib.get_close_matches(word, _FILLED, n=1)
+            if word not in _PLACEHOLDERS:
+                near = difflib.get_close_matches(word, _PLACEHOLDERS, n=1)
                 hint = f"did you mean {{{near[0]}}}?" if near else "known: {status}, {project}"
                 raise ValueError(f"{{{word}}} is unknown in [servers] name; {hint}")
         return value
@@ -90,13 +90,13 @@ class DeploysSettings(WebSettings):
 
     @property
     def rehearses(self) -> bool:
-        """Whether a deploy only says its command."""
+        """Whether deploys only log their command."""
         return self.command is None
 
     @property
     def template(self) -> Command:
-        """The command to run, or to say when rehearsing."""
-        return Command(self.command or SAID_WHEN_REHEARSED)
+        """The command to run, or to log in a rehearsal."""
+        return Command(self.command or REHEARSED_COMMAND)
 
 
 def _millis(span: timedelta) -> int:
@@ -110,12 +110,12 @@ class WindowSettings(Section):
     floor: Duration = timedelta(seconds=5)
 
     def window(self) -> Window:
-        """The window's policy: shares taken of the typical deploy time, nothing below the floor."""
+        """The window policy: fractions of the typical deploy time become durations, and none is below the floor."""
         return Window(quiet=self._at_least(self.quiet), cap=self._at_least(self.cap))
 
     def _at_least(self, span: float | timedelta) -> int:
-        whole = span if isinstance(span, timedelta) else self.typical * span
-        return _millis(max(whole, self.floor))
+        length = span if isinstance(span, timedelta) else self.typical * span
+        return _millis(max(length, self.floor))
 
 
 class LadderSettings(Section):
@@ -131,7 +131,7 @@ class RetriesSettings(Section):
     of: dict[str, LadderSettings] = {}
 
     def ladder(self, server: Server) -> Ladder:
-        """That server's rungs: its own, else its status's, else those of all."""
+        """The retry rules of a server: its own, else its status's, else the general ones."""
         delays, never = self.delays, self.never
         for name in (server.status, server.name):
             own = self.of.get(name, LadderSettings())
@@ -141,7 +141,7 @@ class RetriesSettings(Section):
 
     @property
     def every_delay(self) -> tuple[int, ...]:
-        """Each rung that there is, in ms."""
+        """Every delay that any server uses, in ms."""
         ladders = (self.delays, *(own.delays or () for own in self.of.values()))
         return tuple(sorted({_millis(delay) for ladder in ladders for delay in ladder}))
 
@@ -163,7 +163,7 @@ class SuccessesSettings(WebSettings):
 
     @property
     def ledger_shown(self) -> str:
-        """Where the ledger is, without its user and password."""
+        """The ledger's address, without user and password."""
         _, in_file, place = self.ledger.get_secret_value().partition("///")
         if in_file:
             return place

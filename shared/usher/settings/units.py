@@ -1,4 +1,4 @@
-"""Units that settings are written in: durations, and shares of a duration."""
+"""Units of settings: durations, and fractions of a duration."""
 
 import re
 from datetime import timedelta
@@ -13,7 +13,7 @@ LONGEST = timedelta(days=3650)
 
 
 def duration(value: object) -> timedelta:
-    """`"10s"`, `"40m"`, `"1h30m"`, `"250ms"` to a duration. Raises ValueError."""
+    """Parse a duration: `"10s"`, `"40m"`, `"1h30m"`, `"250ms"`. Raises ValueError."""
     if isinstance(value, timedelta):
         return value
     text = value.strip().replace(" ", "") if isinstance(value, str) else ""
@@ -21,12 +21,12 @@ def duration(value: object) -> timedelta:
         raise ValueError('a duration is a number and a unit: "10s", "40m", "1h30m"')
     span = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
     if span > LONGEST:
-        raise ValueError("a duration is ten years at the most")
+        raise ValueError("a duration must be at most ten years")
     return span
 
 
 def share_or_duration(value: object) -> float | timedelta:
-    """`0.1` (a share of the typical deploy time) or `"2m"`. Raises ValueError."""
+    """Parse `0.1` (a fraction of the typical deploy time) or `"2m"`. Raises ValueError."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -35,7 +35,7 @@ def share_or_duration(value: object) -> float | timedelta:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise ValueError('a share of the typical deploy time (0.1) or a duration ("2m")')
+        raise ValueError('must be a fraction of the typical deploy time (0.1) or a duration ("2m")')
     return float(value)
 
 

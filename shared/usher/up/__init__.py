@@ -1,4 +1,4 @@
-"""`usher up`: the broker and the three services as child processes, one log, one screen."""
+"""`usher up`: the broker and the three services as child processes, with one log and one screen."""
 
 from usher.up.run import FOLDER, run
 from usher.up.services import Services, programs, running_services

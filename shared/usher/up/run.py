@@ -1,4 +1,4 @@
-"""All of Usher in one terminal: an entry point, so it alone knows about signals."""
+"""Runs all of Usher in one terminal. This is an entry point, so it handles signals."""
 
 import json
 import os
@@ -22,11 +22,10 @@ INTERRUPTED = 130
 
 
 def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
-    """Run a broker if none is configured, and the services (`wanted`, or the three), until Ctrl-C or SIGTERM.
+    """Run a broker if none is configured, and the services (`wanted`, or all three), until Ctrl-C or SIGTERM.
 
-    Everything is stopped in order within 10 s, and as long as running deploys may take to end; at once at the second
-    Ctrl-C. Returns the exit code: 0, or 1 with a
-    sentence on standard error, or 130 when stopped at once.
+    Everything stops in order within 10 s plus the time that `drain` gives to running commands. A second Ctrl-C kills
+    everything. Returns the exit code: 0, or 1 with a sentence on standard error, or 130 after a second Ctrl-C.
     """
     log = Log(Console(highlight=False, markup=False))
     with _signals():
@@ -37,7 +36,7 @@ def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
             Console(stderr=True, highlight=False, markup=False).print(f"usher: {fault}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
-            log.say("stopped at once")
+            log.say("killed everything")
             return INTERRUPTED
         finally:
             log.close()
@@ -48,18 +47,18 @@ def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
     check_ports(wanted)
     check_runnable(settings.deploys, os.environ.get("PATH", os.defpath))
     if settings.broker.url:
-        log.say("looking for the broker that [broker] url names")
+        log.say("connecting to the broker in [broker] url")
     with running_broker(settings, FOLDER, say=log.say) as broker:
         urls = [url.get_secret_value() for url in settings.broker.url] or [broker.url]
         services = None
         try:
-            with running_services(wanted, {"USHER_BROKER__URL": json.dumps(urls)}, log.tell) as services:
+            with running_services(wanted, {"USHER_BROKER__URL": json.dumps(urls)}, log.report) as services:
                 services.wait_ready()
                 show(log, settings, broker, wanted)
                 services.wait()
         except KeyboardInterrupt:
             if services is None or not services.stopped:
-                raise  # the second one
+                raise  # the second Ctrl-C
         if not settings.broker.url:
             log.say("stopping the broker")
     log.say("everything has stopped")
@@ -67,7 +66,7 @@ def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does, also if this was started in the background, where Ctrl-C is ignored."""
+    """Handle SIGTERM like Ctrl-C, and SIGINT also in the background, where shells ignore it."""
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

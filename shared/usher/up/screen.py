@@ -1,4 +1,4 @@
-"""The one log and the one screen: coloured on a terminal, plain anywhere else."""
+"""The common log and the start screen: coloured on a terminal, plain anywhere else."""
 
 import json
 import queue
@@ -16,36 +16,36 @@ from usher.settings import Settings
 from usher.up.supervisor import Program
 
 COLOURS = {"trackers": "cyan", "deploys": "yellow", "successes": "green", "usher": "bold"}
-HELD_LINES = 10_000
+MAX_PENDING_LINES = 10_000
 
 
 class Log:
-    """Lines of all services in one place, as they come, written by a thread of its own: no service ever waits for a
-    terminal that is held, and Ctrl-C never cuts a line."""
+    """Writes the log lines of all services as they arrive. A separate thread does it, so that a paused terminal never
+    blocks a service, and Ctrl-C never truncates a line."""
 
     def __init__(self, console: Console) -> None:
         self.colours = console.is_terminal
         self._console = console
-        # its put() cannot be cut half way by Ctrl-C, which would leave a lock behind
+        # Ctrl-C cannot interrupt its put() halfway, which would leave a lock behind
         self._lines: queue.SimpleQueue[RenderableType | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
-    def tell(self, who: str, line: str) -> None:
-        """Show that line. What nobody reads for long is dropped."""
+    def report(self, who: str, line: str) -> None:
+        """Show a line of a service. If the terminal reads nothing for long, lines are dropped."""
         self.show(Text("".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line), COLOURS.get(who, "")))
 
     def say(self, line: str) -> None:
-        """Show a line of Usher's own."""
-        self.tell("usher", line)
+        """Show a line of `usher up` itself."""
+        self.report("usher", line)
 
     def show(self, what: RenderableType) -> None:
-        """Show anything that Rich can."""
-        if self._lines.qsize() < HELD_LINES:
+        """Show anything that Rich can render."""
+        if self._lines.qsize() < MAX_PENDING_LINES:
             self._lines.put(what)
 
     def close(self) -> None:
-        """Write what is left, for a second at the most."""
+        """Write the remaining lines, for at most a second."""
         self._lines.put(None)
         self._writer.join(1)
 
@@ -58,7 +58,7 @@ class Log:
 
 
 def show(log: Log, settings: Settings, broker: Broker, running: Sequence[Program]) -> None:
-    """Say where everything is, what is rehearsed, and what to do next."""
+    """Show the address of each part, whether deploys are rehearsed, and what to do next."""
     facts = _facts(settings, broker, {program.name: program.url for program in running})
     if log.colours:
         grid = Table.grid(padding=(0, 2))
@@ -89,7 +89,7 @@ def _facts(settings: Settings, broker: Broker, urls: dict[str, str]) -> list[tup
         ("Settings", settings.source),
         (
             "Command",
-            "none is set: deploys are rehearsed, nothing is run; `usher init` sets one"
+            "not set: deploys are rehearsed, nothing runs; `usher init` sets one"
             if deploys.rehearses
             else json.dumps(deploys.command),
         ),
@@ -105,12 +105,12 @@ def _next(settings: Settings, running: Sequence[Program]) -> list[str]:
         "Next, in another terminal:",
         f"  usher send {issue} {server.status}",
         f"  curl -H 'Content-Type: application/json' -d '{message}' {trackers}/messages",
-        "  usher servers      what waits, and until when",
-        "  usher demo         a storm of moves becoming one deploy per server",
+        "  usher servers      what is pending, and when it deploys",
+        "  usher demo         a burst of moves becomes one deploy per server",
         "Ctrl-C stops everything.",
     ]
 
 
 def _short(path: Path) -> str:
-    """That path as seen from here, if it is below."""
+    """The path relative to the current directory, if it is inside."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

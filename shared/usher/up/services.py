@@ -1,4 +1,4 @@
-"""The three services as child processes: started together, healed when they die, stopped in order."""
+"""The three services as child processes: started together, restarted when they die, stopped in order."""
 
 import os
 import sys
@@ -13,20 +13,20 @@ from usher.core.errors import ServiceError
 from usher.runtime.listening import free_ports, listen
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
-from usher.up.supervisor import Program, Supervisor, Tell
+from usher.up.supervisor import Program, Report, Supervisor
 
 READY_SECONDS = 60.0
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
-    """The three services, in the order in which they stop; a port that is 0 in the settings becomes a free one."""
+    """The three services, in the order in which they stop. Port 0 in the settings becomes a free port."""
 
     free = iter(free_ports(0, 0, 0))
 
     def program(name: str, web: WebSettings, share: float, drain: float = 0.0) -> Program:
         return Program(name, (sys.executable, "-m", name), web.host, web.port or next(free), share, drain)
 
-    # with the broker's own three seconds, all of it ends within ten, and what `drain` says
+    # with three seconds for the broker, everything ends within ten seconds plus `drain`
     return (
         program("trackers", settings.trackers, 1.0),
         program("deploys", settings.deploys, 4.0, settings.deploys.drain.total_seconds()),
@@ -35,7 +35,7 @@ def programs(settings: Settings) -> tuple[Program, ...]:
 
 
 def check_ports(wanted: Sequence[Program]) -> None:
-    """Raise ServiceError if one of them could not listen."""
+    """Raise ServiceError if one of the ports is not available."""
     for program in wanted:
         listen(program.host, program.port, program.name).close()
 
@@ -43,70 +43,70 @@ def check_ports(wanted: Sequence[Program]) -> None:
 class Services:
     """Running services. `stopped` says whether all of them have been stopped in order."""
 
-    def __init__(self, wanted: Sequence[Program], environment: Mapping[str, str], tell: Tell) -> None:
-        """Start them all. `environment` comes on top of this process's own."""
+    def __init__(self, wanted: Sequence[Program], environment: Mapping[str, str], report: Report) -> None:
+        """Start all of them. `environment` is added to that of this process."""
         ports = {f"USHER_{program.name.upper()}__PORT": str(program.port) for program in wanted}
         env = {**os.environ, **environment, **ports, "PYTHONUNBUFFERED": "1"}
-        self._tell = tell
+        self._report = report
         self._failed = threading.Event()
-        self._kept = [Supervisor(program, env, tell, self._failed) for program in wanted]
+        self._supervisors = [Supervisor(program, env, report, self._failed) for program in wanted]
         self.stopped = False
 
     def wait_ready(self) -> None:
-        """Wait until each is ready for its work. Raises ServiceError if one is not in a minute, or gives up."""
+        """Wait until all are ready. Raises ServiceError if one is not ready within a minute, or keeps failing."""
         with httpx.Client(timeout=5, trust_env=False) as client:
             deadline = time.monotonic() + READY_SECONDS
-            for kept in self._kept:
-                while not (_answers(client, kept.program, "/health") and _answers(client, kept.program, "/ready")):
+            for service in self._supervisors:
+                while not all(_answers(client, service.program, path) for path in ("/health", "/ready")):
                     self._check()
                     if time.monotonic() > deadline:
                         raise ServiceError(
-                            why=f"{kept.program.name} did not become ready in {READY_SECONDS:.0f} s; "
-                            "its lines in the log say why"
+                            why=f"{service.program.name} did not become ready in {READY_SECONDS:.0f} s; "
+                            "see its log lines"
                         )
                     self._failed.wait(0.1)
-                self._tell("usher", f"{kept.program.name} is ready at {kept.program.url}")
+                self._report("usher", f"{service.program.name} is ready at {service.program.url}")
 
     def wait(self) -> None:
-        """Wait until one gives up, and raise its ServiceError."""
-        # not for ever at once: a signal that comes as the thread falls asleep would not wake it
+        """Wait until one keeps failing, and raise its ServiceError."""
+        # with a timeout: a signal that arrives as the thread falls asleep would not wake it
         while not self._failed.wait(0.5):
             pass
         self._check()
 
     def stop(self) -> None:
-        """Stop them in order, each in its share of the time; one that doesn't end in it is killed."""
-        for kept in self._kept:
-            kept.leave()
-        for kept in self._kept:
-            self._tell("usher", f"stopping {kept.program.name}")
-            if drain := kept.program.drain:
-                wait = f"waiting up to {drain:g} s for what it runs; Ctrl-C again stops everything at once"
-                self._tell("usher", wait)
-            kept.stop()
+        """Stop them in order. Each has its share of the time, and is killed if it does not end within it."""
+        for service in self._supervisors:
+            service.stop_restarting()
+        for service in self._supervisors:
+            self._report("usher", f"stopping {service.program.name}")
+            if drain := service.program.drain:
+                wait = f"waiting up to {drain:g} s for running commands; Ctrl-C again kills everything"
+                self._report("usher", wait)
+            service.stop()
         self.stopped = True
 
     def kill(self) -> None:
-        """End them all now."""
-        for kept in self._kept:
-            kept.leave()
-            kept.kill()
+        """Kill all of them."""
+        for service in self._supervisors:
+            service.stop_restarting()
+            service.kill()
 
     def _check(self) -> None:
-        for kept in self._kept:
-            if kept.fault:
-                raise kept.fault
+        for service in self._supervisors:
+            if service.fault:
+                raise service.fault
 
 
 @contextmanager
-def running_services(wanted: Sequence[Program], environment: Mapping[str, str], tell: Tell) -> Iterator[Services]:
-    """The services, running for as long as the block runs, then stopped in order; killed if interrupted meanwhile.
+def running_services(wanted: Sequence[Program], environment: Mapping[str, str], report: Report) -> Iterator[Services]:
+    """Run the services while the block runs, then stop them in order. An interrupt during the stop kills them.
 
-    They may not be ready yet: `wait_ready`. `tell` gets their lines, from several threads. Raises ServiceError if a
-    port is taken, before anything is started.
+    They may not be ready yet: call `wait_ready`. `report` gets their lines, from several threads. Raises ServiceError
+    before it starts anything, if a port is taken.
     """
     check_ports(wanted)
-    services = Services(wanted, environment, tell)
+    services = Services(wanted, environment, report)
     try:
         yield services
     finally:

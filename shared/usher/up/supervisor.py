@@ -1,4 +1,4 @@
-"""One service's program, and keeping it running."""
+"""Runs the program of one service, and restarts it when it dies."""
 
 import subprocess
 import threading
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from usher.core.errors import ServiceError
 from usher.local.children import Child
 
-Tell = Callable[[str, str], None]
-"""Takes who says it (a service's name, or "usher") and a line."""
+Report = Callable[[str, str], None]
+"""Takes the sender (a service's name, or "usher") and a line."""
 
-AT_ONCE_SECONDS = 5.0
+IMMEDIATE_SECONDS = 5.0
 TRIES = 3
 PAUSE_SECONDS = 0.5
 LINE_BYTES = 64 * 1024
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - to ask, not to listen
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - for requests, not for listening
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A service's program: what to run, where it will listen, and the seconds it gets to stop in; `drain` more of them
-    for what it runs to end by itself."""
+    """A service's program: what to run and where it listens. To stop it has `share` seconds, plus `drain` seconds for
+    running commands to finish."""
 
     name: str
     argv: tuple[str, ...]
@@ -34,40 +34,40 @@ class Program:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The address where it answers."""
         return f"http://{ANYWHERE.get(self.host, self.host)}:{self.port}"
 
 
 class Supervisor:
-    """One service, started again when it dies, unless it dies at once three times in a row."""
+    """Runs one service. Restarts it when it dies, unless it exits immediately three times in a row."""
 
-    def __init__(self, program: Program, env: Mapping[str, str], tell: Tell, failed: threading.Event) -> None:
+    def __init__(self, program: Program, env: Mapping[str, str], report: Report, failed: threading.Event) -> None:
         self.program = program
         self.fault: ServiceError | None = None
         self._env = env
-        self._tell = tell
+        self._report = report
         self._failed = failed
-        self._leaving = threading.Event()
+        self._stopping = threading.Event()
         self._starting = threading.Lock()
-        self._last: deque[str] = deque(maxlen=5)
-        tell("usher", f"starting {program.name}")
+        self._last_lines: deque[str] = deque(maxlen=5)
+        report("usher", f"starting {program.name}")
         self._child = self._start()
         self._keeper = threading.Thread(target=self._keep, name=f"keep-{program.name}", daemon=True)
         self._keeper.start()
 
-    def leave(self) -> None:
-        """From now on it is not started again."""
+    def stop_restarting(self) -> None:
+        """Do not start it again."""
         with self._starting:
-            self._leaving.set()
+            self._stopping.set()
 
     def stop(self) -> None:
         """Stop it within its share of the time."""
         self._child.stop()
         self._keeper.join(1)
-        self._reader.join(0.5)  # its last words, unless a grandchild keeps the pipe open
+        self._reader.join(0.5)  # for its last lines, unless a grandchild keeps the pipe open
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it."""
         self._child.kill()
         self._keeper.join(1)
 
@@ -76,7 +76,7 @@ class Supervisor:
         child = Child(
             self.program.argv, env=self._env, output=subprocess.PIPE, grace=self.program.share + self.program.drain
         )
-        # not by the keeper: a grandchild may hold the pipe open for longer than the service lives
+        # in its own thread: a grandchild may keep the pipe open after the service has ended
         self._reader = threading.Thread(target=self._pass_on, args=(child,), name=f"log-{name}", daemon=True)
         self._reader.start()
         return child
@@ -85,29 +85,29 @@ class Supervisor:
         with child.lines as lines:
             while line := lines.readline(LINE_BYTES):
                 text = line.decode("utf-8", "replace").rstrip("\r\n")
-                self._last.append(text)
-                self._tell(self.program.name, text)
+                self._last_lines.append(text)
+                self._report(self.program.name, text)
 
     def _keep(self) -> None:
-        quickly = 0
+        failures = 0
         while True:
             began = time.monotonic()
             code = self._child.ended(None)
-            quickly = quickly + 1 if time.monotonic() - began < AT_ONCE_SECONDS else 0
-            if self._leaving.is_set():
+            failures = failures + 1 if time.monotonic() - began < IMMEDIATE_SECONDS else 0
+            if self._stopping.is_set():
                 return
-            if quickly >= TRIES:
+            if failures >= TRIES:
                 self._reader.join(0.5)
-                said = "\n".join(f"  {line}" for line in tuple(self._last))
+                lines = "\n".join(f"  {line}" for line in tuple(self._last_lines))
                 self.fault = ServiceError(
-                    why=f"{self.program.name} ended at once, {TRIES} times (exit code {code}); "
-                    f"mend what its last lines say:\n{said}"
+                    why=f"{self.program.name} exited immediately, {TRIES} times (exit code {code}); "
+                    f"fix what its last lines report:\n{lines}"
                 )
                 self._failed.set()
                 return
-            self._tell("usher", f"{self.program.name} ended (exit code {code}); starting it again")
-            self._leaving.wait(PAUSE_SECONDS)
+            self._report("usher", f"{self.program.name} exited (exit code {code}); restarting it")
+            self._stopping.wait(PAUSE_SECONDS)
             with self._starting:
-                if self._leaving.is_set():
+                if self._stopping.is_set():
                     return
                 self._child = self._start()

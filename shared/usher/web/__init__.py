@@ -1,1 +1,1 @@
-"""What the HTTP interfaces of the services share."""
+"""Shared by the HTTP interfaces of all services."""

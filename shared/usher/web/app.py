@@ -1,4 +1,4 @@
-"""The app of each service: health, readiness, API documentation from our own host, and a server that stops in order."""
+"""The web app of each service: health, readiness, self-hosted API documentation, and a server that stops cleanly."""
 
 import asyncio
 import contextlib
@@ -19,23 +19,23 @@ log = logging.getLogger(__name__)
 
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a request's body, where nothing else is said."""
+"""The default limit of a request body, in bytes."""
 
 
 def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
-    """An app with `GET /health` (this process answers) and `GET /ready` (it can do its work: 200, else 503).
+    """An app with `GET /health` (the process answers) and `GET /ready` (200 if it can do its work, else 503).
 
-    A request with a body of more than `body_limit` bytes is answered with 413; None sets no limit.
+    A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
     """
     app = FastAPIOffline(title=title, version=version("usher"), max_body_size=body_limit)
     started_at = rfc3339(datetime.now(UTC))
 
     @app.get("/health", tags=["health"])
     async def health() -> dict[str, str]:
-        """This process answers; since when it has run, with the settings of then."""
+        """This process answers. It has been running since `started_at`, with the settings of that time."""
         return {"status": "ok", "started_at": started_at}
 
-    @app.get("/ready", tags=["health"], responses={503: {"description": "Not now"}})
+    @app.get("/ready", tags=["health"], responses={503: {"description": "Not ready"}})
     async def readiness(response: Response) -> dict[str, str]:
         """This process can do its work: it is connected to the broker, and the broker answers."""
         reason = await unready()
@@ -48,7 +48,7 @@ def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: only a program's entry point knows about signals."""
+    """uvicorn without its signal handlers: only a program's entry point handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,7 +56,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve the app on that socket until `stop` is set; running requests get five seconds."""
+    """Serve the app on a socket until `stop` is set. Running requests then get five seconds."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
     )

@@ -1,4 +1,4 @@
-"""Who may call: a browser that acts for another site's page may not."""
+"""Access control: refuses requests that a browser sends for another site's page."""
 
 from fastapi import Request
 
@@ -6,11 +6,11 @@ from usher.core.errors import UsherError
 
 
 class ForeignPage(UsherError):
-    """a page of another site may not give orders to Usher; use the `usher` command or /docs"""
+    """requests from another site's page are refused; use the `usher` command or /docs"""
 
 
 async def refuse_foreign_pages(request: Request) -> None:
-    """Raises ForeignPage for a request that a browser sends for another site's page. Programs send no such header.
+    """Raise ForeignPage if a browser sends the request for another site's page. Programs do not send this header.
 
     Source: https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
     """

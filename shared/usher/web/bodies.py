@@ -1,4 +1,4 @@
-"""Reading a request's body by hand, where FastAPI's own limit would answer without saying what to do."""
+"""Reads a request body with a limit. FastAPI's own limit would answer without saying what to do."""
 
 from fastapi import Request
 
@@ -10,9 +10,9 @@ class TooLarge(UsherError):
 
 
 async def read_body(request: Request, limit: int, setting: str) -> bytes:
-    """The whole body. Raises TooLarge as soon as it is known to exceed `limit` bytes, whatever its headers say.
+    """Read the whole body. Raises TooLarge as soon as it exceeds `limit` bytes, whatever its headers say.
 
-    `setting` names the setting of the limit, for the message.
+    `setting` is the name of the limit's setting, for the error message.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):

@@ -1,4 +1,4 @@
-"""Faults as answers: every error that a caller can fix is one sentence in `detail`, with a status code of its own."""
+"""Errors as HTTP answers: a sentence in `detail`, and the status code of its kind."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,27 +13,27 @@ from usher.core.errors import BadMessage, BrokerError, UnknownServer, UsherError
 from usher.web.auth import ForeignPage
 
 RETRY_SECONDS = 10
-"""`Retry-After` of a 503."""
+"""The `Retry-After` header of a 503."""
 
 COMMON: dict[type[UsherError], int] = {ForeignPage: 403, UnknownServer: 404, BadMessage: 422, BrokerError: 503}
 
 
 class Fault(BaseModel):
-    """What is wrong, in a sentence."""
+    """An error, in a sentence."""
 
     detail: str
 
 
 def answer_faults(app: FastAPI, codes: Mapping[type[UsherError], int]) -> None:
-    """Answer each kind of error, and those in COMMON, with its status code and its sentence."""
+    """Answer each kind of error in `codes` and COMMON with its status code and its sentence."""
     for kind, code in {**COMMON, **codes}.items():
         app.add_exception_handler(kind, _answering(code))
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnect)
 
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """These status codes for a route's `responses`, so that the API's documentation lists them."""
+    """The `responses` of a route for these status codes, so that the API documentation lists them."""
     return {code: {"model": Fault} for code in codes}
 
 
@@ -47,13 +47,13 @@ def _answering(code: int) -> Any:
 
 
 async def _answer_invalid(_: Request, invalid: Exception) -> JSONResponse:
-    assert isinstance(invalid, RequestValidationError)  # noqa: S101 - it is registered for nothing else
+    assert isinstance(invalid, RequestValidationError)  # noqa: S101 - registered only for this type
     error = invalid.errors()[0]
     where = ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path"))
     says = str(error["msg"]).removeprefix("Value error, ")
     return JSONResponse({"detail": f"{where}: {says}" if where else says}, 422)
 
 
-async def _answer_nobody(_: Request, __: Exception) -> Response:
-    """The sender left in the middle of the body."""
+async def _answer_disconnect(_: Request, __: Exception) -> Response:
+    """The client disconnected in the middle of the body."""
     return Response(status_code=400)

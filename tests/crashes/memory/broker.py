@@ -1,18 +1,21 @@
-"""The broker port's broker in memory, for a scheduler with a virtual clock: no threads, no wall clock, no chance.
+"""A broker in memory behind the broker port, for a loop with virtual time: no threads, wall clock or randomness.
 
-    broker = MemoryBroker(network, disks, now)       # Network and Disks are policies: override what should go wrong
+    broker = MemoryBroker(network, disks, now)       # override Network and Disks to make things go wrong
     async with connect(settings, "deploys", broker.dialer("deploys-1")) as link: …
 
-Time passes by the running loop alone. `now` gives the time of day (s since 1970) for streams that are read from a time.
+Only the running loop determines the time. `now` gives the time of day (seconds since 1970), for streams that are read
+from a time.
 
-A client's half of a connection and the broker's are separate, and only frames pass between them, each after the latency
-that `Network` gives it, in order. What is published is in its queues when its frame arrives; the confirm travels back.
+A connection has two halves, the client's and the broker's. They exchange only frames, which arrive in order, each after
+the latency that `Network` gives it. A message is in its queues when its frame arrives; the confirm travels back.
 
-Break one connection: `for wire in broker.wires: if wire.host == "deploys-1": wire.cut()`; also `lose_client`,
-`lose_broker` (one side sees it before the other), `silence` and `mend`, `kill` (the client's process is dead).
-Break the broker: `stop`, `start`, `restart`, `lose_tail`, `raise_alarm`, `clear_alarm`; `Disks.keeps` lets one of
-several queues refuse, `Disks.confirm_after` makes confirms late or lose them. An operator's hand: `purge`,
-`delete_queue`, `trim`. Look at it: `ready`, `unacked`, `entries`, `queues`, `wires`.
+- Break a connection: `for wire in broker.wires: if wire.host == "deploys-1": wire.cut()`. There are also `lose_client`
+  and `lose_broker` (one side notices before the other), `silence` and `restore`, and `kill` (the client's process
+  dies).
+- Break the broker: `stop`, `start`, `restart`, `lose_tail`, `raise_alarm`, `clear_alarm`. With `Disks.keeps`, one of
+  several queues can refuse a message. With `Disks.confirm_after`, confirms are late or lost.
+- Act as an operator: `purge`, `delete_queue`, `trim`.
+- Inspect it: `ready`, `unacked`, `entries`, `queues`, `wires`.
 """
 
 import asyncio
@@ -34,7 +37,7 @@ CONNECT_SECONDS = 10.0
 
 
 class MemoryBroker:
-    """A broker in memory. `now` gives the time of day in seconds since 1970, by which a stream is read from a time."""
+    """A broker in memory. `now` gives the time of day in seconds since 1970, for streams that are read from a time."""
 
     def __init__(
         self, network: Network | None = None, disks: Disks | None = None, now: Callable[[], float] = loop_time
@@ -46,14 +49,14 @@ class MemoryBroker:
         self.running = True
         self.alarm = False
 
-    # to connect
+    # connecting
 
     async def dial(self, url: SecretStr, *, heartbeat: int, name: str) -> Connection:
-        """The broker port's Dial; the host has no name."""
+        """The broker port's Dial, from a host without a name."""
         return await self._dial("", name, heartbeat)
 
     def dialer(self, host: str) -> Dial:
-        """A Dial for the processes of one host, as the network and `wires` name it."""
+        """A Dial for the processes of one host. The network and `wires` use this name."""
 
         async def dial(url: SecretStr, *, heartbeat: int, name: str) -> Connection:
             return await self._dial(host, name, heartbeat)
@@ -62,7 +65,7 @@ class MemoryBroker:
 
     @property
     def wires(self) -> list[Wire]:
-        """The connections that the broker knows of, the oldest first."""
+        """The connections that the broker knows, oldest first."""
         return [session.wire for session in self.sessions]
 
     async def _dial(self, host: str, name: str, heartbeat: int) -> Connection:
@@ -86,9 +89,9 @@ class MemoryBroker:
         if self.running:
             wire.session.gone = False
             self.sessions.append(wire.session)
-        wire.to_client.send(_tell, opened, self.running)
+        wire.to_client.send(_answer, opened, self.running)
 
-    # to be looked at
+    # inspection
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -96,33 +99,33 @@ class MemoryBroker:
         return self.store.queues
 
     def ready(self, queue: str) -> list[Envelope]:
-        """What waits in that queue to be delivered, in order. Nothing, if it is not there."""
+        """The ready messages of a queue, in order; none if there is no such queue."""
         found = self.queues.get(queue)
         return [message.envelope for message in found.ready] if isinstance(found, QuorumQueue) else []
 
     def unacked(self, queue: str) -> list[Envelope]:
-        """What consumers of that queue have and did not ack, as the broker sees it."""
+        """The unacked messages of a queue, as the broker sees it."""
         channels = [channel for session in self.sessions for channel in session.channels]
         held = [one for channel in channels for one in channel.unacked.values()]
         return [one.message.envelope for one in held if one.queue is self.queues.get(queue)]
 
     def entries(self, stream: str) -> list[tuple[int, Envelope]]:
-        """Each entry of that stream with its offset. Nothing, if it is not there."""
+        """The entries of a stream with their offsets; none if there is no such stream."""
         found = self.queues.get(stream)
         return found.entries if isinstance(found, Stream) else []
 
-    # what befalls it
+    # faults and operators
 
     def purge(self, queue: str) -> None:
         """An operator purges a queue. Raises NotFound."""
         self.store.queue(queue).purge()
 
     def delete_queue(self, name: str) -> None:
-        """An operator deletes a queue, if it is there."""
+        """An operator deletes a queue, if it exists."""
         self.store.delete_queue(name)
 
     def stop(self, *, silently: bool = False) -> None:
-        """It stops; what it has taken it keeps. Its clients see it at once, or, `silently`, each at its heartbeat."""
+        """Stop, and keep all messages. Clients notice immediately, or with `silently` by missing heartbeats."""
         self.running = False
         for wire in self.wires:
             if silently:
@@ -132,40 +135,40 @@ class MemoryBroker:
                 wire.to_client.end(wire.client.lost, arrives=self.network.arrives(wire.host, False))
 
     def start(self) -> None:
-        """It is there again, with no alarm."""
+        """Start again, without an alarm."""
         self.running = True
         self.alarm = False
 
     def restart(self, down: float, *, silently: bool = False) -> None:
-        """It stops, and starts after so many seconds."""
+        """Stop, and start again after `down` seconds."""
         self.stop(silently=silently)
         asyncio.get_running_loop().call_later(down, self.start, context=BROKERS)
 
     def lose_tail(self, stream: str, entries: int) -> None:
-        """A stream loses that many of its newest entries, as one node does that goes down before they are on its disk.
-        Only while it is stopped."""
+        """A stream loses its newest entries, as on a node that fails before they are on its disk. Only while the broker
+        is stopped."""
         assert not self.running
         found = self.store.queue(stream)
         assert isinstance(found, Stream)
         found.lose_tail(entries)
 
     def trim(self, stream: str, through: int) -> None:
-        """A stream forgets its entries up to that offset, as its age or length makes it do."""
+        """A stream drops its entries up to that offset, as if they exceeded its age or length limit."""
         found = self.store.queue(stream)
         assert isinstance(found, Stream)
         found.trim(through)
 
     def raise_alarm(self) -> None:
-        """Memory or disk gets short: whoever publishes from now on is blocked."""
+        """Memory or disk space runs short: from now on, publishers are blocked."""
         self.alarm = True
 
     def clear_alarm(self) -> None:
-        """There is enough again."""
+        """There is enough memory and disk space again."""
         self.alarm = False
         for session in tuple(self.sessions):
-            session.go_on()
+            session.resume()
 
 
-def _tell(opened: asyncio.Future[bool], running: bool) -> None:
+def _answer(opened: asyncio.Future[bool], running: bool) -> None:
     if not opened.done():
         opened.set_result(running)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHANNEL_SECONDS = 5.0
-"""How long closing one is waited for."""
+"""How long to wait for a channel to close."""
 
 
 class MemoryChannel:
-    """A channel as its client has it."""
+    """A channel, as its client sees it."""
 
     def __init__(self, connection: "MemoryConnection", *, confirms: bool) -> None:
         self.closed = Loss()
@@ -98,35 +98,35 @@ class MemoryChannel:
         self.lost(Gone(why="the channel is closed"))
 
     def answered(self, value: object) -> None:
-        """The broker has done the oldest thing that it was asked."""
+        """The broker has answered the oldest request."""
         answer = self._answers.popleft()
         if not answer.done():
             answer.set_result(value)
 
-    def confirmed(self, number: int, exchange: str, fine: bool) -> None:
-        """The broker has taken a message, or has not."""
+    def confirmed(self, number: int, exchange: str, accepted: bool) -> None:
+        """The broker has confirmed a message, or refused it."""
         confirm = self._confirms.get(number)
         if confirm is None or confirm.done():
             return
-        if fine:
+        if accepted:
             confirm.set_result(None)
         else:
             confirm.set_exception(Refused(exchange=exchange))
 
     def delivered(self, tag: str, delivered: Delivered) -> None:
-        """The broker sent a consumer a message."""
+        """The broker has delivered a message to a consumer."""
         self._consumers[tag][0](delivered)
 
     def cancelled(self, tag: str) -> None:
-        """The broker took a consumer away."""
+        """The broker has cancelled a consumer."""
         self._consumers.pop(tag)[1]()
 
     def broken(self, error: ChannelClosed) -> None:
-        """The broker closed it."""
+        """The broker has closed the channel."""
         self.lost(error)
 
     def lost(self, error: Gone) -> None:
-        """It is gone."""
+        """The channel is gone: fail all pending calls."""
         if self.closed.is_set():
             return
         self._connection.forget(self)
@@ -143,11 +143,11 @@ class MemoryChannel:
         try:
             return await answer
         except asyncio.CancelledError:
-            self._give_up()
+            self._abandon()
             raise
 
-    def _give_up(self) -> None:
-        """A channel that was asked something and is not waited for is of no use: the client closes it."""
+    def _abandon(self) -> None:
+        """Close the channel after a call on it was cancelled, as the real client does."""
         if not self.closed.is_set():
             self._answers.append(asyncio.get_running_loop().create_future())
             self._send(self._served.answer, ServedChannel.close, ())

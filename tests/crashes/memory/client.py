@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from crashes.memory.wire import Wire
 
 CONNECTION_SECONDS = 2.0
-"""How long closing one is waited for."""
+"""How long to wait for a connection to close."""
 
 
 class MemoryConnection:
-    """A connection as its client has it; `wire` is for whoever breaks it."""
+    """A connection, as its client sees it. `wire` is for tests that break it."""
 
     def __init__(self, wire: "Wire") -> None:
         self.wire = wire
@@ -50,7 +50,7 @@ class MemoryConnection:
             self.lost()
 
     def lost(self) -> None:
-        """It is gone."""
+        """The connection is gone: close its channels."""
         if self.closed.is_set():
             return
         self.wire.to_client.stop()

@@ -9,14 +9,14 @@ from usher.broker.port import Envelope
 
 
 def dead(envelope: Envelope, queue: QuorumQueue, message: Message, reason: str, at: int) -> Envelope:
-    """The message as it leaves its queue; `at` is the time in seconds since 1970."""
+    """The message as a dead letter. `at` is the time in seconds since 1970."""
     headers = dict(envelope.headers)
     deaths = deaths_of(envelope)
     first = next((d for d in deaths if (d["queue"], d["reason"]) == (queue.name, reason)), None)
     others = [d for d in deaths if d is not first]
-    again = first["count"] if first else 0
+    count = first["count"] if first else 0
     death: dict[str, object] = {
-        "count": (again if isinstance(again, int) else 0) + 1,
+        "count": (count if isinstance(count, int) else 0) + 1,
         "reason": reason,
         "queue": queue.name,
         "time": at,
@@ -33,6 +33,6 @@ def dead(envelope: Envelope, queue: QuorumQueue, message: Message, reason: str, 
 
 
 def deaths_of(envelope: Envelope) -> Sequence[dict[str, object]]:
-    """Where it has died before, the latest first."""
+    """The earlier deaths of the message, the latest first."""
     deaths = envelope.headers.get("x-death")
     return deaths if isinstance(deaths, list) else []

@@ -1,4 +1,4 @@
-"""What lies between a client and the broker, and what the broker keeps: the two policies that a simulator replaces."""
+"""The network and the disks of the broker in memory: two policies that the simulator replaces."""
 
 import asyncio
 from collections import deque
@@ -9,54 +9,54 @@ from enum import StrEnum
 from usher.broker.port import Envelope
 
 Frame = Callable[..., object]
-"""What is done where it arrives."""
+"""A call that is made at the other end of a line."""
 
 BROKERS = Context()
-"""What the broker does it does in its own context, whoever caused it: a process that is killed takes no part of the
-broker with it."""
+"""The broker acts in its own context, whoever caused the action. Killing a process therefore never stops a part of the
+broker."""
 
 
 class Network:
-    """How what is sent gets there: by default at once. `host` is whose connection it is, as `dialer` was told."""
+    """How frames travel: immediately by default. `host` is the host that dialled, as passed to `dialer`."""
 
     def latency(self, host: str, to_broker: bool) -> float:
-        """How long (s) one frame travels. Never before the one that was sent before it."""
+        """How long (s) a frame travels. It never overtakes an earlier one."""
         return 0.0
 
     def reaches(self, host: str) -> bool:
-        """Whether a host that dials gets an answer."""
+        """Whether a host that dials reaches the broker."""
         return True
 
     def arrives(self, host: str, to_broker: bool) -> bool:
-        """Whether what is under way when a line is cut still arrives."""
+        """Whether frames in flight still arrive when a connection is cut."""
         return True
 
 
 class Kept(StrEnum):
-    """What becomes of a message at one of the queues that it was routed to."""
+    """What a queue does with a message that was routed to it."""
 
     KEPT = "kept"
     REFUSED = "refused"
     LOST = "lost"
-    """The queue has no leader at this moment: it does not take it, and the publisher never hears."""
+    """The queue has no leader at the moment: the message is not stored, and the publisher gets no answer."""
 
 
 class Disks:
-    """How the broker keeps what it is sent. By default everything, and confirmed at once."""
+    """How the broker stores messages. By default it stores all, and confirms immediately."""
 
     def keeps(self, queue: str, envelope: Envelope) -> Kept:
-        """Whether that queue takes it."""
+        """Whether that queue stores the message."""
         return Kept.KEPT
 
     def confirm_after(self, queues: Sequence[str]) -> float | None:
-        """How long (s) the confirm for what these queues have taken is late; None: it never comes."""
+        """The delay (s) of the confirm of a message for these queues; None if it never comes."""
         return 0.0
 
 
 class Line:
-    """One direction of a connection: a frame arrives after its latency, and never before the one sent before it.
+    """One direction of a connection. A frame arrives after its latency, and never overtakes an earlier one.
 
-    `context` is that of whoever is at the other end.
+    `context` is the context of the receiving end.
     """
 
     def __init__(self, latency: Callable[[], float], context: Context) -> None:
@@ -69,7 +69,7 @@ class Line:
         self._sealed = False
 
     def send(self, frame: Frame, *arguments: object) -> None:
-        """Have that called at the other end."""
+        """Send a frame, which is called at the other end."""
         if self._sealed:
             return
         self._due = max(self._due, asyncio.get_running_loop().time() + self._latency())
@@ -78,28 +78,28 @@ class Line:
             self._schedule()
 
     def hold(self, why: str) -> None:
-        """From now on nothing arrives; it is kept."""
+        """From now on, keep frames instead of letting them arrive."""
         if why not in self._holds:
             self._holds.append(why)
 
     def release(self, why: str) -> None:
-        """What was held for that reason arrives."""
+        """End that hold. Without another one, the kept frames arrive."""
         if why in self._holds:
             self._holds.remove(why)
             if self._timer is None:
                 self._schedule()
 
     def seal(self) -> None:
-        """Take nothing more; what is under way arrives."""
+        """Accept no more frames. Those in flight still arrive."""
         self._sealed = True
 
     def stop(self) -> None:
-        """Take nothing more, and nothing more arrives."""
+        """Accept no more frames, and drop those in flight."""
         self._sealed = True
         self._frames.clear()
 
     def end(self, last: Frame, *, arrives: bool) -> None:
-        """Hang up: `last` is what the other end notices, after what was under way if that arrives."""
+        """Close the line. The other end gets `last`, after the frames in flight if these arrive."""
         if not arrives or self._holds:
             self.stop()
             self._holds.clear()
@@ -121,7 +121,7 @@ class Line:
         self._timer = None
         if not self._frames or self._holds:
             return
-        # a timer may be called a clock's tick too early
+        # a timer may fire one clock tick too early
         now = max(asyncio.get_running_loop().time(), self._frames[0][0])
         for _ in range(len(self._frames)):
             if not self._frames or self._holds or self._frames[0][0] > now:

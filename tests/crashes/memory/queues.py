@@ -1,4 +1,4 @@
-"""What queues of both kinds have in common, and who consumes them."""
+"""What both kinds of queues have in common, and their consumers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -10,24 +10,24 @@ from usher.broker.port import Argument, Envelope
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """A message at the broker. `returns` is how often it came back, `expires_at` when it is due to go, by the loop."""
+    """A message at the broker. `delivery_count` counts its returns, and `expires_at` is in the loop's time."""
 
     envelope: Envelope
     exchange: str
     key: str
-    returns: int = 0
+    delivery_count: int = 0
     expires_at: float | None = None
 
 
 class Deliver(Protocol):
-    """Sends a message to a consumer's client."""
+    """Sends a message to the client of a consumer."""
 
     def __call__(self, held: "Held", envelope: Envelope, *, redelivered: bool) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Consumer:
-    """Who consumes. `holds` counts what it has and did not ack; `next` is the offset that it reads next of a stream."""
+    """A consumer. `holds` counts its unacked messages. `next` is the offset that it reads next, on a stream."""
 
     tag: str
     prefetch: int
@@ -40,13 +40,13 @@ class Consumer:
 
     @property
     def ready(self) -> bool:
-        """Whether it can get one more."""
+        """Whether it may get another message."""
         return self.holds < self.prefetch
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A message that a consumer has and did not ack."""
+    """An unacked message of a consumer."""
 
     queue: "Queue"
     consumer: Consumer
@@ -54,7 +54,7 @@ class Held:
 
 
 class Queue(ABC):
-    """A queue. What it is asked it does at once; `serve` sends what can be sent."""
+    """A queue. Every method takes effect immediately. `serve` delivers whatever can be delivered."""
 
     def __init__(self, name: str, arguments: Mapping[str, Argument]) -> None:
         self.name = name
@@ -69,36 +69,36 @@ class Queue(ABC):
 
     @property
     def full(self) -> bool:
-        """Whether it refuses what is published."""
+        """Whether it refuses new messages."""
         return False
 
     @abstractmethod
     def take(self, message: Message) -> None:
-        """Keep it."""
+        """Store a message."""
 
     @abstractmethod
     def serve(self) -> None:
-        """Deliver what can be delivered."""
+        """Deliver messages to consumers that are ready."""
 
     @abstractmethod
     def give_back(self, held: Iterable[Held]) -> None:
-        """What was not acked, in the order of its delivery; whoever had it is no longer a consumer."""
+        """Take back unacked messages, in the order of delivery. Their consumers have already left."""
 
     @abstractmethod
     def purge(self) -> None:
-        """Throw away what is ready."""
+        """Drop all ready messages."""
 
     def subscribe(self, consumer: Consumer) -> None:
-        """One more consumer. Raises ChannelClosed for what it cannot ask."""
+        """Add a consumer. Raises ChannelClosed if its arguments are invalid."""
         self.consumers.append(consumer)
 
     def unsubscribe(self, consumer: Consumer) -> None:
-        """It gets nothing more."""
+        """Remove a consumer."""
         if consumer in self.consumers:
             self.consumers.remove(consumer)
 
     def delete(self) -> None:
-        """It is no more: its consumers are told."""
+        """Delete the queue, and cancel its consumers."""
         self.deleted = True
         consumers, self.consumers = self.consumers, []
         for consumer in consumers:

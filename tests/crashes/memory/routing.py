@@ -1,4 +1,4 @@
-"""Exchanges and bindings: which queues a message gets to."""
+"""Exchanges and bindings: which queues receive a message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from usher.broker.port import Argument, Kind, Mismatch, NotFound
 
 @dataclass(slots=True)
 class Exchange:
-    """An exchange; `bindings` are (key, queue or exchange, whether it is an exchange), in the order of binding."""
+    """An exchange. `bindings` are (key, queue or exchange, whether it is an exchange), in order."""
 
     kind: Kind
     alternate: str | None
@@ -23,7 +23,7 @@ class Exchanges:
         self._routes: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def declare(self, name: str, kind: Kind, arguments: Mapping[str, Argument]) -> None:
-        """See that it is there. Raises Mismatch."""
+        """Declare an exchange. Raises Mismatch if it exists with other arguments."""
         alternate = arguments.get("alternate-exchange")
         wanted = Exchange(kind, None if alternate is None else str(alternate))
         found = self._exchanges.setdefault(name, wanted)
@@ -32,7 +32,7 @@ class Exchanges:
         self._routes.clear()
 
     def bind(self, exchange: str, key: str, destination: str, *, to_exchange: bool) -> None:
-        """Have the exchange fill that queue or exchange, too. Raises NotFound."""
+        """Bind a queue or an exchange to an exchange. Raises NotFound."""
         if to_exchange:
             self._get(destination)
         bindings, binding = self._get(exchange).bindings, (key, destination, to_exchange)
@@ -41,20 +41,20 @@ class Exchanges:
         self._routes.clear()
 
     def delete(self, name: str) -> None:
-        """Remove it, with all bindings from it and to it."""
+        """Delete an exchange with all its bindings."""
         self._exchanges.pop(name, None)
         for exchange in self._exchanges.values():
             exchange.bindings = [b for b in exchange.bindings if b[1] != name or not b[2]]
         self._routes.clear()
 
     def forget(self, queue: str) -> None:
-        """Remove all bindings of a queue."""
+        """Remove all bindings of a deleted queue."""
         for exchange in self._exchanges.values():
             exchange.bindings = [b for b in exchange.bindings if b[1] != queue or b[2]]
         self._routes.clear()
 
     def route(self, exchange: str, key: str) -> tuple[str, ...]:
-        """The queues that a message of that key gets to, each once. Raises NotFound."""
+        """The queues that receive a message with that key, each once. Raises NotFound."""
         found = self._routes.get((exchange, key))
         if found is None:
             queues: dict[str, None] = {}
@@ -83,7 +83,7 @@ class Exchanges:
 
 
 def matches(pattern: str, key: str) -> bool:
-    """Whether a topic binding takes that key: `*` stands for one word, `#` for any number of them."""
+    """Whether a topic binding matches that key: `*` stands for one word, `#` for any number of words."""
     return _match(pattern.split("."), key.split(".") if key else [])
 
 

@@ -1,4 +1,4 @@
-"""A channel at the broker. Only frames get here."""
+"""The broker's half of a channel. It is called only by frames."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class ServedChannel:
-    """A channel as the broker has it. The client's half names it in its frames, and asks it nothing directly."""
+    """A channel, as the broker sees it. The client's half sends it frames, and never calls it directly."""
 
     def __init__(self, session: "Session", client: "MemoryChannel", *, confirms: bool) -> None:
         self.session = session
@@ -25,15 +25,15 @@ class ServedChannel:
         self._consumers: dict[str, tuple[Queue, Consumer]] = {}
         self._tag = 0
         self._alive = False
-        self._then: list[Callable[[], None]] = []
+        self._after_answer: list[Callable[[], None]] = []
 
     def open(self) -> None:
-        """Begin."""
+        """Open the channel."""
         self._alive = True
         self.session.channels.append(self)
 
     def answer(self, method: Callable[..., T], arguments: tuple[object, ...]) -> None:
-        """Do what a method of this class does, and send what it gives."""
+        """Call a method of this class, and send its result."""
         if self.session.gone or not (self._alive or method is ServedChannel.open):
             return
         try:
@@ -42,7 +42,7 @@ class ServedChannel:
             self._fail(error)
             return
         self._send(self._client.answered, value)
-        then, self._then = self._then, []
+        then, self._after_answer = self._after_answer, []
         for do in then:
             do()
 
@@ -88,16 +88,16 @@ class ServedChannel:
         consumer = Consumer(tag, prefetch, arguments, deliver, cancel)
         queue.subscribe(consumer)
         self._consumers[tag] = queue, consumer
-        self._then.append(queue.serve)
+        self._after_answer.append(queue.serve)
 
     def cancel(self, tag: str) -> None:
         if tag in self._consumers:
             queue, consumer = self._consumers.pop(tag)
             queue.unsubscribe(consumer)
-            self._then.append(queue.serve)
+            self._after_answer.append(queue.serve)
 
     def ack(self, tag: int, multiple: bool) -> None:
-        """Forget a delivery, or all up to it."""
+        """Ack a delivery, or all up to it."""
         if self.session.gone or not self._alive:
             return
         if tag not in self.unacked:
@@ -112,17 +112,17 @@ class ServedChannel:
             queue.serve()
 
     def publish(self, number: int, exchange: str, key: str, envelope: Envelope, mandatory: bool) -> None:
-        """Take a message, and confirm it if that is so."""
+        """Store a message, and confirm it on a channel with confirms."""
         if self.session.gone or not self._alive:
             return
         try:
-            taken, queues = self._store.publish(Message(envelope, exchange, key))
+            stored, queues = self._store.publish(Message(envelope, exchange, key))
         except ChannelClosed as error:
             self._fail(error)
             return
-        if self._confirms and taken is not None:
-            fine = taken and bool(queues or not mandatory)
-            self._store.confirm(queues, lambda: self._send(self._client.confirmed, number, exchange, fine))
+        if self._confirms and stored is not None:
+            accepted = stored and bool(queues or not mandatory)
+            self._store.confirm(queues, lambda: self._send(self._client.confirmed, number, exchange, accepted))
         if self.session.broker.alarm:
             self.session.stall()
 
@@ -130,7 +130,7 @@ class ServedChannel:
         self.drop()
 
     def drop(self) -> None:
-        """It is gone: what was delivered on it goes back to where it was."""
+        """Remove the channel. Its unacked messages return to their queues."""
         if not self._alive:
             return
         self._alive = False
@@ -146,7 +146,7 @@ class ServedChannel:
             queue.give_back(back)
 
     def _fail(self, error: ChannelClosed) -> None:
-        """The broker closes it."""
+        """The broker closes the channel because of an error."""
         self.drop()
         self._send(self._client.broken, error)
 
@@ -156,7 +156,7 @@ class ServedChannel:
 
 
 def _up_to(tags: Iterable[int], last: int) -> list[int]:
-    """They are in order."""
+    """The tags up to `last`; the tags are in order."""
     found = []
     for tag in tags:
         if tag > last:

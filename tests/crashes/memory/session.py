@@ -1,4 +1,4 @@
-"""The broker's half of a connection. Only frames get here."""
+"""The broker's half of a connection. It is called only by frames."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A connection as the broker has it; `gone` until it is accepted, and when it is no more."""
+    """A connection, as the broker sees it. `gone` is true until it is accepted, and after it has ended."""
 
     def __init__(self, broker: "MemoryBroker", wire: "Wire") -> None:
         self.broker = broker
@@ -19,13 +19,13 @@ class Session:
         self.stalled = False
 
     def close(self) -> None:
-        """The client closes it."""
+        """The client closes the connection."""
         if not self.gone:
             self.wire.to_client.send(self.wire.client.lost)
             self.lost()
 
     def lost(self) -> None:
-        """It is gone: what was delivered goes back."""
+        """The connection is gone: its unacked messages return to their queues."""
         if self.gone:
             return
         self.gone = True
@@ -35,14 +35,14 @@ class Session:
             channel.drop()
 
     def stall(self) -> None:
-        """It published under an alarm: read nothing more from it until that is over."""
+        """It published during an alarm: read nothing more from it until the alarm ends."""
         if not self.stalled:
             self.stalled = True
             self.wire.to_broker.hold("alarm")
             self.wire.to_client.send(self.wire.client.block)
 
-    def go_on(self) -> None:
-        """The alarm is over."""
+    def resume(self) -> None:
+        """The alarm has ended."""
         if self.stalled:
             self.stalled = False
             self.wire.to_client.send(self.wire.client.unblock)

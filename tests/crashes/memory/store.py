@@ -1,4 +1,4 @@
-"""What the broker has: exchanges and queues, and how a message gets into them."""
+"""The exchanges and queues of the broker, and how messages are stored in them."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from usher.broker.port import Argument, Mismatch, NotFound
 
 
 class Store:
-    """All exchanges and queues. It outlives every connection, and every restart."""
+    """All exchanges and queues. They survive every connection, and every restart."""
 
     def __init__(self, disks: Disks, now: Callable[[], float]) -> None:
         self.exchanges = Exchanges()
@@ -22,30 +22,30 @@ class Store:
         self._now = now
 
     def queue(self, name: str) -> Queue:
-        """That queue or stream. Raises NotFound."""
+        """The queue or stream with that name. Raises NotFound."""
         if name not in self.queues:
             raise NotFound(why=f"NOT_FOUND - no queue '{name}'")
         return self.queues[name]
 
     def delete_queue(self, name: str) -> None:
-        """Delete it, if it is there."""
+        """Delete a queue, if it exists."""
         if name in self.queues:
             queue = self.queues.pop(name)
             self.exchanges.forget(name)
             queue.delete()
 
     def declare_queue(self, name: str, arguments: Mapping[str, Argument]) -> None:
-        """See that it is there. Raises Mismatch."""
+        """Declare a queue. Raises Mismatch if it exists with other arguments."""
         found = self.queues.get(name)
         if found is not None and _compared(found.arguments) != _compared(arguments):
             raise Mismatch(why=f"PRECONDITION_FAILED - inequivalent arg for queue '{name}'")
         if found is None:
             stream = arguments.get("x-queue-type") == "stream"
-            new = Stream(name, arguments, self._now) if stream else QuorumQueue(name, arguments, self._bury)
+            new = Stream(name, arguments, self._now) if stream else QuorumQueue(name, arguments, self._dead_letter)
             self.queues[name] = new
 
     def publish(self, message: Message) -> tuple[bool | None, tuple[str, ...]]:
-        """Put a message into its queues; gives whether all took it (None: nobody will ever know), and the queues.
+        """Store a message. Returns whether all its queues stored it (None: no answer ever comes), and these queues.
 
         Raises NotFound.
         """
@@ -56,7 +56,7 @@ class Store:
         return self._put(message, queues), queues
 
     def confirm(self, queues: tuple[str, ...], send: Callable[[], None]) -> None:
-        """Send that confirm when the disks say so."""
+        """Send a confirm after the delay that the disks give it."""
         after = self._disks.confirm_after(queues) if queues else 0
         if after == 0:
             send()
@@ -74,7 +74,7 @@ class Store:
             return None
         return Kept.REFUSED not in kept
 
-    def _bury(self, queue: QuorumQueue, message: Message, reason: str) -> bool:
+    def _dead_letter(self, queue: QuorumQueue, message: Message, reason: str) -> bool:
         exchange = str(queue.arguments["x-dead-letter-exchange"])
         key = str(queue.arguments.get("x-dead-letter-routing-key", message.key))
         envelope = dead(message.envelope, queue, message, reason, int(self._now()))
@@ -82,13 +82,13 @@ class Store:
             queues = self.exchanges.route(exchange, key)
         except NotFound:
             return False
-        # where it has been before it does not get again: nobody rejected it in between
-        before = [death["queue"] for death in deaths_of(message.envelope)]
-        fresh = tuple(name for name in queues if name not in before)
-        taken = self._put(Message(envelope, exchange, key), fresh)
-        return bool(queues and taken and (not fresh or self._disks.confirm_after(fresh) is not None))
+        # a message never returns to a queue where it has died, because nobody rejected it in between
+        earlier = [death["queue"] for death in deaths_of(message.envelope)]
+        fresh = tuple(name for name in queues if name not in earlier)
+        stored = self._put(Message(envelope, exchange, key), fresh)
+        return bool(queues and stored and (not fresh or self._disks.confirm_after(fresh) is not None))
 
 
 def _compared(arguments: Mapping[str, Argument]) -> dict[str, Argument]:
-    """What counts when a queue is declared again."""
+    """The arguments that are compared when a queue is declared again."""
     return {name: argument for name, argument in arguments.items() if name != "x-consumer-timeout"}

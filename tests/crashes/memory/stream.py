@@ -11,7 +11,7 @@ from usher.broker.port import Argument, ChannelClosed, Envelope
 
 
 class Stream(Queue):
-    """Everything that was published, until it is trimmed; every consumer reads all of it from where it asks."""
+    """A stream. It keeps all entries until it is trimmed, and each consumer reads from the place that it asks for."""
 
     def __init__(self, name: str, arguments: Mapping[str, Argument], now: Callable[[], float]) -> None:
         super().__init__(name, arguments)
@@ -22,12 +22,12 @@ class Stream(Queue):
 
     @property
     def entries(self) -> list[tuple[int, Envelope]]:
-        """Each entry with its offset, in order."""
+        """The entries with their offsets, in order."""
         return [(self.first + n, message.envelope) for n, message in enumerate(self._entries)]
 
     @property
     def end(self) -> int:
-        """The offset that the next entry gets."""
+        """The offset of the next entry."""
         return self.first + len(self._entries)
 
     @property
@@ -60,34 +60,34 @@ class Stream(Queue):
                 consumer.deliver(held, replace(envelope, expires=None, headers=headers), redelivered=False)
 
     def give_back(self, held: Iterable[Held]) -> None:
-        """A stream keeps what it delivered anyway."""
+        """Nothing to do: a stream keeps delivered entries."""
 
     def purge(self) -> None:
         raise ChannelClosed(why="NOT_IMPLEMENTED - purge not supported by stream queues")
 
     def trim(self, through: int) -> None:
-        """Forget the entries up to that offset."""
+        """Drop the entries up to that offset."""
         gone = max(0, min(through + 1 - self.first, len(self._entries)))
         del self._entries[:gone], self._at[:gone]
         self.first += gone
 
     def lose_tail(self, entries: int) -> None:
-        """Lose that many of the newest; their offsets are given again."""
+        """Lose the newest entries. Their offsets are used again."""
         kept = max(0, len(self._entries) - entries)
         del self._entries[kept:], self._at[kept:]
 
-    def _start(self, asked: Argument) -> int:
-        if isinstance(asked, datetime):
-            return self.first + bisect_left(self._at, asked.timestamp())
-        if isinstance(asked, int):
-            return asked
-        if asked == "first":
+    def _start(self, requested: Argument) -> int:
+        if isinstance(requested, datetime):
+            return self.first + bisect_left(self._at, requested.timestamp())
+        if isinstance(requested, int):
+            return requested
+        if requested == "first":
             return self.first
-        if asked == "next":
+        if requested == "next":
             return self.end
-        raise ChannelClosed(why=f"PRECONDITION_FAILED - x-stream-offset {asked!r}")
+        raise ChannelClosed(why=f"PRECONDITION_FAILED - x-stream-offset {requested!r}")
 
 
 def loop_time() -> float:
-    """The loop's time, taken for the time of day."""
+    """The loop's time, used as the time of day."""
     return asyncio.get_running_loop().time()

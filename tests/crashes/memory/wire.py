@@ -1,4 +1,4 @@
-"""A connection from its dialling on: two lines, a half at each end, and the ways in which it breaks."""
+"""A connection: its two lines, its halves at both ends, and the ways in which it can break."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """A connection, for whoever breaks it. What is broken for one side is told to nobody else."""
+    """A connection, with methods that break it. A side that loses it does not inform the other."""
 
     def __init__(self, broker: "MemoryBroker", host: str, name: str, heartbeat: int) -> None:
         network = broker.network
@@ -28,45 +28,45 @@ class Wire:
         self.client = MemoryConnection(self)
         self.session = Session(broker, self)
         self._network = network
-        self._noticing: list[asyncio.TimerHandle] = []
+        self._timers: list[asyncio.TimerHandle] = []
 
     @property
     def client_notices(self) -> float:
-        """How long (s) a client takes at most to notice that its connection is dead."""
+        """The longest time (s) until a client notices that its connection is dead."""
         return 3 * (self.heartbeat + 1) + self.heartbeat / 2
 
     @property
     def broker_notices(self) -> float:
-        """How long (s) the broker takes at most."""
+        """The longest time (s) until the broker notices."""
         return 2.0 * self.heartbeat
 
     def cut(self) -> None:
-        """Both sides see it go: each after what was on its way to it, if the network lets that arrive."""
+        """Both sides notice, each after the frames in flight to it, if the network lets those arrive."""
         self.to_broker.end(self.session.lost, arrives=self._network.arrives(self.host, True))
         self.to_client.end(self.client.lost, arrives=self._network.arrives(self.host, False))
 
     def lose_client(self, broker_after: float | None = None) -> None:
-        """The client sees it go, now; the broker that many seconds later, and holds what it delivered until then."""
+        """The client notices now. The broker notices later, and until then considers its deliveries unacked."""
         self.client.lost()
         self._broker_later(broker_after)
 
     def lose_broker(self, client_after: float | None = None) -> None:
-        """The broker sees it go, now; what the client sends gets nowhere, and it notices that many seconds later."""
+        """The broker notices now. The client notices later, and what it sends until then is lost."""
         self.session.lost()
         self._client_later(client_after)
 
     def silence(self, *, client_after: float | None = None, broker_after: float | None = None) -> None:
-        """Nothing comes through either way, until it is mended; each side gives it up after so many seconds."""
+        """Nothing arrives in either direction until `restore`. Each side gives the connection up after some seconds."""
         self.to_broker.hold("silence")
         self.to_client.hold("silence")
         self._client_later(client_after)
         self._broker_later(broker_after)
 
-    def mend(self) -> None:
-        """What was held back comes through. A side that had given it up stays gone, and the other now sees it."""
-        for timer in self._noticing:
+    def restore(self) -> None:
+        """The frames that were held back arrive. If one side had given the connection up, the other notices now."""
+        for timer in self._timers:
             timer.cancel()
-        self._noticing.clear()
+        self._timers.clear()
         self.to_broker.release("silence")
         self.to_client.release("silence")
         if self.client.closed.is_set():
@@ -75,8 +75,8 @@ class Wire:
             self.to_client.end(self.client.lost, arrives=True)
 
     def kill(self, broker_after: float | None = None) -> None:
-        """The client's process is dead: it hears, and says, nothing any more. The broker sees it after what was on its
-        way; or, if the whole machine is gone, that many seconds later."""
+        """The client's process is dead: it receives and sends nothing more. The broker notices after the frames in
+        flight. If the whole machine is dead, the broker notices after `broker_after` seconds."""
         self.to_client.stop()
         if broker_after is None:
             self.to_broker.end(self.session.lost, arrives=self._network.arrives(self.host, True))
@@ -92,4 +92,4 @@ class Wire:
         self._later(self.broker_notices if seconds is None else seconds, self.session.lost, BROKERS)
 
     def _later(self, seconds: float, notice: Callable[[], None], context: Context) -> None:
-        self._noticing.append(asyncio.get_running_loop().call_later(seconds, notice, context=context))
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, notice, context=context))

@@ -1,4 +1,4 @@
-"""From the journal into the ledger: a replay gives the same rows, and never takes one back in between."""
+"""The follower: a replay of the journal gives the same rows, and no row goes back to an earlier state meanwhile."""
 
 import pytest
 from pydantic import SecretStr
@@ -12,7 +12,7 @@ from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried
 
 
 class Reading:
-    """One reading of a journal, as the service does it: a board, and a follower that observes it."""
+    """Reads a journal as the service does: a board, and a follower that observes it."""
 
     def __init__(self, ledger, board=None):
         self._board = board or Board()
@@ -27,7 +27,7 @@ class Reading:
 
 @pytest.fixture
 def history(make):
-    """A deploy that was interrupted and one that passed; one that failed; one that runs; one message that waits."""
+    """Deploys that were interrupted, passed, failed and still run, a message that waits, and retries."""
     older, newer, other, waits = (make.message(key) for key in ("ABC-1", "ABC-1", "ABC-2", "ABC-3"))
     failing, running = make.message("ABC-1", "test"), make.message("ABC-1", "stage")
     first, second, third, fourth = (make.taken(*m) for m in ([older], [older, newer, other], [failing], [running]))
@@ -36,7 +36,7 @@ def history(make):
         newer,
         first,
         other,
-        make.taken(other),  # is not granted: the first still runs
+        make.taken(other),  # not granted: the first deploy still runs
         DeployInterrupted(deploy=first.deploy, server=first.server, by="x", reason="stopped", at=make.clock),
         second,
         waits,
@@ -53,22 +53,22 @@ def history(make):
 
 
 def retries(make):
-    """What fails is tried again: one attempt waits in a retry queue, one was told again; one was withdrawn by ann."""
-    told = [make.message(f"DEF-{number}", "test") for number in (1, 2, 3)]
-    taken = make.taken(*told)
-    nexts = [message.again(make.clock + 60_000, deploy=taken.deploy) for message in told]
+    """Three messages are retried: one waits in a retry queue, one was re-published, and ann withdrew one."""
+    sent = [make.message(f"DEF-{number}", "test") for number in (1, 2, 3)]
+    taken = make.taken(*sent)
+    nexts = [message.again(make.clock + 60_000, deploy=taken.deploy) for message in sent]
     retried = MessagesRetried(
         deploy=taken.deploy,
         server=taken.server,
-        retries=tuple(Retry(failed=m.id, next=n) for m, n in zip(told, nexts, strict=True)),
+        retries=tuple(Retry(failed=m.id, next=n) for m, n in zip(sent, nexts, strict=True)),
         reason="exit code 2",
         at=make.clock,
     )
     return [
-        *told,
+        *sent,
         taken,
-        retried,  # the reply queue was faster
-        make.ended(*told, taken=taken, outcome=Outcome.FAILED),
+        retried,  # before the result: the reply queue was faster
+        make.ended(*sent, taken=taken, outcome=Outcome.FAILED),
         nexts[1].model_copy(update={"queued_at": make.clock + 50_000}),
         MessagesWithdrawn(server=taken.server, messages=(nexts[2].id,), by="ann", at=make.clock + 51_000),
     ]
@@ -78,7 +78,7 @@ def by_issue(rows):
     return sorted((row["issue"], row["status"], row["state"], row["told"]) for row in rows["messages"])
 
 
-async def test_every_event_comes_into_the_ledger(ledger, history, read_rows):
+async def test_every_event_is_written_to_the_ledger(ledger, history, read_rows):
     reading = Reading(ledger)
     await reading.follower.caught_up()
     await reading.read(*history)
@@ -111,7 +111,7 @@ async def test_every_event_comes_into_the_ledger(ledger, history, read_rows):
     ]
 
 
-async def test_each_replay_gives_equal_rows_and_tells_nothing_twice(ledger, history, read_rows):
+async def test_a_replay_gives_the_same_rows_and_counts_nothing_twice(ledger, history, read_rows):
     live = Reading(ledger)
     await live.follower.caught_up()
     for event in history:
@@ -127,7 +127,9 @@ async def test_each_replay_gives_equal_rows_and_tells_nothing_twice(ledger, hist
         assert read_rows(ledger) == rows
 
 
-async def test_a_replay_into_an_empty_ledger_gives_the_rows_of_living_through_it(tmp_path, ledger, history, read_rows):
+async def test_a_replay_into_an_empty_ledger_gives_the_rows_that_were_written_live(
+    tmp_path, ledger, history, read_rows
+):
     replay = Reading(ledger)
     await replay.read(*history)
     await replay.follower.caught_up()
@@ -141,7 +143,7 @@ async def test_a_replay_into_an_empty_ledger_gives_the_rows_of_living_through_it
     other.close()
 
 
-async def test_what_came_while_nobody_looked_is_made_good(ledger, make, read_rows):
+async def test_events_that_were_missed_while_stopped_are_written_after_the_next_start(ledger, make, read_rows):
     message = make.message("ABC-1")
     taken = make.taken(message)
     before = Reading(ledger)
@@ -150,13 +152,13 @@ async def test_what_came_while_nobody_looked_is_made_good(ledger, make, read_row
     assert [row["state"] for row in read_rows(ledger)["messages"]] == ["deploying"]
 
     after = Reading(ledger)
-    cut = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="stopped", at=make.clock)
-    await after.read(message, taken, cut)
+    interrupted = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="stopped", at=make.clock)
+    await after.read(message, taken, interrupted)
     await after.follower.caught_up()
     assert [(row["state"], row["deploy"]) for row in read_rows(ledger)["messages"]] == [("waiting", None)]
 
 
-async def test_a_next_attempt_that_is_told_after_it_was_settled_is_settled_in_the_ledger(ledger, make, read_rows):
+async def test_a_retry_that_arrives_after_it_was_settled_is_settled_in_the_ledger(ledger, make, read_rows):
     failed = make.message("ABC-1")
     taken = make.taken(failed)
     following = failed.again(make.clock + 60_000, deploy=taken.deploy)
@@ -169,14 +171,14 @@ async def test_a_next_attempt_that_is_told_after_it_was_settled_is_settled_in_th
     await reading.read(
         DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="gone", at=make.clock)
     )
-    await reading.read(following)  # it was on its way
+    await reading.read(following)  # it was already on its way
     assert {row["id"]: row["state"] for row in read_rows(ledger)["messages"]} == {
         failed.id: "waiting",
         following.id: "superseded",
     }
 
 
-async def test_what_was_parked_is_parked_also_when_the_journal_has_it_before_the_result(ledger, make, read_rows):
+async def test_a_message_is_parked_even_if_the_journal_has_the_parking_before_the_result(ledger, make, read_rows):
     message = make.message("ABC-1")
     taken = make.taken(message)
     ended = make.ended(message, taken=taken, outcome=Outcome.FAILED)
@@ -188,7 +190,7 @@ async def test_what_was_parked_is_parked_also_when_the_journal_has_it_before_the
     assert [row["state"] for row in read_rows(ledger)["messages"]] == ["parked"]
 
 
-async def test_a_board_that_comes_from_a_checkpoint_is_in_the_ledger_as_if_it_had_been_lived_through(
+async def test_a_board_loaded_from_a_checkpoint_gives_the_rows_that_were_written_live(
     ledger, tmp_path, history, read_rows
 ):
     live = Reading(ledger)
@@ -213,12 +215,12 @@ async def test_a_board_that_comes_from_a_checkpoint_is_in_the_ledger_as_if_it_ha
         before = read_rows(ledger)
         again = Reading(ledger, decode_checkpoint(body).board(0))
         await again.follower.caught_up()
-        assert read_rows(ledger) == before, "and of what the ledger knows it changes nothing"
+        assert read_rows(ledger) == before, "a row that the ledger already has does not change"
     finally:
         other.close()
 
 
-async def test_what_could_not_be_written_is_written_later(ledger, make, read_rows, monkeypatch):
+async def test_news_that_could_not_be_written_is_written_later(ledger, make, read_rows, monkeypatch):
     write, message = Ledger.write, make.message("ABC-1")
 
     async def fails(ledger, news):

@@ -1,4 +1,4 @@
-"""The ledger: whatever is written, twice and in any order, no message's state goes back."""
+"""The ledger: no message goes back to an earlier state, whatever is written, twice and in any order."""
 
 import asyncio
 from dataclasses import replace
@@ -25,20 +25,20 @@ POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.sl
 
 
 def every_news(make):
-    """All that may be written about three messages, two of them of one issue, and their two deploys."""
-    told = [make.message(key) for key in ("ABC-1", "ABC-1", "ABC-2")]
-    news = [News(told={m.id: (m, times)}) for m in told for times in (1, 2)]
-    news.append(News(moved={m.id: Moved(State.WAITING, None, make.clock) for m in told}))
-    for taken in (make.taken(*told), make.taken(*told)):
+    """All kinds of news about three messages, two of them of the same issue, and their two deploys."""
+    sent = [make.message(key) for key in ("ABC-1", "ABC-1", "ABC-2")]
+    news = [News(received={m.id: (m, times)}) for m in sent for times in (1, 2)]
+    news.append(News(moved={m.id: Moved(State.WAITING, None, make.clock) for m in sent}))
+    for taken in (make.taken(*sent), make.taken(*sent)):
         deploying = Moved(State.DEPLOYING, taken.deploy, taken.taken_at)
         facts = {"deploy": taken.deploy, "server": taken.server, "reason": "it failed"}
         news += [
             News(taken=[(taken, taken.messages)], moved=dict.fromkeys(taken.messages, deploying)),
             News(interrupted=[DeployInterrupted(**facts, by="x", at=make.clock)]),
-            News(moved={m.id: Moved(State.FAILED, taken.deploy, make.clock) for m in told}),
-            News(moved={m.id: Moved(State.PARKED, taken.deploy, None) for m in told}),
+            News(moved={m.id: Moved(State.FAILED, taken.deploy, make.clock) for m in sent}),
+            News(moved={m.id: Moved(State.PARKED, taken.deploy, None) for m in sent}),
         ]
-        for some in (told, told[:1]):
+        for some in (sent, sent[:1]):
             for outcome in (Outcome.PASSED, Outcome.FAILED):
                 news.append(News(ended=[make.ended(*some, taken=taken, outcome=outcome)]))
     return news
@@ -49,7 +49,7 @@ KINDS_OF_NEWS = 23
 
 @rules(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(order=st.lists(st.integers(0, KINDS_OF_NEWS - 1), max_size=40))
-def test_no_order_of_writes_takes_a_state_back_and_the_last_one_again_changes_nothing(ledger, make, order):
+def test_no_order_of_writes_takes_a_state_back_and_a_repeated_write_changes_nothing(ledger, make, order):
     news = every_news(make)
     assert len(news) == KINDS_OF_NEWS
     with ledger.reading() as connection:
@@ -67,13 +67,13 @@ def test_no_order_of_writes_takes_a_state_back_and_the_last_one_again_changes_no
         connection.rollback()
 
 
-async def test_a_result_says_more_than_an_interruption_whichever_comes_first(ledger, make, read_rows):
+async def test_a_result_prevails_over_an_interruption_whichever_comes_first(ledger, make, read_rows):
     message = make.message("ABC-1")
     for results_first in (True, False):
         taken = make.taken(message)
-        cut = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="gone", at=make.clock)
-        news = [News(interrupted=[cut]), News(ended=[make.ended(message, taken=taken)])]
-        await ledger.write(News(told={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
+        interrupted = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="gone", at=make.clock)
+        news = [News(interrupted=[interrupted]), News(ended=[make.ended(message, taken=taken)])]
+        await ledger.write(News(received={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
         for each in reversed(news) if results_first else news:
             await ledger.write(each)
     assert [row["outcome"] for row in read_rows(ledger)["deploys"]] == ["passed", "passed"]
@@ -90,15 +90,15 @@ async def test_a_write_that_fails_leaves_nothing_behind_and_says_what_to_do(
             ledger.writing(),
             pytest.raises(LedgerFault, match=r"cannot be written: .*lock.*; see that .* disk has room"),
         ):
-            await hasty.write(News(told={message.id: (message, 1)}))
+            await hasty.write(News(received={message.id: (message, 1)}))
         assert read_rows(ledger)["messages"] == []
-        await hasty.write(News(told={message.id: (message, 1)}))
+        await hasty.write(News(received={message.id: (message, 1)}))
         assert len(read_rows(ledger)["messages"]) == 1
     finally:
         hasty.close()
 
 
-async def test_what_postgresql_would_refuse_is_kept_all_the_same_in_each(ledger, make, read_rows):
+async def test_text_that_postgresql_would_refuse_is_stored_the_same_way_in_both_databases(ledger, make, read_rows):
     message = make.message("ABC-1").model_copy(update={"server": "s" * 5000, "status": "be\0ta"})
     ended = make.ended(message, output="a\0b", reason="no such file: \0", log="/logs/\0", command=("deploy", "\0"))
     await ledger.write(News(ended=[ended]))
@@ -116,18 +116,18 @@ async def test_what_postgresql_would_refuse_is_kept_all_the_same_in_each(ledger,
         assert find_messages(connection, {"status": "be\0ta"}, Cut(1, 1)).total == 1
 
 
-async def test_two_replicas_that_write_the_same_at_once_do_not_hinder_each_other(settings, make, read_rows):
-    told = [make.message(f"ABC-{number}") for number in range(1, 200)]
-    taken = make.taken(*told)
+async def test_two_replicas_can_write_the_same_news_at_the_same_time(settings, make, read_rows):
+    sent = [make.message(f"ABC-{number}") for number in range(1, 200)]
+    taken = make.taken(*sent)
     deploying = Moved(State.DEPLOYING, taken.deploy, taken.taken_at)
     first, second = (Ledger.open(settings.successes.ledger) for _ in range(2))
     news = News(
-        told={m.id: (m, 1) for m in told},
+        received={m.id: (m, 1) for m in sent},
         taken=[(taken, taken.messages)],
         moved=dict.fromkeys(taken.messages, deploying),
-        ended=[make.ended(*told, taken=taken)],
+        ended=[make.ended(*sent, taken=taken)],
     )
-    backwards = replace(news, told=dict(reversed(news.told.items())), moved=dict(reversed(news.moved.items())))
+    backwards = replace(news, received=dict(reversed(news.received.items())), moved=dict(reversed(news.moved.items())))
     try:
         await asyncio.gather(
             *(ledger.write(each) for _ in range(5) for ledger, each in ((first, news), (second, backwards)))
@@ -139,7 +139,7 @@ async def test_two_replicas_that_write_the_same_at_once_do_not_hinder_each_other
         second.close()
 
 
-async def test_a_retry_is_an_attempt_of_the_same_move_due_later_and_ordered_by_somebody(ledger, make, read_rows):
+async def test_a_retry_is_another_attempt_of_the_same_move_with_a_due_time_and_who_ordered_it(ledger, make, read_rows):
     message = make.message("ABC-1")
     failed = make.ended(message, outcome=Outcome.FAILED)
     again = message.again(make.clock + 60_000)
@@ -164,7 +164,9 @@ async def test_a_retry_is_an_attempt_of_the_same_move_due_later_and_ordered_by_s
     )
     assert first["origin"] == second["origin"] == message.id
     await ledger.write(News(moved={again.id: Moved(State.WITHDRAWN, None, make.clock + 2, "bob")}))
-    await ledger.write(News(told={again.id: (again, 1)}, moved={again.id: Moved(State.WAITING, None, make.clock + 3)}))
+    await ledger.write(
+        News(received={again.id: (again, 1)}, moved={again.id: Moved(State.WAITING, None, make.clock + 3)})
+    )
     row = next(row for row in read_rows(ledger)["messages"] if row["id"] == again.id)
     assert (row["state"], row["by"], row["changed_at"]) == ("withdrawn", "bob", make.clock + 2)
 
@@ -178,22 +180,22 @@ async def test_a_full_disk_is_an_error(ledger, make):
         "checkout",
         lambda raw, record, proxy: raw.execute(f"PRAGMA max_page_count = {pages}").close(),
     )
-    told = [make.message(f"ABC-{number}") for number in range(1, 500)]
+    sent = [make.message(f"ABC-{number}") for number in range(1, 500)]
     with pytest.raises(LedgerFault, match="full"):
-        await ledger.write(News(told={message.id: (message, 1) for message in told}))
+        await ledger.write(News(received={message.id: (message, 1) for message in sent}))
 
 
-def test_the_folder_is_made_and_what_is_there_is_kept(settings, make, read_rows):
+def test_the_folder_is_created_and_existing_rows_are_kept(settings, make, read_rows):
     message = make.message("ABC-1")
     for _ in range(2):
         opened = Ledger.open(settings.successes.ledger)
-        asyncio.run(opened.write(News(told={message.id: (message, 1)})))
+        asyncio.run(opened.write(News(received={message.id: (message, 1)})))
         assert [row["id"] for row in read_rows(opened)["messages"]] == [message.id]
         opened.close()
 
 
-def test_a_ledger_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
-    (tmp_path / "text.db").write_text("this is no database at all, " * 100)
+def test_a_ledger_that_cannot_be_opened_is_reported_in_one_sentence(tmp_path: Path):
+    (tmp_path / "text.db").write_text("this is not a database, " * 100)
     (tmp_path / "folder.db").mkdir()
     for name, what in {
         "text.db": "file is not a database",
@@ -216,7 +218,7 @@ def test_a_ledger_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
         "nothing:secret",
     ],
 )
-def test_an_address_that_is_none_of_a_ledger_is_refused_without_saying_its_password(url):
+def test_an_invalid_address_is_refused_without_showing_its_password(url):
     with pytest.raises(ServiceError, match='write it like "sqlite:///usher.db" or "postgresql://user') as refused:
         Ledger.open(SecretStr(url))
     assert "secret" not in str(refused.value)
@@ -224,7 +226,7 @@ def test_an_address_that_is_none_of_a_ledger_is_refused_without_saying_its_passw
 
 @pytest.mark.slow
 @pytest.mark.programs
-def test_a_postgresql_that_lets_nobody_in_is_one_sentence_without_the_password(postgres):
+def test_a_postgresql_that_refuses_the_login_is_reported_in_one_sentence_without_the_password(postgres):
     url = URL(postgres)
     for wrong, what in {
         url.with_password("secret") / "postgres": "password authentication failed",
@@ -241,30 +243,30 @@ def test_a_postgresql_that_lets_nobody_in_is_one_sentence_without_the_password(p
 
 
 @pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
-async def test_a_lost_line_to_the_database_is_mended_in_the_middle_of_a_write(ledger, make, read_rows):
+async def test_a_write_is_repeated_when_its_database_connection_is_lost(ledger, make, read_rows):
     message = make.message("ABC-1")
-    tried = []
+    tries = []
 
-    def cut(connection):
-        writes.write(connection, News(told={message.id: (message, 1)}))
-        tried.append(True)
-        if len(tried) == 1:
+    def disconnect(connection):
+        writes.write(connection, News(received={message.id: (message, 1)}))
+        tries.append(True)
+        if len(tries) == 1:
             connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    await ledger.change(cut)
-    assert (len(tried), len(read_rows(ledger)["messages"])) == (2, 1)
+    await ledger.change(disconnect)
+    assert (len(tries), len(read_rows(ledger)["messages"])) == (2, 1)
 
 
 @pytest.mark.parametrize("ledger_url", [POSTGRESQL], indirect=True)
 @pytest.mark.parametrize("state", ["40001", "40P01", "22012"])
-async def test_what_passes_by_itself_is_tried_again_three_times_and_then_a_fault(ledger, monkeypatch, state):
+async def test_only_a_transient_error_is_retried_and_the_third_one_is_a_fault(ledger, monkeypatch, state):
     monkeypatch.setattr("successes.ledger.ledger.PAUSE", 0.001)
-    tried = []
+    tries = []
 
     def fail(connection):
-        tried.append(True)
-        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '{state}'; END $$")
+        tries.append(True)
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'a conflict' USING ERRCODE = '{state}'; END $$")
 
-    with pytest.raises(LedgerFault, match="cannot be written: in the way; see that PostgreSQL answers there"):
+    with pytest.raises(LedgerFault, match="cannot be written: a conflict; see that PostgreSQL answers there"):
         await ledger.change(fail)
-    assert len(tried) == (1 if state == "22012" else 3)
+    assert len(tries) == (1 if state == "22012" else 3)

@@ -1,4 +1,4 @@
-"""The ledger's versions: any older one becomes today's with its rows, a newer one is left alone."""
+"""Migrations: an older ledger is migrated with its rows, and a newer one is left alone."""
 
 import asyncio
 import sqlite3
@@ -52,7 +52,7 @@ INSERT INTO deploys VALUES
      'exit code 0', 0, 0, '["deploy", "beta.abc.wwts.com", "ABC-1"]', 1790000050100, 1790000060000, 'done\n', 0, NULL);
 INSERT INTO covers VALUES ('0123456789ab', '0000000000000000000000000000000a');
 """
-"""A ledger as version 0.9.0 left it: no number of its version is in it."""
+"""A ledger as version 0.9.0 left it, without a revision number."""
 
 OPEN = "import sys; from pydantic import SecretStr; from successes.ledger.ledger import Ledger; \
 Ledger.open(SecretStr(sys.argv[1])).close()"
@@ -77,38 +77,38 @@ def revision(ledger: Ledger) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def test_the_newest_revision_is_what_the_program_works_with(ledger: Ledger) -> None:
+def test_the_newest_revision_matches_the_schema(ledger: Ledger) -> None:
     assert (differences(ledger), revision(ledger)) == ([], HEAD)
 
 
-def test_a_ledger_of_version_0_9_0_becomes_todays_and_keeps_its_rows(old, caplog) -> None:
+def test_a_ledger_of_version_0_9_0_is_migrated_and_keeps_its_rows(old, caplog) -> None:
     caplog.set_level("INFO")
     for _ in range(2):
         ledger = Ledger.open(old)
         try:
             assert (differences(ledger), revision(ledger)) == ([], HEAD)
             with ledger.reading() as connection:
-                told = find_messages(connection, {}, Cut(1, 10))
+                sent = find_messages(connection, {}, Cut(1, 10))
                 deploy = find_deploys(connection, {}, Cut(1, 10), rehearses=True).items[0]
                 output = find_output(connection, deploy.id)
                 added = connection.exec_driver_sql('SELECT origin = id, due_at, "by" FROM messages').all()
         finally:
             ledger.close()
-        assert [(str(m.issue), m.state, m.told) for m in told.items] == [
+        assert [(str(m.issue), m.state, m.told) for m in sent.items] == [
             ("ABC-2", "waiting", 1),
             ("ABC-1", "deployed", 3),
         ]
         assert (deploy.outcome, deploy.messages, [str(issue) for issue in deploy.issues]) == ("passed", 1, ["ABC-1"])
         assert output == "done\n"
         assert added == [(1, None, None)] * 2
-    assert [entry.getMessage() for entry in caplog.records] == [
-        "the ledger was of revision 0001 and is of revision 0002 now"
-    ]
+    assert [entry.getMessage() for entry in caplog.records] == ["the ledger was migrated from revision 0001 to 0002"]
 
 
-def test_a_ledger_of_a_newer_version_is_one_sentence_and_is_left_as_it_is(ledger, settings, make, read_rows) -> None:
+def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchanged(
+    ledger, settings, make, read_rows
+) -> None:
     message = make.message("ABC-1")
-    asyncio.run(ledger.write(News(told={message.id: (message, 1)})))
+    asyncio.run(ledger.write(News(received={message.id: (message, 1)})))
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     before = read_rows(ledger)
@@ -118,7 +118,7 @@ def test_a_ledger_of_a_newer_version_is_one_sentence_and_is_left_as_it_is(ledger
 
 
 @pytest.mark.programs
-async def test_replicas_that_start_at_once_upgrade_it_once(settings) -> None:
+async def test_replicas_that_start_at_the_same_time_migrate_it_once(settings) -> None:
     url = settings.successes.ledger
     starting = [
         await asyncio.create_subprocess_exec(
@@ -126,19 +126,19 @@ async def test_replicas_that_start_at_once_upgrade_it_once(settings) -> None:
         )
         for _ in range(4)
     ]
-    said = [(await each.communicate())[1] for each in starting]
-    assert said == [b""] * 4
+    errors = [(await each.communicate())[1] for each in starting]
+    assert errors == [b""] * 4
     ledger = Ledger.open(url)
     assert (differences(ledger), revision(ledger)) == ([], HEAD)
     ledger.close()
 
 
-async def test_an_upgrade_that_is_cut_leaves_the_old_ledger(old, monkeypatch) -> None:
-    def cut(*_: object) -> None:
-        raise OSError("cut")
+async def test_a_migration_that_fails_leaves_the_old_ledger(old, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space")
 
-    monkeypatch.setattr("alembic.op.create_index", cut)
-    with pytest.raises(ServiceError, match=r"cannot be opened \(cut\)"):
+    monkeypatch.setattr("alembic.op.create_index", fail)
+    with pytest.raises(ServiceError, match=r"cannot be opened \(no space\)"):
         Ledger.open(old)
     monkeypatch.undo()
     file = sqlite3.connect(old.get_secret_value().removeprefix("sqlite:///"))

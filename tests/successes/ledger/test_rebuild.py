@@ -1,4 +1,4 @@
-"""The ledger made again from the journal is the one that was written live, row by row."""
+"""A ledger rebuilt from the journal equals the one that was written live, row by row."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from usher.runtime.service import Stop
 
 @pytest.fixture
 def world_ledger(ledger_url):
-    """In each database."""
+    """Both databases."""
     return ledger_url
 
 
@@ -30,27 +30,33 @@ def everything(ledger):
 
 
 async def history(world):
-    """Passed, failed, superseded, told twice, interrupted and passed then, running, waiting; told while it runs."""
+    """Messages that passed, failed, were superseded, interrupted, or received repeatedly; one still runs, one waits."""
     async with world.running():
-        told = await world.told("ABC-1", "ABC-2", "ABC-2", "ABC-3", "ABC-4", "ABC-5", "ABC-6")
+        sent = await world.told("ABC-1", "ABC-2", "ABC-2", "ABC-3", "ABC-4", "ABC-5", "ABC-6")
         for _ in range(2):
-            await world.publisher.message(told[0])
-        passed = await world.taken(*told[:3])
-        await world.result(world.make.ended(*told[:3], taken=passed))
-        failed = await world.taken(told[3])
-        await world.result(world.make.ended(told[3], taken=failed, outcome=Outcome.FAILED))
-        cut = await world.taken(told[4])
+            await world.publisher.message(sent[0])
+        passed = await world.taken(*sent[:3])
+        await world.result(world.make.ended(*sent[:3], taken=passed))
+        failed = await world.taken(sent[3])
+        await world.result(world.make.ended(sent[3], taken=failed, outcome=Outcome.FAILED))
+        interrupted = await world.taken(sent[4])
         await world.journal.append(
-            DeployInterrupted(deploy=cut.deploy, server=cut.server, by="x", reason="stopped", at=world.make.clock)
+            DeployInterrupted(
+                deploy=interrupted.deploy,
+                server=interrupted.server,
+                by="x",
+                reason="stopped",
+                at=world.make.clock,
+            )
         )
-        again = await world.taken(told[4])
-        await world.result(world.make.ended(told[4], taken=again))
-        await world.taken(told[5])
+        again = await world.taken(sent[4])
+        await world.result(world.make.ended(sent[4], taken=again))
+        await world.taken(sent[5])
         await world.handled()
-        await world.publisher.message(told[5])
-        await world.publisher.message(told[6])
+        await world.publisher.message(sent[5])
+        await world.publisher.message(sent[6])
         await world.handled()
-    return told
+    return sent
 
 
 async def test_a_ledger_written_live_equals_a_rebuilt_one_row_by_row(world, tmp_path):
@@ -68,33 +74,33 @@ async def test_a_ledger_written_live_equals_a_rebuilt_one_row_by_row(world, tmp_
     assert everything(world.ledger) == live
 
 
-async def test_what_is_wrong_or_missing_is_made_good_and_what_the_journal_no_longer_has_is_kept(world):
-    told = await history(world)
+async def test_wrong_and_missing_rows_are_repaired_and_rows_that_the_journal_no_longer_covers_are_kept(world):
+    sent = await history(world)
     older = world.make.message("DEF-9", "test")
     await world.ledger.write(News(ended=[world.make.ended(older)]))
     right = everything(world.ledger)
     with world.ledger.writing() as connection:
-        connection.execute(delete(messages).where(messages.c.id == told[0].id))
+        connection.execute(delete(messages).where(messages.c.id == sent[0].id))
         connection.execute(
             update(messages)
-            .where(messages.c.id == told[1].id)
+            .where(messages.c.id == sent[1].id)
             .values(state="waiting", deploy=None, told=9, changed_at=1)
         )
         connection.execute(update(deploys).where(deploys.c.server != older.server).values(reason="wrong"))
-        connection.execute(delete(covers).where(covers.c.message == told[0].id))
+        connection.execute(delete(covers).where(covers.c.message == sent[0].id))
     merged = await rebuild.rebuild(world.settings)
     assert everything(world.ledger) == right
     assert str(merged) == (
-        "the ledger has 7 messages and 5 deploys as the journal has them; "
-        "1 messages and 1 deploys besides are as they were"
+        "the ledger has 7 messages and 5 deploys from the journal, "
+        "and keeps 1 messages and 1 deploys that it no longer covers"
     )
 
 
-async def test_a_result_that_never_got_into_the_journal_stays(world):
+async def test_a_result_that_the_journal_never_had_is_kept(world):
     async with world.running():
-        told = await world.told("ABC-1")
-        taken = await world.taken(*told)
-        await world.result(world.make.ended(*told, taken=taken), journal=False)
+        sent = await world.told("ABC-1")
+        taken = await world.taken(*sent)
+        await world.result(world.make.ended(*sent, taken=taken), journal=False)
         await world.handled()
         interrupted = {"deploy": taken.deploy, "server": taken.server, "by": "x", "reason": "gone"}
         await world.journal.append(DeployInterrupted(**interrupted, at=world.make.clock))
@@ -104,14 +110,14 @@ async def test_a_result_that_never_got_into_the_journal_stays(world):
     assert everything(world.ledger) == before
 
 
-async def test_what_began_before_the_journal_does_is_only_taken_further(world):
+async def test_of_rows_older_than_the_journal_only_later_changes_are_written(world):
     first, second = world.make.message("ABC-1"), world.make.message("ABC-2")
     taken = world.make.taken(first, second)
-    live = News(told={m.id: (m, 3) for m in (first, second)}, taken=[(taken, taken.messages)])
+    live = News(received={m.id: (m, 3) for m in (first, second)}, taken=[(taken, taken.messages)])
     await world.ledger.write(live)
     ended = world.make.ended(first, second, taken=taken)
     await world.journal.append(ended)
-    # told once more after the beginning was lost
+    # re-published after the journal lost its first event
     await world.publisher.message(second.model_copy(update={"queued_at": world.make.clock + 5}))
     await rebuild.rebuild(world.settings)
     rows = {row["id"]: row for row in world.rows()["messages"]}
@@ -121,7 +127,7 @@ async def test_what_began_before_the_journal_does_is_only_taken_further(world):
     assert world.rows()["deploys"][0]["outcome"] == "passed"
 
 
-async def test_a_fault_and_a_stop_leave_the_ledger_as_it_was(world, monkeypatch):
+async def test_a_fault_or_a_stop_leaves_the_ledger_unchanged(world, monkeypatch):
     await history(world)
     with world.ledger.writing() as connection:
         connection.execute(delete(messages))
@@ -136,12 +142,12 @@ async def test_a_fault_and_a_stop_leave_the_ledger_as_it_was(world, monkeypatch)
             await rebuild.rebuild(world.settings)
     stop = Stop()
     stop.set()
-    assert await rebuild.serve(world.settings, stop) == "the ledger is as it was"
+    assert await rebuild.serve(world.settings, stop) == "stopped; the ledger is unchanged"
     assert everything(world.ledger) == before
 
 
 @pytest.mark.slow
-async def test_it_is_a_program_that_says_how_far_it_is_and_may_run_beside_successes(world):
+async def test_the_program_reports_its_result_and_can_run_beside_successes(world):
     await history(world)
     live = everything(world.ledger)
     variables = {
@@ -155,9 +161,9 @@ async def test_it_is_a_program_that_says_how_far_it_is_and_may_run_beside_succes
             sys.executable, "-m", "successes.ledger.rebuild", env=os.environ | variables, stderr=asyncio.subprocess.PIPE
         )
         said = (await program.communicate())[1].decode()
-        told = await world.told("ABC-77")
+        sent = await world.told("ABC-77")
         await world.handled()
     assert program.returncode == 0, said
-    assert "the ledger has 7 messages and 5 deploys as the journal has them" in said
-    assert world.states().pop(told[0].id) == "waiting"
+    assert "the ledger has 7 messages and 5 deploys from the journal" in said
+    assert world.states().pop(sent[0].id) == "waiting"
     assert len(everything(world.ledger)["messages"]) == len(live["messages"]) + 1

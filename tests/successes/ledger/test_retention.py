@@ -1,4 +1,4 @@
-"""What is old leaves the ledger, and nothing that somebody may still act on does."""
+"""Old rows are deleted from the ledger, but nothing that somebody may still act on."""
 
 import asyncio
 from datetime import timedelta
@@ -17,7 +17,7 @@ DAY = 86_400_000
 
 
 class Now:
-    """A clock that stands still, and says when somebody sleeps on it."""
+    """A clock that stands still, and records each sleep."""
 
     def __init__(self, millis):
         self.millis = millis
@@ -41,43 +41,48 @@ def covered(ledger):
 
 
 @pytest.mark.parametrize("state", list(State))
-async def test_only_messages_in_a_last_state_are_forgotten(ledger, make, read_rows, state):
+async def test_only_messages_in_a_terminal_state_are_deleted(ledger, make, read_rows, state):
     message = make.message("ABC-1")
-    await ledger.write(News(told={message.id: (message, 1)}))
+    await ledger.write(News(received={message.id: (message, 1)}))
     with ledger.writing() as connection:
         connection.exec_driver_sql(f"UPDATE messages SET state = '{state}'")
-    assert await retention.forget_all(ledger, make.clock) == 0, "at that time is not before it"
+    assert await retention.forget_all(ledger, make.clock) == 0, "a message that ended exactly at the limit is kept"
     assert await retention.forget_all(ledger, make.clock + 1) == (state in TERMINAL)
     assert bool(read_rows(ledger)["messages"]) == (state not in TERMINAL)
 
 
-async def test_ended_deploys_go_with_what_they_covered_and_one_that_runs_stays(ledger, make, read_rows):
-    told = [make.message(f"ABC-{number}") for number in (1, 2, 3)]
-    passed, cut, failed, runs = make.taken(told[0]), make.taken(told[1]), make.taken(told[2]), make.taken(told[1])
+async def test_ended_deploys_are_deleted_with_their_rows_in_covers_and_running_ones_are_kept(ledger, make, read_rows):
+    sent = [make.message(f"ABC-{number}") for number in (1, 2, 3)]
+    passed, interrupted, failed, running = (
+        make.taken(sent[0]),
+        make.taken(sent[1]),
+        make.taken(sent[2]),
+        make.taken(sent[1]),
+    )
     facts = {"deploy": failed.deploy, "server": failed.server, "reason": "it failed"}
     await ledger.write(
         News(
-            told={m.id: (m, 1) for m in told},
-            taken=[(taken, taken.messages) for taken in (passed, cut, failed, runs)],
+            received={m.id: (m, 1) for m in sent},
+            taken=[(taken, taken.messages) for taken in (passed, interrupted, failed, running)],
             moved={
-                told[1].id: Moved(State.DEPLOYING, runs.deploy, make.clock),
-                told[2].id: Moved(State.PARKED, failed.deploy, make.clock),
+                sent[1].id: Moved(State.DEPLOYING, running.deploy, make.clock),
+                sent[2].id: Moved(State.PARKED, failed.deploy, make.clock),
             },
-            interrupted=[DeployInterrupted(**facts | {"deploy": cut.deploy}, by="x", at=make.clock)],
-            ended=[make.ended(told[0], taken=passed), make.ended(told[2], taken=failed, outcome=Outcome.FAILED)],
+            interrupted=[DeployInterrupted(**facts | {"deploy": interrupted.deploy}, by="x", at=make.clock)],
+            ended=[make.ended(sent[0], taken=passed), make.ended(sent[2], taken=failed, outcome=Outcome.FAILED)],
         )
     )
     assert await retention.forget_all(ledger, make.clock + DAY) == 4
-    left = read_rows(ledger)
-    assert {row["id"] for row in left["messages"]} == {told[1].id, told[2].id}
-    assert {row["id"] for row in left["deploys"]} == {runs.deploy}
-    assert covered(ledger) == {(runs.deploy, told[1].id)}
+    rows = read_rows(ledger)
+    assert {row["id"] for row in rows["messages"]} == {sent[1].id, sent[2].id}
+    assert {row["id"] for row in rows["deploys"]} == {running.deploy}
+    assert covered(ledger) == {(running.deploy, sent[1].id)}
 
 
-async def test_much_is_forgotten_in_small_transactions(ledger, make, read_rows, monkeypatch):
-    monkeypatch.setattr(retention, "MOST", 10)
-    told = [make.message(f"ABC-{number}") for number in range(1, 36)]
-    await ledger.write(News(ended=[make.ended(*told)]))
+async def test_many_rows_are_deleted_in_small_transactions(ledger, make, read_rows, monkeypatch):
+    monkeypatch.setattr(retention, "MAX_ROWS", 10)
+    sent = [make.message(f"ABC-{number}") for number in range(1, 36)]
+    await ledger.write(News(ended=[make.ended(*sent)]))
     with ledger.writing() as connection:
         assert retention.forget(connection, make.clock + DAY, 10) == 11
         connection.rollback()
@@ -86,7 +91,7 @@ async def test_much_is_forgotten_in_small_transactions(ledger, make, read_rows, 
     assert covered(ledger) == set()
 
 
-async def test_it_forgets_at_once_and_hourly_says_so_in_a_line_and_outlives_a_fault(
+async def test_rows_are_deleted_immediately_and_then_hourly_with_a_log_line_and_despite_faults(
     ledger, make, read_rows, caplog, monkeypatch
 ):
     caplog.set_level("INFO", logger="successes")
@@ -105,7 +110,7 @@ async def test_it_forgets_at_once_and_hourly_says_so_in_a_line_and_outlives_a_fa
     await hour()
     assert [row["id"] for row in read_rows(ledger)["messages"]] == [young.id]
     assert [e.getMessage() for e in caplog.records] == [
-        "forgot 2 messages and deploys that had ended more than 400 days ago"
+        "deleted 2 messages and deploys that ended more than 400 days ago"
     ]
 
     async def fail(*_):
@@ -114,7 +119,7 @@ async def test_it_forgets_at_once_and_hourly_says_so_in_a_line_and_outlives_a_fa
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "change", fail)
         await hour()
-    assert caplog.records[-1].getMessage().endswith("what is old stays for another hour")
+    assert caplog.records[-1].getMessage().endswith("old rows are kept for another hour")
     clock.millis += 400 * DAY
     await hour()
     assert read_rows(ledger)["messages"] == []

@@ -1,4 +1,4 @@
-"""A ledger knows how far it has been told: a new process need not read the journal from its first entry."""
+"""A ledger records how much of the journal it includes, so a new process does not read the journal from the start."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from sqlalchemy import delete, update
 from successes.ledger.schema import journal, messages
 
 
-async def told_everything(world) -> None:
-    """Wait until the ledger has been told all that is in the journal and in the reply queue by now."""
+async def until_written(world) -> None:
+    """Wait until the ledger includes everything that is now in the journal and in the reply queue."""
     await world.handled()
     [last] = await world.told("ABC-999")
     async with asyncio.timeout(20):
@@ -16,11 +16,11 @@ async def told_everything(world) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_new_process_tells_the_ledger_only_what_it_has_not_heard_of(world):
+async def test_a_new_process_writes_only_what_the_ledger_does_not_include(world):
     async with world.running():
         [first] = await world.told("ABC-111")
         await world.ended(first)
-        await told_everything(world)
+        await until_written(world)
     await world.ledger.change(lambda connection: connection.execute(delete(messages)))
     [second] = await world.told("ABC-112")
     async with world.running():
@@ -29,7 +29,7 @@ async def test_a_new_process_tells_the_ledger_only_what_it_has_not_heard_of(worl
     assert world.states()[second.id] == "waiting"
 
 
-async def test_a_ledger_that_was_told_by_another_journal_is_told_everything(world):
+async def test_a_ledger_of_another_journal_gets_everything(world):
     async with world.running():
         [first] = await world.told("ABC-111")
         await world.ended(first)

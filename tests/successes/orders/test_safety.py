@@ -157,7 +157,7 @@ async def test_an_order_that_cannot_be_read_is_parked_for_a_person(world, ask):
     async with asyncio.timeout(10):
         delivery = await world._parked.get()
     assert delivery.message_id == "odd"
-    assert "not a message of Usher's" in str(delivery.headers["reason"])
+    assert "not an Usher message" in str(delivery.headers["reason"])
     assert (await ask.order("withdraw", issues=["ABC-111"]))["state"] == "done"
 
 

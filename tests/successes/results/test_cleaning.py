@@ -1,4 +1,4 @@
-"""`usher.parked`: what has been settled since is removed from it, and nothing else."""
+"""Cleaning removes from `usher.parked` the messages that have been settled, and nothing else."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ async def world(make_world, monkeypatch, caplog):
     return await make_world(watching=False, RETRIES__DELAYS="[]")
 
 
-async def failed(world, key):
-    """A message that is parked."""
+async def park(world, key):
+    """Send a message whose deploy fails, and wait until it is parked."""
     [message] = await world.told(key)
     await world.ended(message, outcome=Outcome.FAILED)
     changed = world.journal.changed(message.server)
@@ -30,15 +30,15 @@ async def failed(world, key):
 
 
 async def until_removed(caplog, count):
-    """Wait until so many have been removed."""
+    """Wait until this many have been removed."""
     async with asyncio.timeout(20):
-        while sum(map(int, re.findall(r"removed (\d+) from usher.parked", caplog.text))) < count:
+        while sum(map(int, re.findall(r"removed (\d+) settled messages from usher.parked", caplog.text))) < count:
             await asyncio.sleep(0.02)
 
 
-async def test_what_a_later_pass_or_an_order_has_settled_leaves_and_the_rest_stays(world, caplog):
+async def test_messages_settled_by_a_later_pass_or_an_order_are_removed_and_others_are_kept(world, caplog):
     async with world.running():
-        older, dropped, stays = [await failed(world, key) for key in ("ABC-1", "ABC-2", "ABC-3")]
+        older, dropped, stays = [await park(world, key) for key in ("ABC-1", "ABC-2", "ABC-3")]
         await world.publisher.park(b"nonsense", "unreadable", "cannot be read")
         await world.publisher.park(encode(older), older.id, "parked twice")
         unknown = world.make.message("ABC-4")
@@ -51,10 +51,10 @@ async def test_what_a_later_pass_or_an_order_has_settled_leaves_and_the_rest_sta
 
 
 @pytest.mark.slow
-async def test_what_was_settled_while_nobody_cleaned_leaves_after_the_next_start(world, caplog):
+async def test_messages_settled_while_successes_was_stopped_are_removed_after_its_start(world, caplog):
     async with world.running():
-        older = await failed(world, "ABC-1")
-        stays = await failed(world, "ABC-2")
+        older = await park(world, "ABC-1")
+        stays = await park(world, "ABC-2")
     await world.ended(*await world.told("ABC-1"))
     assert older.id in await world.waits_in(topology.PARKED)
     async with world.running():
@@ -62,10 +62,10 @@ async def test_what_was_settled_while_nobody_cleaned_leaves_after_the_next_start
     assert await world.waits_in(topology.PARKED) == {stays.id}
 
 
-async def test_what_the_board_never_knew_to_be_parked_leaves_when_it_passes(world, caplog):
+async def test_a_message_that_was_never_parked_on_the_board_is_removed_when_it_passes(world, caplog):
     [settled], [waiting] = await world.told("ABC-1"), await world.told("ABC-2")
     for message in (settled, waiting):
-        # as by a result that a `successes` has decided about, whose copy for the journal never came
+        # as if a `successes` had parked it because of a result whose copy never reached the journal
         await world.publisher.park(encode(message), message.id, "exit code 1")
     await world.ended(settled)
     async with world.running():

@@ -1,4 +1,4 @@
-"""The reply queue: what passed is settled, what failed is tried again or parked, and the result is acked last."""
+"""The reply queue: passed messages are settled, failed ones are retried or parked, and the result is acked last."""
 
 import asyncio
 import logging
@@ -11,12 +11,12 @@ from usher.core.errors import NotConfirmed
 from usher.core.events import MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry, decode_message
 
 
-async def test_what_passed_is_deployed_and_its_deploy_is_in_the_ledger(world, caplog):
+async def test_messages_that_passed_are_deployed_and_their_deploy_is_in_the_ledger(world, caplog):
     caplog.set_level(logging.INFO)
     async with world.running():
-        told = await world.told("ABC-113", "ABC-111")
-        taken = await world.taken(*told)
-        ended = world.make.ended(*told, taken=taken)
+        sent = await world.told("ABC-113", "ABC-111")
+        taken = await world.taken(*sent)
+        ended = world.make.ended(*sent, taken=taken)
         await world.result(ended)
         assert await world.handled() == []
 
@@ -29,15 +29,15 @@ async def test_what_passed_is_deployed_and_its_deploy_is_in_the_ledger(world, ca
     assert await world.left() == []
 
 
-async def test_what_failed_is_parked_with_its_reason_and_the_journal_says_so(world, caplog):
+async def test_messages_that_failed_are_parked_with_the_reason_and_the_journal_records_it(world, caplog):
     async with world.running():
-        told = await world.told("ABC-111", "ABC-113")
-        taken = await world.taken(*told)
-        await world.result(world.make.ended(*told, taken=taken, outcome=Outcome.FAILED))
+        sent = await world.told("ABC-111", "ABC-113")
+        taken = await world.taken(*sent)
+        await world.result(world.make.ended(*sent, taken=taken, outcome=Outcome.FAILED))
         parked = await world.handled()
 
-    assert [decode_message(delivery.body) for delivery in parked] == told
-    assert [delivery.message_id for delivery in parked] == [message.id for message in told]
+    assert [decode_message(delivery.body) for delivery in parked] == sent
+    assert [delivery.message_id for delivery in parked] == [message.id for message in sent]
     assert parked[0].headers == {
         "reason": "exit code 2",
         "deploy": taken.deploy,
@@ -63,10 +63,10 @@ async def test_an_older_message_of_the_same_issue_is_superseded_and_only_the_new
     assert world.states() == {older.id: "superseded", newer.id: "parked"}
 
 
-async def test_the_same_result_twice_parks_once(world):
+async def test_a_result_that_is_delivered_twice_parks_its_messages_once(world):
     async with world.running():
-        told = await world.told("ABC-111")
-        ended = world.make.ended(*told, taken=await world.taken(*told), outcome=Outcome.FAILED)
+        sent = await world.told("ABC-111")
+        ended = world.make.ended(*sent, taken=await world.taken(*sent), outcome=Outcome.FAILED)
         await world.result(ended)
         first = await world.handled()
         before = world.rows()
@@ -78,7 +78,7 @@ async def test_the_same_result_twice_parks_once(world):
     assert await world.left() == []
 
 
-async def test_a_result_is_decided_about_also_before_its_copy_is_in_the_journal(world):
+async def test_a_result_is_decided_about_even_before_its_copy_is_in_the_journal(world):
     async with world.running():
         passed, failed = await world.told("ABC-111", "DEF-5")
         await world.result(world.make.ended(passed, taken=await world.taken(passed)), journal=False)
@@ -92,10 +92,10 @@ async def test_a_result_is_decided_about_also_before_its_copy_is_in_the_journal(
     assert world.states() == {passed.id: "deployed", failed.id: "parked"}
     async with world.running():
         await world.handled()
-    assert world.states() == {passed.id: "deployed", failed.id: "parked"}, "also after a replay"
+    assert world.states() == {passed.id: "deployed", failed.id: "parked"}, "the same after a replay"
 
 
-async def test_what_has_passed_stays_deployed_although_its_deploy_was_interrupted_and_a_later_one_of_it_fails(world):
+async def test_a_message_that_passed_stays_deployed_although_its_deploy_was_interrupted_and_its_next_one_fails(world):
     async with world.running():
         [message] = await world.told("ABC-111")
         first = await world.taken(message)
@@ -107,7 +107,7 @@ async def test_what_has_passed_stays_deployed_although_its_deploy_was_interrupte
     assert world.states() == {message.id: "deployed"}
 
 
-async def test_a_later_pass_of_the_issue_settles_what_was_parked(world):
+async def test_a_later_pass_of_the_issue_settles_its_parked_message(world):
     async with world.running():
         [older] = await world.told("ABC-111")
         await world.ended(older, outcome=Outcome.FAILED)
@@ -120,7 +120,7 @@ async def test_a_later_pass_of_the_issue_settles_what_was_parked(world):
     assert {row["deploy"] for row in world.rows()["messages"]} == {passed.deploy}
 
 
-async def test_what_an_interrupted_deploy_covered_waits_again_whatever_its_result_says(world, caplog):
+async def test_the_messages_of_an_interrupted_deploy_wait_again_whatever_its_result_says(world, caplog):
     caplog.set_level(logging.INFO)
     async with world.running():
         [message] = await world.told("ABC-111")
@@ -130,7 +130,7 @@ async def test_what_an_interrupted_deploy_covered_waits_again_whatever_its_resul
         assert await world.handled() == []
 
     assert world.states() == {message.id: "waiting"}
-    assert "exit code 2; nothing of it is to be tried again" in caplog.text
+    assert "exit code 2; nothing to retry" in caplog.text
     assert [row["outcome"] for row in world.rows()["deploys"]] == ["failed"]
     assert await world.left() == []
 
@@ -142,7 +142,7 @@ async def test_a_result_that_cannot_be_read_is_parked_with_its_reason(world):
         parked = await world.handled()
         assert await world.handled() == []
 
-    assert [delivery.headers["reason"] for delivery in parked] == ["not a message of Usher's: message is not a result"]
+    assert [delivery.headers["reason"] for delivery in parked] == ["not an Usher message: message is not a result"]
     assert await world.left() == []
 
 
@@ -169,7 +169,7 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
 
 
 @pytest.mark.parametrize("step", ["park", "event"])
-async def test_a_crash_while_parking_is_made_good_when_the_result_comes_again(world, monkeypatch, step):
+async def test_parking_is_completed_after_a_crash_when_the_result_is_delivered_again(world, monkeypatch, step):
     failed = fails_once(monkeypatch, step, MessagesParked)
     async with world.running():
         [message] = await world.told("ABC-111")
@@ -184,7 +184,7 @@ async def test_a_crash_while_parking_is_made_good_when_the_result_comes_again(wo
 
 
 def fails_once(monkeypatch, step, kind):
-    """The publisher fails in that step once; of its events, only in one of that kind."""
+    """Make the publisher fail once in that step; for events, only for one of that kind."""
     does, failed = getattr(Publisher, step), asyncio.Event()
 
     async def fails(publisher, what, *more, **facts):
@@ -197,25 +197,25 @@ def fails_once(monkeypatch, step, kind):
     return failed
 
 
-async def test_what_failed_is_put_off_by_the_first_rung_and_the_journal_knows_it_first(make_world, caplog):
+async def test_a_failed_message_is_retried_after_the_first_delay_and_the_journal_knows_it_first(make_world, caplog):
     world = await make_world(RETRIES__DELAYS='["1h", "2h"]')
     async with world.running():
-        told = await world.told("ABC-111", "ABC-113")
-        ended = await world.ended(*told, outcome=Outcome.FAILED)
+        sent = await world.told("ABC-111", "ABC-113")
+        ended = await world.ended(*sent, outcome=Outcome.FAILED)
         assert await world.handled() == []
 
     [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
     assert (event.deploy, event.reason, event.by) == (ended.deploy, "exit code 2", None)
-    nexts = [message.again(event.at + 3_600_000, deploy=ended.deploy) for message in told]
+    nexts = [message.again(event.at + 3_600_000, deploy=ended.deploy) for message in sent]
     assert [retry.next for retry in event.retries] == nexts
-    assert world.states() == {**{m.id: "retried" for m in told}, **{m.id: "retrying" for m in nexts}}
+    assert world.states() == {**{m.id: "retried" for m in sent}, **{m.id: "retrying" for m in nexts}}
     assert {row["due_at"] for row in world.rows()["messages"] if row["attempt"] == 2} == {event.at + 3_600_000}
     assert await world.waits_in("usher.retry.1h") == {m.id for m in nexts}
-    assert "exit code 2; again in 3600 s: ABC-111 ABC-113" in caplog.text
+    assert "exit code 2; retry in 3600 s: ABC-111 ABC-113" in caplog.text
 
 
 @pytest.mark.parametrize("step", ["retry", "event"])
-async def test_a_crash_while_putting_off_is_made_good_when_the_result_comes_again(make_world, monkeypatch, step):
+async def test_a_retry_is_completed_after_a_crash_when_the_result_is_delivered_again(make_world, monkeypatch, step):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     failed = fails_once(monkeypatch, step, MessagesRetried)
     async with world.running():
@@ -230,7 +230,7 @@ async def test_a_crash_while_putting_off_is_made_good_when_the_result_comes_agai
     assert await world.left() == []
 
 
-async def test_what_was_withdrawn_while_it_ran_is_not_tried_again(make_world):
+async def test_a_message_that_was_withdrawn_during_its_deploy_is_not_retried(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with world.running():
         one, other = await world.told("ABC-111", "ABC-113")
@@ -246,7 +246,7 @@ async def test_what_was_withdrawn_while_it_ran_is_not_tried_again(make_world):
     assert world.states()[other.id] == "retried"
 
 
-async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
+async def test_a_decision_that_two_replicas_make_counts_once(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with world.running():
         [message] = await world.told("ABC-111")
@@ -268,18 +268,18 @@ async def test_two_replicas_that_decide_the_same_decide_it_once(make_world):
 
 
 @pytest.mark.slow
-async def test_two_services_at_work_on_the_same_queues_and_ledger_lose_and_double_nothing(make_world):
+async def test_two_replicas_on_the_same_queues_and_ledger_lose_and_duplicate_nothing(make_world):
     world = await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
     async with world.running(), world.running():
-        told = await world.told(*(f"ABC-{number}" for number in range(1, 21)))
-        for message in told:
+        sent = await world.told(*(f"ABC-{number}" for number in range(1, 21)))
+        for message in sent:
             await world.ended(message, outcome=Outcome.FAILED)
         async with asyncio.timeout(20):
-            server = world.journal.board.server(told[0].server)
-            while len(server.waiting) < len(told) or set(world.states().values()) != {"retried", "waiting"}:
+            server = world.journal.board.server(sent[0].server)
+            while len(server.waiting) < len(sent) or set(world.states().values()) != {"retried", "waiting"}:
                 await asyncio.sleep(0.05)
 
-    assert sorted(message.origin for message in server.waiting) == sorted(message.id for message in told)
+    assert sorted(message.origin for message in server.waiting) == sorted(message.id for message in sent)
     assert {message.attempt for message in server.waiting} == {2}
-    assert len(world.states()) == 2 * len(told)
+    assert len(world.states()) == 2 * len(sent)
     assert await world.left() == []

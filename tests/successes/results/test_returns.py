@@ -1,4 +1,4 @@
-"""What returns from a retry queue: told again if it is still wanted, its end if it is not."""
+"""Messages that return from a retry queue: re-published if they are still wanted, dropped if not."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ async def world(make_world):
 
 @pytest.fixture
 async def slow_world(make_world):
-    """Where there is time between a failure and its return."""
+    """A world with some time between a failure and its retry."""
     return await make_world(RETRIES__DELAYS='["3s"]', RETRIES__JITTER="0")
 
 
 async def until(world, message, state):
-    """Wait until the journal has that message in that state."""
+    """Wait until the board has that message in that state."""
     changed = world.journal.changed(message.server)
     async with asyncio.timeout(20):
         while world.journal.board.state(message.id) is not state:
@@ -35,7 +35,7 @@ async def until(world, message, state):
             await world.journal.barrier()
 
 
-async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attempt(world):
+async def test_a_failed_message_waits_again_as_its_next_attempt_after_the_delay(world):
     async with world.running():
         [message] = await world.told("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
@@ -49,14 +49,14 @@ async def test_what_failed_waits_again_when_its_time_has_come_as_the_next_attemp
 
     assert (entry.message.id, entry.message.attempt, entry.message.origin) == (again.id, 2, message.id)
     [event] = [event for event in world.seen if isinstance(event, MessagesRetried)]
-    assert entry.message.queued_at >= event.at + 100, "a tenth of the second at the least"
+    assert entry.message.queued_at >= event.at + 100, "jitter leaves at least a tenth of the second"
     assert world.states() == {message.id: "retried", again.id: "waiting"}
     assert again.id in await world.waits_in(topology.server_queue(message.server))
     assert await world.waits_in(topology.RETURNS) == set()
 
 
 @pytest.mark.slow
-async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
+async def test_a_retry_that_a_pass_has_settled_is_not_published(slow_world, caplog):
     world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
@@ -64,14 +64,14 @@ async def test_a_retry_that_a_pass_has_settled_is_not_told(slow_world, caplog):
         await world.ended(*older, outcome=Outcome.FAILED)
         await world.handled()
         await world.ended(*newer)
-        await until_said(caplog, "ABC-111 of beta.abc.wwts.com is superseded: not tried again")
+        await until_logged(caplog, "ABC-111 of beta.abc.wwts.com is superseded: not retried")
 
     assert [event.id for event in world.seen if isinstance(event, BackMessage)] == [older[0].id, newer[0].id]
     assert await world.waits_in(topology.RETURNS) == set()
 
 
 @pytest.mark.slow
-async def test_a_retry_that_was_withdrawn_is_not_told(slow_world, caplog):
+async def test_a_retry_that_was_withdrawn_is_not_published(slow_world, caplog):
     world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
@@ -80,12 +80,12 @@ async def test_a_retry_that_was_withdrawn_is_not_told(slow_world, caplog):
         await world.handled()
         [again] = world.journal.board.server(message.server).retrying
         await world.journal.append(MessagesWithdrawn(server=message.server, messages=(again,), by="ann", at=1))
-        await until_said(caplog, "ABC-111 of beta.abc.wwts.com is withdrawn: not tried again")
+        await until_logged(caplog, "ABC-111 of beta.abc.wwts.com is withdrawn: not retried")
 
     assert world.states() == {message.id: "retried", again: "withdrawn"}
 
 
-async def test_what_the_journal_does_not_know_is_told_and_what_cannot_be_read_is_parked(world, caplog):
+async def test_a_message_that_the_journal_does_not_know_is_published_and_an_unreadable_one_is_parked(world, caplog):
     caplog.set_level(logging.INFO)
     unknown = world.make.message("ABC-5").again(1)
     async with world.running():
@@ -100,18 +100,18 @@ async def test_what_the_journal_does_not_know_is_told_and_what_cannot_be_read_is
 
 
 @pytest.mark.slow
-async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the_results(world, monkeypatch, caplog):
+async def test_a_server_whose_queue_is_full_delays_its_retries_but_no_results(world, monkeypatch, caplog):
     monkeypatch.setattr("successes.results.returns.PAUSE", 0.01)
-    tells, refused = Publisher.message, asyncio.Event()
+    publish, refused = Publisher.message, asyncio.Event()
     open_again = asyncio.Event()
 
-    async def refuses(publisher, message):
+    async def refuse(publisher, message):
         if message.attempt > 1 and not open_again.is_set():
             refused.set()
             raise NotConfirmed(what="it", why="a queue is full")
-        await tells(publisher, message)
+        await publish(publisher, message)
 
-    monkeypatch.setattr(Publisher, "message", refuses)
+    monkeypatch.setattr(Publisher, "message", refuse)
     async with world.running():
         [message] = await world.told("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
@@ -125,13 +125,13 @@ async def test_a_server_that_takes_nothing_keeps_its_retries_waiting_and_not_the
 
 
 async def put(world, body, message_id):
-    """Have something returned."""
+    """Put something into the queue of returning messages."""
     async with world.link.publishing.raw.channel() as channel:
         exchange = await channel.get_exchange(topology.RETURNS, ensure=False)
         await exchange.publish(Message(body, message_id=message_id), "")
 
 
-async def until_said(caplog, words):
+async def until_logged(caplog, words):
     async with asyncio.timeout(20):
         while words not in caplog.text:
             await asyncio.sleep(0.02)

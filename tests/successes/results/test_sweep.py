@@ -1,4 +1,4 @@
-"""The sweep: what the journal has and no queue brings; by a pure function of a board and times."""
+"""The sweep of open messages that no queue delivers; mostly a pure function of a board and times."""
 
 import asyncio
 
@@ -19,12 +19,12 @@ WINDOW = Window(quiet=10_000, cap=60_000)
 
 @pytest.fixture
 def settings():
-    """No ledger has to do with it."""
+    """These tests need no ledger."""
     return load({})
 
 
 class Reading:
-    """A board, and what was heard of it."""
+    """A board, and when the journal mentioned what."""
 
     def __init__(self, make):
         self.board = Board()
@@ -45,14 +45,14 @@ def reading(make):
     return Reading(make)
 
 
-def test_what_waits_is_due_when_nothing_was_heard_of_its_server_for_that_time(reading, make):
+def test_a_server_without_news_for_that_time_has_its_oldest_message_swept(reading, make):
     older, newer, elsewhere = make.message("ABC-1"), make.message("ABC-2"), make.message("ABC-1", "test")
     reading.read(older, newer, elsewhere)
     assert reading.due(SPAN - 1) == Due()
-    assert reading.due(SPAN).waiting == (older, elsewhere), "who gets a server's oldest takes all"
+    assert reading.due(SPAN).waiting == (older, elsewhere), "whoever receives a server's oldest message takes all"
 
 
-def test_each_time_the_same_message_has_to_wait_twice_as_long(reading, make):
+def test_the_time_doubles_with_each_sweep_of_the_same_message(reading, make):
     message = make.message("ABC-1")
     reading.read(message)
     reading.heard.swept[message.id] = 2
@@ -62,7 +62,7 @@ def test_each_time_the_same_message_has_to_wait_twice_as_long(reading, make):
     assert reading.due(SPAN << DOUBLINGS).waiting == (message,)
 
 
-def test_what_is_being_deployed_or_whose_window_is_open_is_not_due(reading, make):
+def test_a_message_is_not_swept_during_its_deploy_or_its_window(reading, make):
     message = make.message("ABC-1")
     reading.read(message)
     short = 5_000
@@ -72,15 +72,15 @@ def test_what_is_being_deployed_or_whose_window_is_open_is_not_due(reading, make
     assert reading.due(SPAN) == Due()
 
 
-def test_a_deploy_that_nobody_ends_is_due_when_its_command_must_be_dead(reading, make):
-    """The journal has lost its end, and no queue has a message left whose holder would write it."""
+def test_a_deploy_without_an_end_is_swept_when_its_command_must_be_dead(reading, make):
+    """The journal has lost its end, and no queue has a message whose holder would write it."""
     message = make.message("ABC-1")
     reading.read(message, make.taken(message))
     assert reading.due(LONGEST + SPAN - 1).waiting == ()
     assert reading.due(LONGEST + SPAN).waiting == (message,)
 
 
-def test_a_retry_is_due_when_it_is_late_by_that_time_whatever_else_was_heard(reading, make):
+def test_a_retry_that_is_late_by_that_time_is_swept_whatever_other_news_there_is(reading, make):
     message = make.message("ABC-1")
     taken = make.taken(message)
     ended = make.ended(message, taken=taken, outcome=Outcome.FAILED)
@@ -99,14 +99,14 @@ def test_a_retry_is_due_when_it_is_late_by_that_time_whatever_else_was_heard(rea
     assert reading.due(SPAN + 1000) == Due(returning=(again,))
 
 
-def test_nothing_is_due_before_that_time_has_passed_since_the_journal_was_caught_up_with(reading, make):
+def test_nothing_is_swept_until_that_time_after_the_reader_has_caught_up(reading, make):
     reading.read(make.message("ABC-1"))
     reading.heard.since = make.clock + SPAN
     assert reading.due(2 * SPAN - 1) == Due()
     assert reading.due(2 * SPAN).waiting != ()
 
 
-def test_what_came_of_it_is_forgotten(reading, make):
+def test_the_sweeps_of_a_settled_message_are_forgotten(reading, make):
     message = make.message("ABC-1")
     reading.read(message)
     reading.heard.swept[message.id] = 3
@@ -119,7 +119,7 @@ def test_what_came_of_it_is_forgotten(reading, make):
 
 
 @pytest.mark.slow
-async def test_a_message_whose_queue_was_purged_and_a_failure_nobody_decided_about_come_round_again(make_world):
+async def test_a_message_whose_queue_was_purged_is_re_published_and_an_undecided_failure_is_decided(make_world):
     world = await make_world(watching=False, SUCCESSES__SWEEP="1s", RETRIES__DELAYS="[]")
     [message], [failed] = await world.told("ABC-1"), await world.told("DEF-5")
     queue = topology.server_queue(message.server)

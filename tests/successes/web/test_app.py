@@ -39,7 +39,7 @@ async def passed(ledger, make):
     taken = make.taken(*told)
     await ledger.write(
         News(
-            told={m.id: (m, 1) for m in (*told, waits)},
+            received={m.id: (m, 1) for m in (*told, waits)},
             taken=[(taken, taken.messages)],
             moved={m.id: Moved(State.DEPLOYING, taken.deploy, taken.taken_at) for m in told},
         )
@@ -111,7 +111,7 @@ async def test_a_deploy_and_what_it_covers(api, passed):
 async def test_a_deploy_that_runs_has_no_outcome_and_no_output_yet(api, ledger, make):
     message = make.message("ABC-1")
     taken = make.taken(message)
-    await ledger.write(News(told={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
+    await ledger.write(News(received={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
     deploy = Deploy.model_validate((await api.get(f"/api/deploys/{taken.deploy}")).json())
     assert (deploy.outcome, deploy.ended_at, deploy.command, deploy.rehearsed) == (None, None, None, True)
     assert "it still runs" in (await api.get(f"/api/deploys/{taken.deploy}/log")).text

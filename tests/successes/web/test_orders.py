@@ -52,7 +52,7 @@ async def test_no_order_is_taken_before_the_journal_is_read_or_from_another_site
     foreign = await api.post("/api/orders/retry", json={"all": True}, headers={"Sec-Fetch-Site": "cross-site"})
     assert (early.status_code, early.headers["retry-after"]) == (503, "10")
     assert "not read to its end yet" in early.json()["detail"]
-    assert (foreign.status_code, "page of another site" in foreign.json()["detail"]) == (403, True)
+    assert (foreign.status_code, "another site's page" in foreign.json()["detail"]) == (403, True)
     assert (await api.get("/api/orders")).status_code == 503
 
 

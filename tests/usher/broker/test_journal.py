@@ -1,4 +1,4 @@
-"""Reading the journal: where a reader begins, and that its board is the same wherever that is. On a real broker."""
+"""Reading the journal on a real broker: where a reader starts, and that this makes no difference to its board."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 def reading(settings: Settings) -> Reading:
-    """A reader of that journal, on a connection of its own."""
+    """Opens a reader of the journal on its own connection."""
 
     @asynccontextmanager
     async def reading(memory: Memory, observe: Observer | None = None) -> AsyncIterator[Journal]:
@@ -43,8 +43,8 @@ def reading(settings: Settings) -> Reading:
     return reading
 
 
-class Heard:
-    """An observer that notes the messages that it hears of."""
+class Seen:
+    """An observer that records the messages that it sees."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -63,20 +63,20 @@ def waiting(board: Board) -> list[int]:
     return [m.issue.number for m in board.server("beta.abc.wwts.com").waiting]
 
 
-async def test_a_reader_goes_on_where_it_was_and_hears_nothing_twice(reading: Reading) -> None:
-    memory, heard = Memory(), Heard()
-    async with reading(memory, heard) as journal:
+async def test_a_reader_resumes_where_it_was_and_observes_nothing_twice(reading: Reading) -> None:
+    memory, seen = Memory(), Seen()
+    async with reading(memory, seen) as journal:
         await journal.append(message(1))
         board = journal.board
     async with reading(Memory()) as other:
         await other.append(message(2))
-    async with reading(memory, heard) as journal:
+    async with reading(memory, seen) as journal:
         assert journal.board is board
         assert waiting(board) == [1, 2]
-    assert heard.messages == [message(1).id, message(2).id]
+    assert seen.messages == [message(1).id, message(2).id]
 
 
-async def test_a_reader_whose_last_entry_is_another_one_now_reads_everything_anew(reading: Reading) -> None:
+async def test_a_reader_whose_last_entry_has_changed_starts_from_the_first_entry(reading: Reading) -> None:
     memory = Memory()
     async with reading(memory) as journal:
         await journal.append(message(1))
@@ -86,7 +86,7 @@ async def test_a_reader_whose_last_entry_is_another_one_now_reads_everything_ane
         assert waiting(journal.board) == [1]
 
 
-async def test_after_a_loss_a_message_told_again_at_its_old_place_is_not_taken_for_the_old_one(
+async def test_after_a_loss_a_message_re_published_at_its_old_offset_is_not_mistaken_for_the_old_entry(
     reading: Reading, settings: Settings
 ) -> None:
     memory = Memory()
@@ -106,7 +106,7 @@ async def test_after_a_loss_a_message_told_again_at_its_old_place_is_not_taken_f
         assert sorted(waiting(journal.board)) == [1, *(m.issue.number for m in before)]
 
 
-async def test_a_reader_that_is_ahead_of_the_journal_reads_everything_anew(
+async def test_a_reader_that_is_ahead_of_the_journal_starts_from_the_first_entry(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("usher.broker.journal.RESUME_SECONDS", 0.2)
@@ -119,7 +119,7 @@ async def test_a_reader_that_is_ahead_of_the_journal_reads_everything_anew(
         assert waiting(journal.board) == [1]
 
 
-async def test_a_new_reader_begins_at_a_checkpoint_and_misses_nothing_around_it(reading: Reading) -> None:
+async def test_a_new_reader_starts_at_a_checkpoint_and_misses_nothing(reading: Reading) -> None:
     async with reading(Memory()) as journal:
         await journal.append(message(1))
         await journal.append(message(2))
@@ -134,7 +134,7 @@ async def test_a_new_reader_begins_at_a_checkpoint_and_misses_nothing_around_it(
         assert journal.board.state(message(2).id) is State.WITHDRAWN
 
 
-async def test_an_observer_hears_of_all_that_it_has_not_seen_whatever_checkpoints_there_are(reading: Reading) -> None:
+async def test_an_observer_gets_everything_that_it_has_not_seen_despite_checkpoints(reading: Reading) -> None:
     async with reading(Memory()) as journal:
         await journal.checkpoint()
         await journal.append(message(1))
@@ -143,15 +143,15 @@ async def test_an_observer_hears_of_all_that_it_has_not_seen_whatever_checkpoint
         await journal.checkpoint()
         await journal.append(message(3))
     for known, wanted in ((seen, [2, 3]), (None, [1, 2, 3]), (Position(seen.offset, "another"), [1, 2, 3])):
-        heard = Heard()
-        async with reading(Memory(seen=known), heard) as journal:
+        observed = Seen()
+        async with reading(Memory(seen=known), observed) as journal:
             assert waiting(journal.board) == [1, 2, 3]
-        assert [m for m in heard.messages if m in {message(n).id for n in wanted}][-len(wanted) :] == [
+        assert [m for m in observed.messages if m in {message(n).id for n in wanted}][-len(wanted) :] == [
             message(n).id for n in wanted
         ]
 
 
-async def test_who_writes_an_event_hears_what_that_one_changed(reading: Reading) -> None:
+async def test_appending_an_event_returns_its_changes(reading: Reading) -> None:
     async with reading(Memory()) as journal, reading(Memory()) as other:
         await journal.append(message(1))
         await other.barrier()
@@ -161,10 +161,10 @@ async def test_who_writes_an_event_hears_what_that_one_changed(reading: Reading)
 
 
 @pytest.mark.slow
-async def test_a_long_journal_is_read_to_its_end_however_long_that_takes(
+async def test_a_long_journal_is_read_to_its_end_however_long_it_takes(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only one that brings nothing at all for that long stands still."""
+    """The time limit only applies while no entries arrive."""
     async with reading(Memory()) as other:
         for n in range(1, 61):
             await other.append(message(n))

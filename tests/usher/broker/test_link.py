@@ -1,4 +1,4 @@
-"""The supervisor of our connections: what it says, and when it tries again. Against a real broker, behind a proxy."""
+"""Keeping the connections: what is logged, and when it reconnects. With a real broker behind a proxy."""
 
 import asyncio
 import logging
@@ -18,56 +18,56 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(links, "LONGEST_PAUSE", 0.05)
 
 
 class Sessions:
-    """A session that works until its link is lost, and says when it has begun."""
+    """A session that runs until its link is lost, and reports its start."""
 
     def __init__(self) -> None:
-        self.begun: asyncio.Queue[Link] = asyncio.Queue()
+        self.started: asyncio.Queue[Link] = asyncio.Queue()
 
     async def __call__(self, link: Link) -> None:
-        self.begun.put_nowait(link)
+        self.started.put_nowait(link)
         await link.lost.wait()
 
 
-async def test_a_broker_that_goes_and_comes_back_is_one_line_each_however_often_it_is_tried(
+async def test_losing_and_finding_the_broker_is_logged_once_despite_many_attempts(
     make_settings: Callable[..., Settings], vhost_url: str, proxy: "Proxy", caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "usher")
     broker = make_settings(BROKER__URL=str(URL(vhost_url).with_host("127.0.0.1").with_port(proxy.port))).broker
     sessions, stop = Sessions(), asyncio.Event()
     keeping = asyncio.create_task(keep(broker, "test", sessions, stop))
-    await sessions.begun.get()
+    await sessions.started.get()
     proxy.cut()
     while proxy.refused < 5:
         await asyncio.sleep(0.01)
-    proxy.mend()
-    link = await sessions.begun.get()
+    proxy.restore()
+    link = await sessions.started.get()
     stop.set()
     link.lost.set()
     await keeping
-    said = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
-    assert [line.partition(" at ")[0] for line in said if "connected" in line] == ["connected to the broker"] * 2
-    between = [line for line in said if "connected to" not in line]
-    assert len(between) == len(set(between)) <= 2  # that it was lost, and that nothing answers
+    lines = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
+    assert [line.partition(" at ")[0] for line in lines if "connected" in line] == ["connected to the broker"] * 2
+    between = [line for line in lines if "connected to" not in line]
+    assert len(between) == len(set(between)) <= 2  # the loss, and that nothing answers
     assert all("connecting again until it works" in line for line in between)
 
 
-async def test_what_is_wrong_at_the_first_connection_is_raised(make_settings: Callable[..., Settings]) -> None:
+async def test_an_error_at_the_first_connection_is_raised(make_settings: Callable[..., Settings]) -> None:
     broker = make_settings(BROKER__URL="amqp://guest@127.0.0.1:1/").broker
     with pytest.raises(BrokerError, match="no broker answers at guest@127.0.0.1:1/"):
         await keep(broker, "test", Sessions(), asyncio.Event())
 
 
-async def test_the_hosts_are_tried_in_turn(make_settings: Callable[..., Settings], vhost_url: str) -> None:
+async def test_the_brokers_are_tried_in_order(make_settings: Callable[..., Settings], vhost_url: str) -> None:
     broker = make_settings(BROKER__URL=f'["amqp://guest@127.0.0.1:1/", "{vhost_url}"]').broker
     sessions, stop = Sessions(), asyncio.Event()
     keeping = asyncio.create_task(keep(broker, "test", sessions, stop))
-    link = await sessions.begun.get()
+    link = await sessions.started.get()
     stop.set()
     link.lost.set()
     await keeping

@@ -1,4 +1,4 @@
-"""Wherever a reader begins, it has the same board in the end. Without a broker."""
+"""Folding the journal, without a broker: wherever a reader starts, its board is the same in the end."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,13 +40,13 @@ def taken(n: int) -> DeployTaken:
 numbers = st.integers(0, 20)
 events = st.one_of(st.builds(message, numbers), st.builds(withdrawn, numbers), st.builds(taken, numbers))
 lags = st.none() | st.integers(0, 5)
-"""A checkpoint is written after an event or not; between what it goes through and its own place are so many entries."""
+"""Whether an event is followed by a checkpoint, and how many entries before its own place the checkpoint ends."""
 
 
-def journal_of(told: Sequence[tuple[Event, int | None]]) -> list[Entry]:
-    """The entries of a journal in which checkpoints stand, with their lag, where they are said to."""
+def journal_of(steps: Sequence[tuple[Event, int | None]]) -> list[Entry]:
+    """The entries of a journal of these events, each followed by a checkpoint if it has a lag."""
     entries, boards = list[Entry](), [(-1, Board())]
-    for event, lag in told:
+    for event, lag in steps:
         entries.append(entry(len(entries), encode(event)))
         boards.append((entries[-1].position.offset, board_of(entries)))
         if lag is not None and (at := boards[max(0, len(boards) - 1 - lag)])[0] >= 0:
@@ -76,10 +76,10 @@ def facts(board: Board) -> object:
 
 
 @given(st.lists(st.tuples(events, lags), min_size=1, max_size=30), st.integers(0, 40), st.integers(0, 40))
-def test_wherever_a_reader_begins_it_has_the_same_board(
-    told: list[tuple[Event, int | None]], late: int, left: int
+def test_the_board_is_the_same_wherever_a_reader_starts(
+    steps: list[tuple[Event, int | None]], late: int, left: int
 ) -> None:
-    entries = journal_of(told)
+    entries = journal_of(steps)
     whole = facts(board_of(entries))
     try:
         assert facts(board_of(entries[late:], WINDOW)) == whole
@@ -90,12 +90,12 @@ def test_wherever_a_reader_begins_it_has_the_same_board(
     assert facts(board_of(entries[left:], Start(left, resumes=True), memory)) == whole
 
 
-def test_what_was_trimmed_from_the_journal_is_known_by_its_first_checkpoint() -> None:
+def test_the_first_checkpoint_replaces_the_trimmed_start_of_the_journal() -> None:
     entries = journal_of([(message(1), None), (message(2), None), (withdrawn(1), 1), (message(3), None)])
     assert facts(board_of(entries[2:])) == facts(board_of(entries))
 
 
-def test_a_journal_whose_entries_are_others_is_found_out() -> None:
+def test_a_journal_with_different_entries_is_detected() -> None:
     entries = journal_of([(message(1), None), (message(2), None)])
     with pytest.raises(OtherJournal):
         board_of(entries, WINDOW, Memory(seen=Position(1, "another")))
@@ -111,17 +111,17 @@ def newer(offset: int) -> Entry:
 
 
 def checkpoint_of(entries: Sequence[Entry], offset: int, *, through: int, needs: int = 1) -> Entry:
-    """A checkpoint at that offset, written by somebody who understands everything before."""
+    """A checkpoint at `offset`, written by a process that understands all entries before it."""
     known = [Entry(one.position, one.body) for one in entries if one.position.offset <= through]
     body = encode_checkpoint(Checkpoint.of(board_of(known), through=through, at=0))
     return Entry(Position(offset, f"id{offset}"), body, needs)
 
 
 def read_on(entries: Sequence[Entry], memory: Memory) -> Fold:
-    """Read as a process does: from where it may begin, and from an adopted checkpoint on."""
-    ahead = starts(memory, 2**40, observed=True)
+    """Read as a process does: from the first possible start, and again from each adopted checkpoint."""
+    candidates = starts(memory, 2**40, observed=True)
     while True:
-        start = next(ahead)
+        start = next(candidates)
         fold = Fold(start, memory, SystemClock(), None)
         try:
             for one in entries[start.offset if isinstance(start.offset, int) else 0 :]:
@@ -131,10 +131,10 @@ def read_on(entries: Sequence[Entry], memory: Memory) -> Fold:
             continue
         if not fold.adopted.is_set():
             return fold
-        ahead = starts(memory, 2**40, observed=True)
+        candidates = starts(memory, 2**40, observed=True)
 
 
-def test_a_reader_halts_at_an_entry_for_newer_ones_and_says_why() -> None:
+def test_a_reader_halts_at_an_entry_for_newer_readers_and_says_why() -> None:
     memory = Memory()
     entries = [entry(0, encode(message(1))), newer(1), entry(2, encode(message(2)))]
     fold = read_on(entries, memory)
@@ -148,7 +148,7 @@ def test_a_reader_halts_at_an_entry_for_newer_ones_and_says_why() -> None:
 
 
 @pytest.mark.parametrize(("through", "needs", "adopts"), [(1, 1, True), (2, 1, True), (0, 1, False), (2, 2, False)])
-def test_it_goes_on_at_a_checkpoint_that_covers_that_entry_and_that_it_understands(
+def test_a_halted_reader_continues_at_a_checkpoint_that_it_understands_and_that_covers_the_entry(
     through: int, needs: int, adopts: bool
 ) -> None:
     memory = Memory()
@@ -161,7 +161,7 @@ def test_it_goes_on_at_a_checkpoint_that_covers_that_entry_and_that_it_understan
     assert known == ([True] * 3 if adopts else [True, False, False])
 
 
-def test_a_process_that_comes_back_to_a_halted_journal_halts_again_until_there_is_such_a_checkpoint() -> None:
+def test_a_halted_reader_that_starts_again_halts_again_unless_there_is_such_a_checkpoint() -> None:
     memory = Memory()
     entries = [entry(0, encode(message(1))), newer(1)]
     read_on(entries, memory)
@@ -170,7 +170,7 @@ def test_a_process_that_comes_back_to_a_halted_journal_halts_again_until_there_i
     assert not read_on(entries, memory).halted.is_set()
 
 
-def test_a_journal_trimmed_beyond_an_adopted_checkpoint_is_not_taken_for_it() -> None:
+def test_an_adopted_checkpoint_is_not_used_if_the_journal_was_trimmed_beyond_it() -> None:
     entries = [entry(0, encode(message(1))), newer(1)]
     memory = Memory(adopted=Checkpoint.of(Board(), through=1, at=0))
     fold = Fold(next(starts(memory, 0, observed=True)), memory, SystemClock(), None)
@@ -179,11 +179,11 @@ def test_a_journal_trimmed_beyond_an_adopted_checkpoint_is_not_taken_for_it() ->
 
 
 @given(st.lists(st.tuples(events, lags, st.booleans()), min_size=1, max_size=30), st.none() | st.integers(0, 60))
-def test_whoever_halts_and_goes_on_has_the_same_board_as_who_understood_everything(
-    told: list[tuple[Event, int | None, bool]], seen: int | None
+def test_a_reader_that_halted_and_continued_has_the_same_board_as_one_that_understood_everything(
+    steps: list[tuple[Event, int | None, bool]], seen: int | None
 ) -> None:
     entries = list[Entry]()
-    for event, lag, needs_more in told:
+    for event, lag, needs_more in steps:
         entries.append(entry(len(entries), encode(event)))
         if needs_more:
             entries.append(newer(len(entries)))

@@ -1,4 +1,4 @@
-"""The upgrade from 0.10: its processes lose their way into the journal. On a real broker."""
+"""The upgrade from 0.10, on a real broker: its processes can no longer write to the journal."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -19,12 +19,12 @@ async def link(make_settings: Callable[..., Settings]) -> AsyncIterator[Link]:
 
 
 async def as_0_10_declares(channel: Channel) -> None:
-    """What every service of 0.10 does when it connects."""
+    """Declare what every service of 0.10 declares when it connects."""
     await channel.declare_exchange(FORMER_FACTS, Kind.TOPIC)
     await channel.bind_queue(topology.JOURNAL, FORMER_FACTS, "#")
 
 
-async def test_a_running_0_10_can_write_to_the_journal_no_more(link: Link) -> None:
+async def test_a_running_0_10_can_no_longer_write_to_the_journal(link: Link) -> None:
     await topology.declare(link, ())
     older = await link.publishing.channel(confirms=True)
     await older.delete_exchange(FORMER_FACTS)
@@ -35,13 +35,13 @@ async def test_a_running_0_10_can_write_to_the_journal_no_more(link: Link) -> No
         await older.publish(FORMER_FACTS, "deploy.taken", Envelope(b"{}"))
 
 
-async def test_a_0_10_that_starts_afterwards_is_refused(link: Link) -> None:
+async def test_a_0_10_that_starts_after_the_upgrade_is_refused(link: Link) -> None:
     await topology.declare(link, ())
     with pytest.raises(Mismatch):
         await as_0_10_declares(await link.publishing.channel(confirms=False))
 
 
-async def test_one_that_declares_its_exchange_meanwhile_is_shut_out_all_the_same(
+async def test_a_0_10_that_declares_its_exchange_during_the_upgrade_is_shut_out_too(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await topology.declare(link, ())
@@ -63,7 +63,7 @@ async def test_one_that_declares_its_exchange_meanwhile_is_shut_out_all_the_same
         await as_0_10_declares(await link.publishing.channel(confirms=False))
 
 
-async def test_whoever_cannot_shut_it_out_says_which_processes_to_stop(
+async def test_if_it_cannot_be_shut_out_the_error_says_which_processes_to_stop(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def declared(link: Link, *, delete_first: bool) -> bool:

@@ -1,4 +1,4 @@
-"""`usher init`: what it asks, what it refuses, and the file that it writes."""
+"""`usher init`: its questions, the answers that it refuses, and the file that it writes."""
 
 import os
 import tomllib
@@ -15,13 +15,13 @@ COMMAND = "python -m wwts.devops.deploy {server} {issues}"
 
 
 def typed(*answers: str) -> str:
-    """What a person types: one answer a line."""
+    """Keyboard input: one answer per line."""
     return "".join(f"{answer}\n" for answer in answers)
 
 
 def init(*arguments: str, typing: str = "") -> tuple[int, str]:
-    said = CliRunner().invoke(app, ["init", *arguments], input=typing)
-    return said.exit_code, said.output
+    result = CliRunner().invoke(app, ["init", *arguments], input=typing)
+    return result.exit_code, result.output
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def file(folder: Path) -> Path:
     return folder / "usher.toml"
 
 
-def test_pressing_enter_writes_a_file_that_loads_and_rehearses(file: Path) -> None:
-    code, said = init(typing=typed("", "", "", "", "", "", "", ""))
-    assert (code, "Wrote usher.toml: 3 servers" in said) == (0, True)
+def test_the_default_answers_write_a_valid_file_that_rehearses(file: Path) -> None:
+    code, result = init(typing=typed("", "", "", "", "", "", "", ""))
+    assert (code, "Wrote usher.toml: 3 servers" in result) == (0, True)
     settings = load({})
     assert [server.name for server in settings.catalogue] == [f"{s}.abc.wwts.com" for s in ("beta", "stage", "test")]
     assert settings.deploys.rehearses
 
 
-def test_the_answers_are_what_it_writes(file: Path) -> None:
+def test_it_writes_the_answers(file: Path) -> None:
     words = ["", "QA, 10002", "Ready for Beta", "live=Done, 10009", ""]
     init(typing=typed("shop, BLOG", *words, "{project}-{status}.example.com", COMMAND, "y"))
     settings = load({})
@@ -54,29 +54,29 @@ def test_the_answers_are_what_it_writes(file: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "wrong", "says"),
     [
-        (0, "9x", "[projects] 9x: is not of the form"),
+        (0, "9x", "[projects] 9x: does not match"),
         (0, ",", "no project is named"),
-        (4, "qa", "names no words of Jira; write it like"),
+        (4, "qa", "has no names or ids of Jira; write it like"),
         (5, "{stauts}.{project}", "{stauts} is unknown in [servers] name; did you mean {status}?"),
-        (5, "one.server", "use {status} and {project} so that names differ"),
+        (5, "one.server", "use {status} and {project} so that the names differ"),
         (6, "deploy {issue}", "unknown placeholder {issue} in the command; known:"),
         (6, 'deploy "{server}', "cannot be split into arguments"),
         (6, "[1]", "is not a list of strings"),
     ],
 )
-def test_a_wrong_answer_is_asked_again(file: Path, place: int, wrong: str, says: str) -> None:
+def test_a_wrong_answer_repeats_the_question(file: Path, place: int, wrong: str, says: str) -> None:
     answers = ["abc", "", "", "", "", "", COMMAND, "y"]
-    code, said = init(typing=typed(*answers[:place], wrong, *answers[place:]))
-    assert (code, says in said) == (0, True)
+    code, result = init(typing=typed(*answers[:place], wrong, *answers[place:]))
+    assert (code, says in result) == (0, True)
     assert load({}).deploys.command == tuple(COMMAND.split())
 
 
-def test_a_status_s_words_are_checked_together_with_the_others(file: Path) -> None:
+def test_a_name_for_two_statuses_is_refused(file: Path) -> None:
     assert init("--yes", "--status", "test=Same", "--status", "beta=same")[0] != 0
     assert not file.exists()
 
 
-def test_scripts_give_options_and_are_asked_nothing(file: Path) -> None:
+def test_with_options_and_yes_it_asks_nothing(file: Path) -> None:
     command = '["python", "-m", "d", "{project}", "{status}", "{numbers}"]'
     code, _ = init("-y", "--project", "shop", "--project", "blog", "--status", "beta=To Beta", "--command", command)
     assert code == 0
@@ -84,42 +84,42 @@ def test_scripts_give_options_and_are_asked_nothing(file: Path) -> None:
     assert load({}).deploys.command == ("python", "-m", "d", "{project}", "{status}", "{numbers}")
 
 
-def test_a_program_that_is_not_here_is_a_warning_and_is_written(file: Path, usher) -> None:
-    said = usher("init", "--yes", "--command", "no-such-program {server}")
-    assert (said.code, said.err) == (0, "")
-    assert "Warning: [deploys] command: there is no program no-such-program" in said.out
+def test_a_missing_program_is_only_a_warning(file: Path, usher) -> None:
+    result = usher("init", "--yes", "--command", "no-such-program {server}")
+    assert (result.code, result.err) == (0, "")
+    assert "Warning: [deploys] command: there is no program no-such-program" in result.out
     assert load({}).deploys.command == ("no-such-program", "{server}")
 
 
-def test_with_nobody_to_answer_it_says_to_use_options(file: Path, usher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_it_says_to_use_options(file: Path, usher, monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
-        said = usher("init")
-    assert said.code == 1
-    assert "nothing to read answers from; give them as options, with --yes: see `usher init --help`" in said.err
+        result = usher("init")
+    assert result.code == 1
+    assert "there is no terminal to ask on; use options and --yes: see `usher init --help`" in result.err
     assert not file.exists()
 
 
-def test_no_file_is_overwritten_without_asking(file: Path, usher) -> None:
+def test_it_asks_before_overwriting_a_file(file: Path, usher) -> None:
     file.write_text("# mine\n")
-    said = usher("init", "--yes")
-    assert (said.code, said.out) == (1, "")
-    assert "exists already" in said.err
+    result = usher("init", "--yes")
+    assert (result.code, result.out) == (1, "")
+    assert "already exists" in result.err
     assert init(typing=typed("", "", "", "", "", "", "", "n"))[0] == 1
     assert file.read_text() == "# mine\n"
     assert init(typing=typed("", "", "", "", "", "", "", "y"))[0] == 0
     assert "[projects.abc]" in file.read_text()
 
 
-def test_it_writes_where_the_settings_are_read_from(folder: Path, monkeypatch: pytest.MonkeyPatch, usher) -> None:
+def test_it_writes_the_file_that_usher_config_names(folder: Path, monkeypatch: pytest.MonkeyPatch, usher) -> None:
     monkeypatch.setenv("USHER_CONFIG", str(folder / "other.toml"))
     assert usher("init", "--yes").code == 0
     assert (folder / "other.toml").exists()
     monkeypatch.setenv("USHER_CONFIG", str(folder / "nowhere" / "usher.toml"))
-    assert "cannot be written: No such file" in usher("init", "--yes").err
+    assert "nowhere/usher.toml: No such file" in usher("init", "--yes").err
 
 
-def test_what_is_not_asked_for_is_shown_as_a_comment_with_its_default() -> None:
+def test_other_settings_are_comments_with_their_defaults() -> None:
     text, settings = NewSettings().text(), load({})
     assert '# heartbeat = "10s"' in text
     assert "# parallel = 4" in text
@@ -128,7 +128,7 @@ def test_what_is_not_asked_for_is_shown_as_a_comment_with_its_default() -> None:
     )
 
 
-def test_hostile_answers_stay_values() -> None:
+def test_hostile_answers_cannot_add_settings() -> None:
     words = ['"]\n[broker]\nurl = "x', "\x7f\t\\", "Готово"]
     draft = NewSettings(jira={"beta": words}, command=["d", '"; rm -rf /', "{server}"])
     assert draft.settings().statuses["beta"].jira == tuple(words)

@@ -197,7 +197,7 @@ def test_a_failed_deploy_shows_why_its_exit_code_and_how_to_try_again(usher, end
     said = usher("show", deploy).out
     assert re.search(r"Why  exit code 3\n", said)
     assert re.search(r"all of it: .*log, where deploys runs", said)
-    assert f"Next: `usher retry {deploy}` tries again" in said
+    assert f"Next: `usher retry {deploy}` queues again" in said
     usher("withdraw", "ABC-51")
 
 

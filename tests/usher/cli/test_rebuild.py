@@ -1,4 +1,4 @@
-"""`usher rebuild`: the ledger made again, by whoever is at the command line."""
+"""`usher rebuild`: rebuilding the ledger from the command line."""
 
 import sqlite3
 import subprocess
@@ -13,39 +13,39 @@ from usher.settings import load
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a program."""
+    """Run the command as a program."""
     argv = [sys.executable, "-m", "usher", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.slow
-def test_it_makes_again_what_is_lost_while_usher_runs(running: None) -> None:
+def test_it_restores_lost_rows_while_usher_runs(running: None) -> None:
     assert run("send", "ABC-111", "beta").returncode == 0
     ledger = load().successes.ledger.get_secret_value().removeprefix("sqlite:///")
     with closing(sqlite3.connect(ledger, isolation_level=None)) as database:
         deadline = time.monotonic() + 20
         while not database.execute("DELETE FROM messages").rowcount:
-            assert time.monotonic() < deadline, "the message has not come into the ledger"
+            assert time.monotonic() < deadline, "the message did not reach the ledger"
             time.sleep(0.05)
-        said = run("rebuild")
-        assert said.returncode == 0, said.stderr
-        assert "the ledger has 1 messages" in said.stderr
+        result = run("rebuild")
+        assert result.returncode == 0, result.stderr
+        assert "the ledger has 1 messages" in result.stderr
         assert database.execute("SELECT issue FROM messages").fetchall() == [("ABC-111",)]
 
 
-def test_where_successes_is_not_installed_it_says_where_to_run_it(usher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_successes_package_it_says_where_to_run_it(usher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild, "PACKAGE", "not_there")
-    said = usher("rebuild")
-    assert (said.code, said.err) == (
+    result = usher("rebuild")
+    assert (result.code, result.err) == (
         1,
         "usher: the service successes is not installed here; run `usher rebuild` where it runs\n",
     )
 
 
 @pytest.mark.slow
-def test_a_broker_that_cannot_be_reached_is_a_sentence_and_changes_nothing(folder, monkeypatch) -> None:
+def test_an_unreachable_broker_is_a_readable_error(folder, monkeypatch) -> None:
     monkeypatch.setenv("USHER_BROKER__URL", "amqp://guest:guest@127.0.0.1:1/")
-    said = run("rebuild")
-    assert said.returncode == 1
-    assert "successes.ledger.rebuild: " in said.stderr
-    assert "Traceback" not in said.stderr
+    result = run("rebuild")
+    assert result.returncode == 1
+    assert "successes.ledger.rebuild: " in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""The commands that ask the running services: send, servers, show, history, ignored."""
+"""The commands that use the running services: send, servers, show, history, ignored."""
 
 import json
 import os
@@ -27,9 +27,9 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def passed(usher, issue: str, server: str) -> bool:
-    """Whether the ledger has it deployed."""
-    told = json.loads(usher("show", issue, "--json").out)
-    return any(message["state"] == "deployed" and message["server"] == server for message in told)
+    """Whether the ledger has the issue as deployed to the server."""
+    messages = json.loads(usher("show", issue, "--json").out)
+    return any(message["state"] == "deployed" and message["server"] == server for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -40,58 +40,60 @@ def passed(usher, issue: str, server: str) -> bool:
         ([BETA, "ABC-14", "ABC-13"], ["ABC-13", "ABC-14"]),
     ],
 )
-def test_an_issue_is_sent_in_any_of_three_forms_and_deployed(usher, words: list[str], issues: list[str]) -> None:
-    said = usher("send", *words, "--json")
-    assert said.code == 0
-    assert [(told["issue"], told["server"]) for told in json.loads(said.out)] == [(issue, BETA) for issue in issues]
+def test_an_issue_can_be_sent_in_each_of_three_forms(usher, words: list[str], issues: list[str]) -> None:
+    result = usher("send", *words, "--json")
+    assert result.code == 0
+    assert [(message["issue"], message["server"]) for message in json.loads(result.out)] == [
+        (issue, BETA) for issue in issues
+    ]
     until(lambda: all(passed(usher, issue, BETA) for issue in issues))
 
 
-def test_sending_says_where_it_waits_and_what_to_do_next(usher) -> None:
-    said = usher("send", "ABC-21", "test")
-    assert said.out.startswith("ABC-21 waits for test.abc.wwts.com")
-    assert "usher show test.abc.wwts.com" in said.out
+def test_send_shows_where_the_issue_is_pending_and_the_next_step(usher) -> None:
+    result = usher("send", "ABC-21", "test")
+    assert result.out.startswith("ABC-21 is pending for test.abc.wwts.com")
+    assert "usher show test.abc.wwts.com" in result.out
 
 
-def test_what_trackers_refuses_is_said_in_its_words(usher) -> None:
-    said = usher("send", "XYZ-1", "beta")
-    assert (said.code, said.out) == (1, "")
-    assert "XYZ-1 is not sent: " in said.err
-    assert "unknown project XYZ; add [projects.xyz]" in said.err
+def test_send_shows_why_trackers_refused_a_move(usher) -> None:
+    result = usher("send", "XYZ-1", "beta")
+    assert (result.code, result.out) == (1, "")
+    assert "XYZ-1 was not sent: " in result.err
+    assert "unknown project XYZ; add [projects.xyz]" in result.err
 
 
-def test_all_servers_are_shown_with_their_state(usher) -> None:
+def test_servers_shows_all_servers_with_their_state(usher) -> None:
     plain, data = usher("servers"), json.loads(usher("servers", "--json").out)
     assert [server["server"] for server in data] == [server.name for server in load().catalogue]
     assert all(server["server"] in plain.out for server in data)
     assert "\x1b" not in plain.out
 
 
-def test_a_server_shows_what_deployed_last_and_how_to_send(usher) -> None:
+def test_a_server_shows_its_last_deploy_and_how_to_send(usher) -> None:
     usher("send", "ABC-31", "stage")
     until(lambda: passed(usher, "ABC-31", "stage.abc.wwts.com"))
-    said = usher("show", "stage.abc.wwts.com")
-    assert "Last deploy: passed (rehearsed) at" in said.out
-    assert "usher send ABC-111 stage" in said.out
+    result = usher("show", "stage.abc.wwts.com")
+    assert "Last deploy: passed (rehearsed) at" in result.out
+    assert "usher send ABC-111 stage" in result.out
     assert re.search(r"stage\.abc\.wwts\.com .* passed \(rehearsed\) \d", usher("servers").out)
 
 
-def test_an_issue_shows_what_happened_per_server(usher) -> None:
+def test_an_issue_shows_its_state_per_server(usher) -> None:
     usher("send", "DEF-5", "beta")
     until(lambda: passed(usher, "DEF-5", "beta.def.wwts.com"))
-    said = usher("show", "DEF-5")
-    assert "beta.def.wwts.com" in said.out
-    assert "deployed (rehearsed)" in said.out
-    assert "Nothing of DEF-6 has been told" in usher("show", "DEF-6").out
+    result = usher("show", "DEF-5")
+    assert "beta.def.wwts.com" in result.out
+    assert "deployed (rehearsed)" in result.out
+    assert "Usher has received nothing for DEF-6" in usher("show", "DEF-6").out
 
 
-def test_a_server_that_is_not_there_is_named_with_those_that_are(usher) -> None:
-    said = usher("show", "prod.abc.wwts.com")
-    assert said.code == 1
-    assert "unknown server 'prod.abc.wwts.com'" in said.err
+def test_an_unknown_server_is_named_in_the_error(usher) -> None:
+    result = usher("show", "prod.abc.wwts.com")
+    assert result.code == 1
+    assert "unknown server 'prod.abc.wwts.com'" in result.err
 
 
-def test_the_history_is_of_deploys_newest_first(usher) -> None:
+def test_history_lists_deploys_newest_first(usher) -> None:
     for number in (41, 42):
         usher("send", f"ABC-{number}", "beta")
         until(lambda number=number: passed(usher, f"ABC-{number}", BETA))
@@ -102,28 +104,28 @@ def test_the_history_is_of_deploys_newest_first(usher) -> None:
     assert "No deploy" in usher("history", "--outcome", "failed").out
 
 
-def test_a_deploy_shows_how_it_ended_its_command_times_and_output(usher) -> None:
+def test_a_deploy_shows_its_outcome_command_times_and_output(usher) -> None:
     usher("send", "ABC-61", "beta")
     until(lambda: passed(usher, "ABC-61", BETA))
     deploy = json.loads(usher("history", BETA, "-n", "1", "--json").out)[0]
-    said = usher("show", deploy["id"]).out
-    assert said.startswith(f"{BETA} passed (rehearsed)\n")
-    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in said
-    assert "ABC-61  (1 message)" in said
-    assert "Why" not in said
-    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", said)
-    assert "rehearsed, nothing was run: python -m wwts" in said
+    result = usher("show", deploy["id"]).out
+    assert result.startswith(f"{BETA} passed (rehearsed)\n")
+    assert f"Command  python -m wwts.devops.deploy {BETA} ABC-61\n" in result
+    assert "ABC-61  (1 message)" in result
+    assert "Why" not in result
+    assert re.search(r"When  .+ to .+, 0 s\n +By  deploys on .+ \(process \d+\)\n", result)
+    assert "rehearsed, nothing was run: python -m wwts" in result
     assert json.loads(usher("show", deploy["id"], "--json").out) == deploy
 
 
-def test_a_deploy_that_nobody_knows_says_where_they_are_listed(usher) -> None:
-    said = usher("show", "0123456789ab")
-    assert (said.code, said.out) == (1, "")
-    assert said.err == "usher: no deploy 0123456789ab is known; `usher history` lists them\n"
+def test_an_unknown_deploy_says_how_to_list_them(usher) -> None:
+    result = usher("show", "0123456789ab")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "usher: there is no deploy 0123456789ab; `usher history` lists the deploys\n"
 
 
 def webhook(issue: str, status: str) -> None:
-    """Tell what Jira would: that the issue came into that status."""
+    """Send the webhook that Jira would send for a move."""
     body = {
         "webhookEvent": "jira:issue_updated",
         "issue": {"id": "1", "key": issue, "fields": {"project": {"key": issue[:3]}}},
@@ -136,16 +138,16 @@ def webhook(issue: str, status: str) -> None:
     httpx.post(f"http://127.0.0.1:{port}/webhooks/jira", json=body, trust_env=False).raise_for_status()
 
 
-def test_an_ignored_move_says_what_would_accept_it(usher) -> None:
+def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
     webhook("ABC-51", "Ready for Prod")
     data = json.loads(usher("ignored", "--json").out)
     assert data[0]["issue"] == "ABC-51"
-    said = usher("ignored").out
-    assert "ABC-51" in said
-    assert 'jira = ["Ready for Prod", "9"]' in said
+    result = usher("ignored").out
+    assert "ABC-51" in result
+    assert 'jira = ["Ready for Prod", "9"]' in result
 
 
-def test_moves_ignored_alike_are_one_row_with_the_latest_and_every_one_in_json(usher) -> None:
+def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher) -> None:
     for issue in ("ABC-52", "ABC-53", "DEF-54"):
         webhook(issue, "In Progress")
     rows = re.findall(r" (\d+) +In Progress +(\S+)", usher("ignored").out)
@@ -155,7 +157,7 @@ def test_moves_ignored_alike_are_one_row_with_the_latest_and_every_one_in_json(u
 
 
 class TestWhyNotYet:
-    """The sentence that says why a server has not deployed. Windows as usual: 2 min quiet, a cap of 8 min 17 s."""
+    """The sentence that says why a server has not deployed. Default windows: quiet of 2 min, cap of 8 min 17 s."""
 
     opened = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -176,28 +178,28 @@ class TestWhyNotYet:
         )
         return why_not_yet(state, load({}), self.opened + now)
 
-    def test_the_window_is_open_and_one_more_message_moves_it(self) -> None:
-        said = self.why(timedelta(minutes=3), timedelta(minutes=2))
-        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min without another" in said
+    def test_the_window_is_open_and_another_message_extends_it(self) -> None:
+        result = self.why(timedelta(minutes=3), timedelta(minutes=2))
+        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min after the last" in result
 
-    def test_the_cap_closes_it_whatever_comes(self) -> None:
-        assert "the cap, 8 min 17 s after the first" in self.why(timedelta(seconds=496.8), timedelta(minutes=7))
+    def test_another_message_does_not_extend_it_beyond_the_cap(self) -> None:
+        assert "the limit, 8 min 17 s after the first" in self.why(timedelta(seconds=496.8), timedelta(minutes=7))
 
-    def test_it_is_closed_and_waits_for_a_place(self) -> None:
-        assert "it waits for a free place" in self.why(timedelta(minutes=2), timedelta(minutes=3))
+    def test_it_is_closed_and_waiting_for_a_slot(self) -> None:
+        assert "it is waiting for a free slot" in self.why(timedelta(minutes=2), timedelta(minutes=3))
 
 
 @pytest.mark.parametrize("state", ["failed", "failing", "parked", "timed_out"])
-def test_what_a_person_has_to_see_to_is_red(state: str) -> None:
+def test_states_that_need_a_person_are_red(state: str) -> None:
     assert coloured(state).style == "red"
 
 
 class TestTimes:
-    def test_spans_have_two_units_at_most(self) -> None:
+    def test_a_duration_has_at_most_two_units(self) -> None:
         spans = [span(timedelta(seconds=seconds)) for seconds in (0, 0.2, 59.6, 497, 3600, 90_061, -5)]
         assert spans == ["0 s", "0 s", "1 min", "8 min 17 s", "1 h", "1 d 1 h", "0 s"]
 
-    def test_times_are_local_and_name_their_zone_in_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_time_in_a_sentence_is_local_and_has_its_zone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TZ", "Europe/Dublin")
         time.tzset()
         try:

@@ -1,4 +1,4 @@
-"""Commands as data: both forms of the same deploy."""
+"""Commands: both forms of their arguments."""
 
 import pytest
 from hypothesis import given
@@ -26,13 +26,13 @@ def test_the_short_form() -> None:
     assert " ".join(command.render(BETA, ISSUES)) == "python -m wwts.devops.deploy abc beta 111 113"
 
 
-def test_a_placeholder_may_stand_inside_an_argument_that_stays_one() -> None:
+def test_a_placeholder_can_be_part_of_an_argument() -> None:
     assert Command(("x", "--to=https://{server}/{status}")).render(BETA, ISSUES) == (
         "x", "--to=https://beta.abc.wwts.com/beta",
     )  # fmt: skip
 
 
-def test_braces_that_are_no_placeholder_stay() -> None:
+def test_other_braces_are_kept() -> None:
     assert Command(("x", '{"a": 1}', "${HOME}"[1:] and "a b")).render(BETA, ISSUES) == ("x", '{"a": 1}', "a b")
 
 
@@ -43,17 +43,17 @@ def test_braces_that_are_no_placeholder_stay() -> None:
         (("",), "the command is empty"),
         (("x", "{sever}"), r"unknown placeholder \{sever\} in the command; known: \{server\}, "),
         (("x", "{}"), r"unknown placeholder \{\}"),
-        (("x", "--issues={issues}"), r"\{issues\} becomes several arguments: it must stand alone"),
+        (("x", "--issues={issues}"), r"\{issues\} expands to several arguments: it must stand alone"),
         (("x", "a\0b"), "NUL"),
     ],
 )
-def test_a_command_that_cannot_be_is_refused(argv: tuple[str, ...], says: str) -> None:
+def test_an_invalid_command_is_refused(argv: tuple[str, ...], says: str) -> None:
     with pytest.raises(errors.BadCommand, match=says):
         Command(argv)
 
 
 @given(issue_lists)
-def test_both_forms_come_back_as_what_they_said(issues: list[Issue]) -> None:
+def test_both_forms_parse_to_the_same_server_and_issues(issues: list[Issue]) -> None:
     expected = (BETA, tuple(sorted(set(issues))))
     assert parse_form(full_form(BETA, issues), SERVERS) == expected
     assert parse_form(short_form(BETA, issues), SERVERS) == expected
@@ -71,6 +71,6 @@ def test_both_forms_come_back_as_what_they_said(issues: list[Issue]) -> None:
         (["abc", "beta", "0"], errors.BadIssue),
     ],
 )
-def test_words_that_are_no_deploy_are_refused(words: list[str], error: type[Exception]) -> None:
+def test_invalid_arguments_are_refused(words: list[str], error: type[Exception]) -> None:
     with pytest.raises(error):
         parse_form(words, SERVERS)

@@ -1,4 +1,4 @@
-"""Issues: the grammar that keeps rubbish from every command."""
+"""Issues: the grammar that keeps invalid arguments out of every command."""
 
 import pytest
 from hypothesis import given
@@ -11,12 +11,12 @@ keys = st.from_regex(r"\A[A-Z][A-Z0-9_]{0,20}-[1-9][0-9]{0,10}\Z")
 
 
 @given(keys)
-def test_a_key_survives_being_parsed(key: str) -> None:
+def test_a_parsed_key_is_unchanged(key: str) -> None:
     assert str(Issue.parse(key)) == key
 
 
 @given(st.text())
-def test_anything_else_is_refused_and_nothing_but_a_bad_issue_is_raised(text: str) -> None:
+def test_any_other_text_raises_bad_issue(text: str) -> None:
     try:
         issue = Issue.parse(text)
     except errors.BadIssue as bad:

@@ -1,4 +1,4 @@
-"""What becomes of a message whose deploy did not pass."""
+"""Retries: the attempts after a deploy that did not pass."""
 
 import pytest
 
@@ -13,7 +13,7 @@ FIRST = BackMessage.of(Issue("ABC", 1), Server("beta.abc.wwts.com", "beta", "abc
 
 
 def sequence(*ends: tuple[Outcome, int | None]) -> list[tuple[int, int] | None]:
-    """The attempt and the wait that follow each end, until it is parked."""
+    """The attempt and the delay after each end. None means parked."""
     message, steps = FIRST, list[tuple[int, int] | None]()
     for outcome, code in ends:
         again = LADDER.after(message, "1a", outcome, code, now=100)
@@ -38,18 +38,18 @@ FAILED, SOON, NEVER, SLOW = (Outcome.FAILED, 1), (Outcome.FAILED, 75), (Outcome.
         ([FAILED, SOON, FAILED, FAILED], [(2, 1000), (2, 1000), (3, 5000), None]),
     ],
 )
-def test_each_failure_is_a_rung_and_what_fails_after_the_last_is_parked(
+def test_each_failure_uses_the_next_delay_and_a_failure_after_the_last_is_parked(
     ends: list[tuple[Outcome, int | None]], steps: list[tuple[int, int] | None]
 ) -> None:
     assert sequence(*ends) == steps
 
 
-def test_without_rungs_nothing_is_tried_again() -> None:
+def test_without_delays_nothing_is_retried() -> None:
     assert Ladder(()).after(FIRST, "1a", *FAILED, now=0) is None
     assert Ladder((), soon=9).after(FIRST, "1a", *SOON, now=0) is None
 
 
-def test_the_next_attempt_is_another_message_of_the_same_move_and_always_the_same_one() -> None:
+def test_the_next_attempt_is_a_new_message_of_the_same_move_with_a_stable_id() -> None:
     again = FIRST.again(at=50)
     assert again == FIRST.again(at=50)
     others = (FIRST, again, again.again(at=50), FIRST.again(at=50, postponed=True), FIRST.again(at=50, deploy="1a"))

@@ -1,4 +1,4 @@
-"""No message's state goes back: the whole table, read as a person would."""
+"""The state of a message never goes back: the complete table of transitions."""
 
 import pytest
 
@@ -19,11 +19,11 @@ deployed                        .       .         .      .        .       .     
 ROWS = [line.split() for line in TABLE.strip().splitlines()]
 
 
-def test_the_table_is_whole() -> None:
+def test_the_table_is_complete() -> None:
     assert [State(row[0]) for row in ROWS] == list(State)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_message_comes_only_into_states_that_are_further_on(row: list[str]) -> None:
+def test_a_message_can_only_enter_the_states_in_the_table(row: list[str]) -> None:
     found = ["yes" if State(row[0]) in BEFORE[state] else "." for state in State]
     assert found == row[1:]

@@ -1,4 +1,4 @@
-"""The window: a quiet period that starves nobody."""
+"""The window: a quiet period with a cap, so that no server starves."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ def test_it_closes_a_quiet_period_after_the_last_message() -> None:
     assert Window(quiet=100, cap=1000).closes_at([0, 50, 30]) == 150
 
 
-def test_it_closes_at_the_cap_however_busy_it_is() -> None:
+def test_it_closes_at_the_cap_even_if_messages_keep_arriving() -> None:
     assert Window(quiet=100, cap=1000).closes_at(range(0, 5000, 50)) == 1000
 
 
@@ -23,7 +23,7 @@ def test_it_never_closes_later_than_the_cap_after_the_first_message(window: Wind
 
 
 @given(windows, times, st.integers(0, 10**12))
-def test_one_more_message_never_closes_it_earlier_unless_it_is_older_than_all(
+def test_another_message_never_closes_it_earlier_unless_it_is_the_oldest(
     window: Window, arrivals: list[int], one_more: int
 ) -> None:
     if one_more >= min(arrivals):

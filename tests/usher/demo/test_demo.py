@@ -1,4 +1,4 @@
-"""The demo: the story that it tells, and that it leaves nothing behind."""
+"""The demo: its burst of moves, its result, and that it leaves nothing behind."""
 
 import os
 import signal
@@ -12,37 +12,37 @@ from rich.console import Console
 from usher.api.types import Deploy
 from usher.core.errors import UsherError
 from usher.demo.play import Figures
-from usher.demo.screen import ending
-from usher.demo.stage import throw_away_usher
-from usher.demo.story import MOVES, SETTINGS, promised
+from usher.demo.screen import show_figures
+from usher.demo.stage import temporary_usher
+from usher.demo.story import MOVES, SETTINGS, expected
 from usher.settings import parse
 
 
-def test_the_storm_is_the_one_that_usher_was_made_for() -> None:
-    told = [(str(move.issue), move.status) for move in MOVES]
-    assert (told.count(("ABC-111", "Test")), told.count(("ABC-111", "Beta"))) == (1, 4)
-    assert (len(MOVES), len(promised())) == (11, 4)
+def test_the_burst_is_the_one_that_the_readme_describes() -> None:
+    moves = [(str(move.issue), move.status) for move in MOVES]
+    assert (moves.count(("ABC-111", "Test")), moves.count(("ABC-111", "Beta"))) == (1, 4)
+    assert (len(MOVES), len(expected())) == (11, 4)
 
 
-def test_no_window_closes_before_the_storm_is_over_for_its_server_with_time_to_spare() -> None:
+def test_every_move_arrives_well_before_its_server_s_window_closes() -> None:
     window = parse(SETTINGS, "the demo").window.window()
-    for server in promised():
+    for server in expected():
         times = [round(move.at * 1000) for move in MOVES if move.server == server]
         assert all(window.closes_at(times[:n]) > times[n] + 2000 for n in range(1, len(times)))
 
 
-def test_the_demo_s_servers_are_those_of_its_settings() -> None:
-    assert [server.name for server in parse(SETTINGS, "the demo").catalogue] == list(promised())
+def test_the_moves_cover_the_servers_in_the_demo_s_settings() -> None:
+    assert [server.name for server in parse(SETTINGS, "the demo").catalogue] == list(expected())
 
 
 def deploy(server: str, **more: object) -> Deploy:
     covered = sum(move.server == server for move in MOVES)
-    facts = {"id": "1", "server": server, "outcome": "passed", "issues": promised()[server], "messages": covered}
+    facts = {"id": "1", "server": server, "outcome": "passed", "issues": expected()[server], "messages": covered}
     return Deploy.model_construct(**{**dict.fromkeys(Deploy.model_fields), **facts, **more})
 
 
 @pytest.mark.parametrize(
-    ("change", "kept"),
+    ("change", "as_expected"),
     [
         ({}, True),
         ({"outcome": "failed"}, False),
@@ -51,26 +51,24 @@ def deploy(server: str, **more: object) -> Deploy:
         ({"messages": 0}, False),
     ],
 )
-def test_it_says_plainly_whether_the_promise_was_kept(change: dict[str, object], kept: bool) -> None:
-    first, *rest = promised()
+def test_it_says_whether_the_result_is_as_expected(change: dict[str, object], as_expected: bool) -> None:
+    first, *rest = expected()
     found = Figures(len(MOVES), (deploy(first, **change), *map(deploy, rest)))
-    assert found.as_promised is kept
+    assert found.as_expected is as_expected
     console = Console(record=True, width=100)
-    ending(console, found)
-    said = console.export_text()
-    assert "11 moves → 4 deploys" in said
-    assert ("usher init" in said, "not one deploy per server" in said) == (kept, not kept)
+    show_figures(console, found)
+    output = console.export_text()
+    assert "11 moves → 4 deploys" in output
+    assert ("usher init" in output, "Expected one deploy per server" in output) == (as_expected, not as_expected)
 
 
-def test_two_deploys_of_one_server_break_the_promise() -> None:
-    whole = tuple(map(deploy, promised()))
+def test_two_deploys_of_one_server_are_not_as_expected() -> None:
+    whole = tuple(map(deploy, expected()))
     again = deploy(whole[0].server, messages=0)
-    assert not Figures(len(MOVES), (*whole, again)).as_promised
+    assert not Figures(len(MOVES), (*whole, again)).as_expected
 
 
-def test_nothing_of_one_s_own_settings_counts_and_no_folder_stays(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_ignores_the_user_s_settings_and_removes_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("USHER_DEPLOYS__COMMAND", '["my-own-deploy"]')
@@ -81,7 +79,7 @@ def test_nothing_of_one_s_own_settings_counts_and_no_folder_stays(
         raise UsherError(why="the test ends here")
 
     monkeypatch.setattr("usher.demo.stage.running_broker", no_broker)
-    with pytest.raises(UsherError), throw_away_usher(lambda line: None):
+    with pytest.raises(UsherError), temporary_usher(lambda line: None):
         pass
     assert len(seen) == 1
     assert seen[0].startswith(str(folder))
@@ -90,7 +88,7 @@ def test_nothing_of_one_s_own_settings_counts_and_no_folder_stays(
 
 
 def started(folder: Path) -> "subprocess.Popen[str]":
-    """The real program, as somebody with settings of their own starts it."""
+    """The real program, started by a user who has their own settings."""
     mine = {"TMPDIR": str(folder), "USHER_DEPLOYS__COMMAND": '["false"]', "USHER_BROKER__URL": "amqp://nowhere.invalid"}
     return subprocess.Popen(
         [sys.executable, "-m", "usher", "demo"],
@@ -103,11 +101,11 @@ def started(folder: Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.slow
 @pytest.mark.programs
-def test_ctrl_c_in_mid_storm_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_during_the_burst_leaves_nothing_behind(tmp_path: Path) -> None:
     with started(tmp_path) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
-            if "told: " in line:
+            if "moved: " in line:
                 demo.send_signal(signal.SIGINT)
                 break
         rest = demo.stdout.read()
@@ -120,8 +118,8 @@ def test_ctrl_c_in_mid_storm_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.programs
 def test_eleven_moves_become_four_deploys(tmp_path: Path) -> None:
     with started(tmp_path) as demo:
-        said, _ = demo.communicate(timeout=120)
-    assert demo.returncode == 0, said
-    assert "11 moves → 4 deploys" in said
-    assert "ABC-111 ABC-113 ABC-115" in said.partition("11 moves")[2]
+        output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, output
+    assert "11 moves → 4 deploys" in output
+    assert "ABC-111 ABC-113 ABC-115" in output.partition("11 moves")[2]
     assert list(tmp_path.iterdir()) == []

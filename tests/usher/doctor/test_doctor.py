@@ -1,4 +1,4 @@
-"""The doctor: each fault, made on a real broker, is named with what to do."""
+"""The doctor reports each fault and how to fix it. The faults are created on a real broker."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def until(true: Callable[[], bool], *, seconds: float) -> None:
 
 
 class Patient:
-    """An Usher's settings and vhost, to be made ill. Its services don't run."""
+    """The settings and the vhost of an Usher, for tests that break them. Its services don't run."""
 
     def __init__(self, broker: Broker, vhost_url: str) -> None:
         self.environ = {
@@ -53,8 +53,8 @@ class Patient:
 
         self._on_broker(declare)
 
-    def tell(self, *keys: str, park: bool = False) -> None:
-        async def tell(link: Link, publisher: Publisher) -> None:
+    def publish(self, *keys: str, park: bool = False) -> None:
+        async def publish(link: Link, publisher: Publisher) -> None:
             for key in keys:
                 message = BackMessage.of(Issue.parse(key), self.settings.catalogue.named(BETA), source="api", now=1)
                 if park:
@@ -62,11 +62,11 @@ class Patient:
                 else:
                     await publisher.message(message)
 
-        self._on_broker(tell)
+        self._on_broker(publish)
 
     def park(self, body: bytes, message_id: str) -> None:
         async def park(link: Link, publisher: Publisher) -> None:
-            await publisher.park(body, message_id, "it cannot be read")
+            await publisher.park(body, message_id, "unreadable")
 
         self._on_broker(park)
 
@@ -80,85 +80,85 @@ class Patient:
     def delete(self, queue: str) -> None:
         self.console.delete(f"/api/queues/{self.vhost}/{queue}").raise_for_status()
 
-    def looked_at(self) -> dict[str, Finding]:
-        """What the doctor finds, by what it is about, without the services, which do not run."""
+    def findings(self) -> dict[str, Finding]:
+        """The doctor's findings by subject, without the services, which don't run."""
         found = {finding.about: finding for finding in examine(self.environ)}
         return {about: finding for about, finding in found.items() if about not in ("trackers", "deploys", "successes")}
 
     def faults(self) -> dict[str, Finding]:
-        return {about: found for about, found in self.looked_at().items() if found.verdict is Verdict.FAULT}
+        return {about: found for about, found in self.findings().items() if found.verdict is Verdict.FAULT}
 
 
 @pytest.fixture
 def patient(broker: Broker, vhost_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Patient]:
-    # the doctor guesses where a named broker's console is; this test run's may be anywhere
+    # the doctor assumes the default port of the console, which the tests' broker may not have
     monkeypatch.setattr("usher.doctor.console_of", lambda url: broker.console)
     made = Patient(broker, vhost_url)
     yield made
     made.console.close()
 
 
-def test_a_healthy_usher_has_no_fault(patient: Patient) -> None:
+def test_a_healthy_usher_has_no_faults(patient: Patient) -> None:
     patient.declare()
-    found = patient.looked_at()
+    found = patient.findings()
     assert patient.faults() == {}
     assert found["settings"].says.startswith("from the built-in example and USHER_BROKER__URL and")
     assert "RabbitMQ" in found["broker"].says
-    assert found["queues"].says.startswith("all 13 are there")
+    assert found["queues"].says.startswith("all 14 exist")
     assert found["policies"].verdict is Verdict.OK
     assert "guest:guest" not in str(found)
 
 
-def test_a_broker_without_anything_of_usher_s_is_one_fault(patient: Patient) -> None:
+def test_a_broker_without_usher_s_queues_is_one_fault(patient: Patient) -> None:
     assert {about: found.says for about, found in patient.faults().items()} == {
-        "queues": "none of Usher's queues is there yet"
+        "queues": "Usher's queues do not exist yet"
     }
 
 
-def test_a_server_s_queue_deleted_by_hand_is_named_and_its_messages_are_found(patient: Patient) -> None:
+def test_a_deleted_server_queue_is_reported_with_its_unrouted_messages(patient: Patient) -> None:
     patient.declare()
     patient.delete(topology.server_queue(BETA))
-    patient.tell("ABC-111", "ABC-112")
+    patient.publish("ABC-111", "ABC-112")
     faults = patient.faults()
     assert sorted(faults) == sorted([topology.server_queue(BETA), topology.UNROUTED])
     assert "restart deploys" in faults[topology.server_queue(BETA)].do
     assert faults[topology.UNROUTED].says == (f"2 messages found no server queue: ABC-111 to {BETA}; ABC-112 to {BETA}")
-    assert "send those issues again" in faults[topology.UNROUTED].do
+    assert "send these issues again" in faults[topology.UNROUTED].do
 
 
-def test_a_retry_queue_that_is_missing_is_named(patient: Patient) -> None:
+def test_a_missing_retry_queue_is_reported(patient: Patient) -> None:
     patient.declare()
     patient.delete(topology.retry_queue(300_000))
     assert list(patient.faults()) == ["usher.retry.5m"]
 
 
-def test_looking_takes_nothing_away_and_makes_nothing(patient: Patient) -> None:
+def test_the_doctor_changes_nothing(patient: Patient) -> None:
     patient.declare()
     patient.delete(topology.server_queue(BETA))
-    patient.tell("ABC-111", "ABC-112")
+    patient.publish("ABC-111", "ABC-112")
     first = patient.faults()
     assert [patient.faults() for _ in range(3)] == [first] * 3
 
 
-def test_parked_messages_say_where_the_reason_is(patient: Patient) -> None:
+def test_parked_messages_are_ok_and_the_doctor_says_where_to_find_the_reason(patient: Patient) -> None:
     patient.declare()
-    patient.tell("ABC-7", park=True)
-    found = patient.looked_at()[topology.PARKED]
+    patient.publish("ABC-7", park=True)
+    found = patient.findings()[topology.PARKED]
     assert patient.faults() == {}
     assert f"1 message of deploys that failed for the last time: ABC-7 to {BETA}." in found.says
     assert "`usher show ABC-7` says why" in found.says
 
 
-def test_what_is_parked_and_is_no_message_is_a_fault(patient: Patient) -> None:
+def test_a_foreign_message_that_is_parked_is_a_fault(patient: Patient) -> None:
     patient.declare()
     patient.park(b"what?", "0" * 32)
-    assert "1 message: something that is no message of Usher's" in patient.faults()[topology.PARKED].says
+    assert "1 message: something that is not an Usher message" in patient.faults()[topology.PARKED].says
 
 
-@pytest.mark.slow  # the console counts every five seconds
-def test_a_former_server_s_queue_is_named_with_what_is_in_it(patient: Patient) -> None:
+@pytest.mark.slow  # the console updates its counts every five seconds
+def test_the_queue_of_a_former_server_is_reported_with_its_message_count(patient: Patient) -> None:
     patient.declare()
-    patient.tell("ABC-7")
+    patient.publish("ABC-7")
     patient.environ["USHER_SERVERS__NAME"] = "{status}.{project}.example.com"
     patient.declare()
 
@@ -166,20 +166,20 @@ def test_a_former_server_s_queue_is_named_with_what_is_in_it(patient: Patient) -
         former = patient.faults().get("former servers")
         return former is not None and f"usher.server.{BETA} (1 message)" in former.says
 
-    # the management console counts every five seconds
+    # the management console updates its counts every five seconds
     until(found, seconds=20)
     assert "usher.server.test.abc.wwts.com (0 messages)" in patient.faults()["former servers"].says
     assert "example.com" not in patient.faults()["former servers"].says
-    assert "once the server has that name again" in patient.faults()["former servers"].do
+    assert "restore the old name in [servers] name" in patient.faults()["former servers"].do
 
 
-def test_a_queue_with_other_arguments_is_named(patient: Patient) -> None:
+def test_a_queue_with_wrong_arguments_is_reported(patient: Patient) -> None:
     patient.declare()
     patient.delete(topology.PARKED)
     body = {"durable": True, "arguments": {"x-queue-type": "classic"}}
     patient.console.put(f"/api/queues/{patient.vhost}/{topology.PARKED}", json=body).raise_for_status()
     found = patient.faults()[topology.PARKED]
-    assert "other arguments" in found.says
+    assert "different arguments" in found.says
     assert "delete it in the management console" in found.do
 
 
@@ -195,7 +195,7 @@ def test_a_queue_with_other_arguments_is_named(patient: Patient) -> None:
         ("operator-policies", r"^other\.", {"message-ttl": 1000}, False),
     ],
 )
-def test_policies_that_can_lose_messages_are_named(
+def test_policies_that_can_lose_messages_are_reported(
     patient: Patient, kind: str, pattern: str, definition: dict[str, object], loses: bool
 ) -> None:
     patient.declare()
@@ -208,19 +208,17 @@ def test_policies_that_can_lose_messages_are_named(
         assert "delete it in the management console" in faults["policies"].do
 
 
-def test_a_console_that_does_not_tell_is_said_and_is_no_fault(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_console_is_reported_as_unknown(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     patient.declare()
     monkeypatch.setattr("usher.doctor.console_of", lambda url: "http://127.0.0.1:1")
-    found = patient.looked_at()["policies"]
+    found = patient.findings()["policies"]
     assert found.verdict is Verdict.UNKNOWN
-    assert "could not be checked" in found.says
+    assert "could not check policies" in found.says
 
 
-def test_before_3_12_the_node_s_own_consumer_timeout_is_spoken_of(patient: Patient) -> None:
+def test_before_3_12_the_node_s_consumer_timeout_is_reported(patient: Patient) -> None:
     patient.declare()
-    found = patient.looked_at()
+    found = patient.findings()
     old = found["broker"].says.startswith("RabbitMQ 3.1")
     assert ("consumer_timeout" in found) is old
 
@@ -233,7 +231,9 @@ def test_before_3_12_the_node_s_own_consumer_timeout_is_spoken_of(patient: Patie
         ({"port": 1}, "no broker answers"),
     ],
 )
-def test_a_broker_that_refuses_is_one_fault(patient: Patient, change: dict[str, str | int], says: str) -> None:
+def test_a_broker_that_refuses_the_connection_is_one_fault(
+    patient: Patient, change: dict[str, str | int], says: str
+) -> None:
     url = URL(patient.environ["USHER_BROKER__URL"])
     for part, value in change.items():
         url = getattr(url, f"with_{part}")(value)
@@ -244,18 +244,18 @@ def test_a_broker_that_refuses_is_one_fault(patient: Patient, change: dict[str, 
     assert str(url.password) not in faults["broker"].says.replace(f"{url.user}@", "")
 
 
-def test_no_broker_and_no_usher_up_is_said(folder: Path) -> None:
+def test_without_a_broker_the_doctor_says_to_start_usher_up(folder: Path) -> None:
     found = next(finding for finding in examine({}) if finding.about == "broker")
     assert (found.verdict, "start `usher up` here" in found.do) == (Verdict.UNKNOWN, True)
 
 
-def test_the_broker_of_usher_up_is_found_by_its_folder(patient: Patient, broker: Broker) -> None:
+def test_the_broker_of_usher_up_is_found_through_its_folder(patient: Patient, broker: Broker) -> None:
     patient.declare()
-    noted = Path(".usher/broker")
-    noted.mkdir(parents=True)
-    (noted / "addresses").write_text(f"{patient.environ.pop('USHER_BROKER__URL')}\n{broker.console}\n")
-    assert running_in(noted).console == broker.console
-    found = patient.looked_at()
+    data = Path(".usher/broker")
+    data.mkdir(parents=True)
+    (data / "addresses").write_text(f"{patient.environ.pop('USHER_BROKER__URL')}\n{broker.console}\n")
+    assert running_in(data).console == broker.console
+    found = patient.findings()
     assert "`usher up` runs" in found["broker"].says
     assert found["queues"].verdict is Verdict.OK
     assert "consumer_timeout" not in found
@@ -266,16 +266,16 @@ def test_the_broker_of_usher_up_is_found_by_its_folder(patient: Patient, broker:
     [
         (f'["{sys.executable}", "-V"]', ".", None),
         ('["no-such-program", "{server}"]', ".", "there is no program no-such-program"),
-        (f'["{sys.executable}"]', "nowhere", "there is no folder nowhere"),
+        (f'["{sys.executable}"]', "nowhere", "there is no directory nowhere"),
     ],
 )
-def test_the_command_s_program_must_be_there(folder: Path, command: str, cwd: str, says: str | None) -> None:
+def test_the_command_s_program_must_exist(folder: Path, command: str, cwd: str, says: str | None) -> None:
     found = examine({"USHER_DEPLOYS__COMMAND": command, "USHER_DEPLOYS__CWD": cwd})[1]
     assert (found.verdict is Verdict.FAULT) is (says is not None)
-    assert (says or "is there") in found.says
+    assert (says or "exists") in found.says
 
 
-def test_settings_that_do_not_load_are_all_that_is_looked_at(folder: Path) -> None:
+def test_invalid_settings_are_the_only_finding(folder: Path) -> None:
     found = examine({"USHER_WINDOW__QIUET": "1s"})
     assert [(finding.about, finding.verdict) for finding in found] == [("settings", Verdict.FAULT)]
     assert "did you mean USHER_WINDOW__QUIET" in found[0].says
@@ -283,30 +283,30 @@ def test_settings_that_do_not_load_are_all_that_is_looked_at(folder: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("running")
-def test_the_command_finds_a_running_usher_well(usher) -> None:
-    said = usher("doctor")
-    assert (said.code, said.err) == (0, "")
-    assert "No fault found." in said.out
-    assert "successes: ready at http://127.0.0.1" in said.out
+def test_a_running_usher_has_no_faults(usher) -> None:
+    result = usher("doctor")
+    assert (result.code, result.err) == (0, "")
+    assert "No faults found." in result.out
+    assert "successes: ready at http://127.0.0.1" in result.out
     assert json.loads(usher("doctor", "--json").out)["ok"] is True
 
 
 @pytest.mark.usefixtures("running")
-def test_settings_written_after_the_services_started_are_said_and_are_no_fault(usher, folder: Path) -> None:
+def test_settings_changed_after_the_services_started_are_reported_and_are_not_a_fault(usher, folder: Path) -> None:
     file = folder / "usher.toml"
     file.write_text("[projects.abc]\n[projects.def]\nstatuses = ['test', 'beta']\n")
-    said = usher("doctor")
-    assert said.code == 0
-    assert "usher.toml: it was written after trackers, deploys, successes started: they go by what it said" in said.out
+    result = usher("doctor")
+    assert result.code == 0
+    assert "usher.toml: it was changed after trackers, deploys, successes started: they still use the old" in result.out
     os.utime(file, (0, 0))
-    assert "it was written after" not in usher("doctor").out
+    assert "it was changed after" not in usher("doctor").out
 
 
 @pytest.mark.usefixtures("nobody_answers")
-def test_the_command_ends_with_1_when_anything_is_at_fault(usher) -> None:
-    said = usher("doctor")
-    assert said.code == 1
-    assert "nothing answers at http://127.0.0.1:1 (trackers); start it with `usher up`" in said.out
+def test_the_exit_code_is_1_if_there_is_a_fault(usher) -> None:
+    result = usher("doctor")
+    assert result.code == 1
+    assert "nothing answers at http://127.0.0.1:1 (trackers); start it with `usher up`" in result.out
     data = json.loads(usher("doctor", "--json").out)
     assert (data["ok"], [f["about"] for f in data["findings"] if f["verdict"] == "fault"]) == (
         False,

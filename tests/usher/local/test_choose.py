@@ -1,4 +1,4 @@
-"""One place chooses the broker. The node here is a real one; each test says what a person would rely on."""
+"""Choosing the broker. These tests start a real node."""
 
 import asyncio
 import contextlib
@@ -24,35 +24,35 @@ pytestmark = pytest.mark.programs
 UNSET = load({})
 
 
-def test_a_named_broker_that_does_not_answer_is_an_error_and_never_a_fallback(tmp_path: Path) -> None:
+def test_a_configured_broker_that_does_not_answer_is_an_error_without_a_fallback(tmp_path: Path) -> None:
     settings = load({"USHER_BROKER__URL": "amqp://guest:secret@127.0.0.1:1/"})
     folder = tmp_path / "broker"
-    text = said_of(settings, folder)
+    text = error_of(settings, folder)
     assert "no broker answers at guest@127.0.0.1:1/" in text
     assert "correct [broker] url" in text
     assert "secret" not in text
     assert not folder.exists()
 
 
-def test_of_several_named_brokers_the_first_that_answers_is_used(broker: Broker, tmp_path: Path) -> None:
+def test_the_first_configured_broker_that_answers_is_used(broker: Broker, tmp_path: Path) -> None:
     settings = load({"USHER_BROKER__URL": f'["amqp://127.0.0.1:1/", "{broker.url}"]'})
     with running_broker(settings, tmp_path) as chosen:
         assert chosen.url == broker.url
 
 
-def test_with_nothing_installed_the_error_names_every_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_nothing_installed_the_error_names_every_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing_installed(tmp_path, monkeypatch)
-    text = said_of(UNSET, tmp_path / "broker")
-    for way in ("apt-get install rabbitmq-server", "brew install rabbitmq", "Docker", "[broker] url"):
-        assert way in text
+    text = error_of(UNSET, tmp_path / "broker")
+    for option in ("apt-get install rabbitmq-server", "brew install rabbitmq", "Docker", "[broker] url"):
+        assert option in text
 
 
-def test_a_node_that_dies_at_its_start_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_exits_at_startup_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing_installed(tmp_path, monkeypatch)
     server = tmp_path / "rabbitmq-server"
     server.write_text("#!/bin/sh\necho BOOT FAILED: no disk\nexit 3\n")
     server.chmod(0o755)
-    text = said_of(UNSET, tmp_path / "broker")
+    text = error_of(UNSET, tmp_path / "broker")
     assert "exit code 3" in text
     assert text.endswith("BOOT FAILED: no disk")
     assert_nothing_is_left(tmp_path / "broker")
@@ -66,16 +66,16 @@ def test_a_node_that_dies_at_its_start_shows_its_last_lines(tmp_path: Path, monk
         ("amqps://rabbit", "https://rabbit:15671"),
     ],
 )
-def test_the_console_of_a_named_broker_is_guessed_from_its_address(url: str, console: str) -> None:
+def test_the_console_s_address_is_derived_from_the_broker_s(url: str, console: str) -> None:
     assert console_of(url) == console
 
 
 @pytest.mark.slow
-def test_a_private_node_keeps_to_itself_and_keeps_its_messages(tmp_path: Path) -> None:
-    """Its whole life, in one test, for a start takes seconds: taken ports, the loopback, a stop, another start."""
-    folder, said = tmp_path / "broker", list[str]()
-    with listening(5672), listening(15672), running_broker(UNSET, folder, kind="node", say=said.append) as first:
-        assert said == [line for line in said if line.startswith("starting a private RabbitMQ")]
+def test_a_private_node_listens_only_on_loopback_and_keeps_its_messages(tmp_path: Path) -> None:
+    """One test for all of it, because a start takes seconds: taken ports, the loopback, a stop, another start."""
+    folder, lines = tmp_path / "broker", list[str]()
+    with listening(5672), listening(15672), running_broker(UNSET, folder, kind="node", say=lines.append) as first:
+        assert lines == [line for line in lines if line.startswith("starting a private RabbitMQ")]
         assert not {":5672/", ":15672"} & {first.url[-6:], first.console[-6:]}
         assert httpx.get(f"{first.console}/api/overview", auth=first.credentials).status_code == httpx.codes.OK
         assert {host for process in left(folder) for host in hosts(process)} == {"127.0.0.1"}
@@ -83,7 +83,7 @@ def test_a_private_node_keeps_to_itself_and_keeps_its_messages(tmp_path: Path) -
         assert first.password_file.stat().st_mode & 0o077 == 0
         assert first.password_file.read_text() == first.credentials[1]
         assert not any(first.credentials[1] in " ".join(process.cmdline()) for process in left(folder))
-        assert "another Usher runs its broker in" in said_of(UNSET, folder)
+        assert "another Usher runs its broker in" in error_of(UNSET, folder)
         asyncio.run(put(first.url))
     assert_nothing_is_left(folder)
 
@@ -94,7 +94,7 @@ def test_a_private_node_keeps_to_itself_and_keeps_its_messages(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_what_speeds_up_a_node_s_start_fits_the_installed_rabbitmq() -> None:
+def test_the_preloading_works_with_the_installed_rabbitmq() -> None:
     server = node.installed()
     assert server is not None
     plugins = server.resolve().parent.parent / "plugins"
@@ -106,12 +106,12 @@ def test_what_speeds_up_a_node_s_start_fits_the_installed_rabbitmq() -> None:
 
 
 @pytest.mark.slow
-def test_the_node_of_a_killed_usher_ends_and_the_next_one_finds_its_messages(tmp_path: Path) -> None:
+def test_the_node_of_a_killed_usher_stops_and_the_next_one_has_its_messages(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     asyncio.run(put(holder.stdout.readline().strip()))
-    # the worst case: the leash is killed along with the Usher that holds it
+    # the worst case: the supervisor process is killed together with its Usher
     for process in left(folder):
         if "leash.py" in " ".join(process.cmdline()):
             process.suspend()
@@ -125,7 +125,7 @@ def test_the_node_of_a_killed_usher_ends_and_the_next_one_finds_its_messages(tmp
 
 
 @pytest.mark.slow
-def test_a_container_keeps_its_messages_in_a_volume_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_a_container_keeps_its_messages_in_a_volume_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
     folder, before, names = tmp_path / "broker", containers(), set[str]()
     try:
         with running_broker(UNSET, folder, kind="container") as first:
@@ -144,7 +144,7 @@ def test_a_container_keeps_its_messages_in_a_volume_and_leaves_nothing_else(tmp_
 HOLDER = """
 import sys, time
 from pathlib import Path
-from usher.broker.choose import running_broker
+from usher.local.choose import running_broker
 from usher.settings import load
 with running_broker(load({}), Path(sys.argv[1]), kind="node") as broker:
     print(broker.url, flush=True)
@@ -158,8 +158,8 @@ def nothing_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
 
 
-def said_of(settings: Settings, folder: Path) -> str:
-    """The error that choosing a broker ends with."""
+def error_of(settings: Settings, folder: Path) -> str:
+    """The error of choosing a broker."""
     with pytest.raises(BrokerError) as error, running_broker(settings, folder):
         pytest.fail("there is a broker")
     return str(error.value)
@@ -183,13 +183,13 @@ async def take(url: str) -> bytes:
 
 
 def assert_nothing_is_left(folder: Path) -> None:
-    """A helper of the node's (its resolver of names) ends by itself, a moment after the node."""
+    """Wait for the node's name resolver, which ends a moment after the node."""
     _, alive = psutil.wait_procs(left(folder), timeout=5)
     assert alive == []
 
 
 def left(folder: Path) -> list[psutil.Process]:
-    """Every living process of a broker in that folder, and its port mapper, which would outlive it."""
+    """Every process of a broker in the folder, including a port mapper, which would outlive it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -199,13 +199,13 @@ def left(folder: Path) -> list[psutil.Process]:
 
 
 def hosts(process: psutil.Process) -> list[str]:
-    """Where that process listens."""
-    return [there.laddr.ip for there in process.net_connections("inet") if there.status == psutil.CONN_LISTEN]
+    """The addresses on which a process listens."""
+    return [found.laddr.ip for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
 
 
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[None]:
-    """That port is taken: by us, or by whoever has it already."""
+    """Make sure that something listens on the port."""
     try:
         taken = socket.create_server(("127.0.0.1", port))
     except OSError:
@@ -216,7 +216,7 @@ def listening(port: int) -> Iterator[None]:
 
 
 def containers() -> set[str]:
-    """Those of this module: tests that run beside it start others, with longer names."""
+    """The containers of this module. Tests that run in parallel start others, with longer names."""
     return set(docker("ps", "--all", "--format", "{{.Names}}", "--filter", "name=^/?usher-[0-9a-f]{12}$"))
 
 

@@ -1,4 +1,4 @@
-"""Settings: read once, checked whole; what is wrong is said with what to write instead."""
+"""Settings: read once and checked completely. Errors say what to write instead."""
 
 import re
 import tomllib
@@ -16,8 +16,8 @@ from usher.settings.units import duration
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests read no `usher.toml` of the checkout."""
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the tests from reading the `usher.toml` of the checkout."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -36,7 +36,7 @@ def test_without_a_file_the_built_in_example_rehearses() -> None:
     ]  # fmt: skip
 
 
-def test_the_example_shows_every_setting_with_its_default() -> None:
+def test_the_example_has_every_setting_with_its_default() -> None:
     shown = tomllib.loads(re.sub(r"^# (secret|url|command|delays|\[retries)", r"\1", example(), flags=re.MULTILINE))
     bare = Settings(projects={"abc": {}})
     for section in set(Settings.model_fields) - {"source", "projects", "statuses"}:
@@ -45,7 +45,7 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
     assert defaults.model_dump(exclude={"projects"}) == bare.model_dump(exclude={"projects"})
 
 
-def test_a_file_in_this_folder_is_read(tmp_path: Path) -> None:
+def test_a_file_in_the_current_directory_is_read(tmp_path: Path) -> None:
     (tmp_path / "usher.toml").write_text("[projects.xyz]\n")
     assert {server.project for server in load({}).catalogue} == {"xyz"}
 
@@ -83,27 +83,27 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
         ("[projects.abc]\n[projects.def]\n[servers]\nname = '{status}'", {}, 'stage.def are both "stage"'),
         ("[projects.abc]\n[servers]\nname = '{stauts}.x'", {}, "{stauts} is unknown in [servers] name; did you mean {"),
         ("[projects.abc]\n[servers]\nname = '{}.x'", {}, "{} is unknown in [servers] name; known: {status}, {project}"),
-        ("[projects.abc]\n[servers]\nname = '{status}.{project}; rm'", {}, "is no server name"),
+        ("[projects.abc]\n[servers]\nname = '{status}.{project}; rm'", {}, "is not a valid server name"),
         ("[projects.abc]\n[statuses]\nbeta.jira = ['QA']\ntest.jira = ['qa']", {}, '"qa" means both test and beta'),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, variables: dict[str, str], says: str) -> None:
+def test_an_error_says_what_is_wrong(tmp_path: Path, text: str, variables: dict[str, str], says: str) -> None:
     with pytest.raises(errors.SettingsError) as raised:
         read(tmp_path, text, **variables)
     assert says in str(raised.value)
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_missing_file_is_named() -> None:
     with pytest.raises(errors.SettingsError, match="nowhere.toml does not exist; `usher init` writes one"):
         load({"USHER_CONFIG": "nowhere.toml"})
 
 
-def test_secrets_hide_themselves() -> None:
+def test_secrets_are_not_in_the_repr() -> None:
     settings = load({"USHER_BROKER__URL": "amqp://u:hunter2@host/", "USHER_JIRA__SECRET": "hunter2"})
     assert "hunter2" not in repr(settings)
 
 
-def test_a_status_means_what_jira_calls_it_whole_and_without_case() -> None:
+def test_jira_s_names_match_completely_and_ignore_case() -> None:
     catalogue = load({"USHER_STATUSES__BETA__JIRA": '["Ready for Beta", "10003"]'}).catalogue
     assert catalogue.status("  ready FOR beta ") == "beta"
     assert catalogue.status(None, "10003") == "beta"
@@ -112,7 +112,7 @@ def test_a_status_means_what_jira_calls_it_whole_and_without_case() -> None:
     assert catalogue.status("TEST") == "test"
 
 
-def test_shares_are_taken_of_the_typical_deploy_time_and_nothing_is_below_the_floor() -> None:
+def test_the_window_is_a_fraction_of_the_typical_deploy_time_and_never_below_the_floor() -> None:
     window = load({}).window.window()
     assert (window.quiet, window.cap) == (120_000, 496_800)
     window = load({"USHER_WINDOW__QUIET": "2s", "USHER_WINDOW__CAP": "1m", "USHER_WINDOW__FLOOR": "7s"}).window.window()
@@ -125,14 +125,14 @@ def test_durations_add_up(hours: int, minutes: int, seconds: int) -> None:
 
 
 @given(st.text())
-def test_no_text_breaks_a_duration(text: str) -> None:
+def test_any_other_text_is_refused_as_a_duration(text: str) -> None:
     try:
         assert duration(text) >= timedelta(0)
     except ValueError as error:
         assert "duration" in str(error)
 
 
-def test_a_server_has_its_own_ladder_else_its_status_s_else_the_one_of_all(tmp_path: Path) -> None:
+def test_retry_rules_of_a_server_override_those_of_its_status_and_the_general_ones(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
         """
@@ -151,7 +151,7 @@ def test_a_server_has_its_own_ladder_else_its_status_s_else_the_one_of_all(tmp_p
     assert settings.retries.every_delay == (1000, 2000, 3000)
 
 
-def test_a_ladder_of_nothing_known_is_refused(tmp_path: Path) -> None:
+def test_retry_rules_for_an_unknown_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.SettingsError, match=r"\[retries.of\] gamma is neither a status nor a server"):
         read(tmp_path, "[projects.abc]\n[retries.of.gamma]\ndelays = []")
 
@@ -164,7 +164,7 @@ def test_a_ladder_of_nothing_known_is_refused(tmp_path: Path) -> None:
         ("postgresql://db/usher", "postgresql://db/usher"),
     ],
 )
-def test_a_ledger_is_shown_without_its_password(address, shown):
+def test_the_ledger_s_address_is_shown_without_its_password(address, shown):
     settings = load({"USHER_SUCCESSES__LEDGER": address})
     assert settings.successes.ledger_shown == shown
     assert "s3same" not in repr(settings)
@@ -173,7 +173,7 @@ def test_a_ledger_is_shown_without_its_password(address, shown):
 @pytest.mark.parametrize(
     "address", ["usher.db", "sqlite:///", "postgresql://ann:s3same@db", "mysql://ann:s3same@db/usher"]
 )
-def test_an_address_of_no_ledger_is_refused_in_a_sentence(address):
+def test_an_invalid_ledger_address_is_refused_with_a_readable_error(address):
     with pytest.raises(
         errors.SettingsError, match='a ledger\'s address looks like "sqlite:///usher.db" or "postgresql'
     ) as bad:
@@ -182,7 +182,7 @@ def test_an_address_of_no_ledger_is_refused_in_a_sentence(address):
 
 
 @pytest.mark.parametrize("keep", ["89d", "11000d"])
-def test_the_ledger_keeps_at_least_what_the_journal_has(keep):
+def test_the_ledger_keeps_messages_at_least_as_long_as_the_journal(keep):
     assert load({}).successes.keep.days == 400
     with pytest.raises(errors.SettingsError, match="USHER_SUCCESSES__KEEP"):
         load({"USHER_SUCCESSES__KEEP": keep})

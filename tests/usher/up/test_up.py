@@ -1,4 +1,4 @@
-"""`usher up` as a real program. Small stand-ins take the services' places; the broker is this test run's."""
+"""`usher up` as a real program, with small stand-ins for the services, and the broker of this test run."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ from usher.up.services import programs
 STAND_IN = """
 import os, signal, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-name, manner = sys.argv[1:]
+name, mode = sys.argv[1:]
 class Page(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -34,12 +34,12 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(str(os.getpid()).encode())
     def log_message(self, *_): pass
 def leave(*_):
-    if manner != "stubborn":
+    if mode != "stubborn":
         print(name, "stopped")
         os._exit(0)
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGINT, lambda *_: print(name, "was interrupted"))
-if manner == "broken":
+if mode == "broken":
     sys.exit(f"{name}: cannot work today")
 print(name, "uses", os.environ["USHER_BROKER__URL"])
 HTTPServer(("127.0.0.1", int(os.environ[f"USHER_{name.upper()}__PORT"])), Page).serve_forever()
@@ -50,10 +50,10 @@ import sys
 from usher import up
 from usher.settings import load
 names = ("trackers", "deploys", "successes")
-ports, manners, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
+ports, modes, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
 sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, manner), "127.0.0.1", port, 2.0, drain * (name == "deploys"))
-    for name, manner, port in zip(names, manners, ports)
+    up.Program(name, (sys.executable, sys.argv[1], name, mode), "127.0.0.1", port, 2.0, drain * (name == "deploys"))
+    for name, mode, port in zip(names, modes, ports)
 ]))
 """
 
@@ -63,7 +63,7 @@ UP_WHOLE = "import sys; from usher import up; from usher.settings import load; s
 
 
 class Up:
-    """A running `usher up`, in a terminal's foreground group as it were."""
+    """A running `usher up` in its own process group, like the foreground group of a terminal."""
 
     def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
@@ -79,7 +79,7 @@ class Up:
         )
 
     def until(self, text: str) -> str:
-        """The next line with that text in it."""
+        """Wait for a line that contains the text."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
@@ -88,7 +88,7 @@ class Up:
         pytest.fail(f"no {text!r} in:\n" + "\n".join(self.lines) + self.process.communicate()[1])
 
     def children(self) -> list[psutil.Process]:
-        """Every process below it."""
+        """All of its descendants."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def interrupt(self) -> None:
@@ -96,7 +96,7 @@ class Up:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end; its exit code and what it said on standard error."""
+        """Wait for it to exit. Returns the exit code and standard error."""
         out, error = self.process.communicate(timeout=20)
         self.lines += out.splitlines()
         return self.process.returncode, error
@@ -107,14 +107,14 @@ Start = Callable[..., Up]
 
 @pytest.fixture
 def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
-    """Starts `usher up` with stand-ins: well-behaved ones, "stubborn" ones (deaf to TERM), "broken" ones."""
+    """Starts `usher up` with stand-ins that are "good", "stubborn" (they ignore SIGTERM) or "broken"."""
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*manners: str, ports: Sequence[int] = (), drain: float = 0) -> Up:
+    def up(*modes: str, ports: Sequence[int] = (), drain: float = 0) -> Up:
         ports = ports or free_ports(0, 0, 0)
-        manners = manners or ("good",) * 3
-        arguments = (str(stand_in), *map(str, ports), *manners, str(drain))
+        modes = modes or ("good",) * 3
+        arguments = (str(stand_in), *map(str, ports), *modes, str(drain))
         started.append(Up(tmp_path, UP, *arguments, USHER_BROKER__URL=broker.url))
         return started[-1]
 
@@ -126,7 +126,7 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
 
 
 def gone(processes: list[psutil.Process], seconds: float) -> bool:
-    """Whether all of these have ended within that time."""
+    """Whether all of these processes end in time."""
     deadline = time.monotonic() + seconds
     while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in alive(processes)):
         if time.monotonic() > deadline:
@@ -143,17 +143,15 @@ def alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
 
 
 @pytest.mark.parametrize("how", [Up.interrupt, lambda up: up.process.send_signal(signal.SIGTERM)], ids=["int", "term"])
-def test_it_says_where_everything_is_and_stops_in_order(
-    start: Start, broker: Broker, how: Callable[[Up], None]
-) -> None:
+def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker, how: Callable[[Up], None]) -> None:
     up = start()
     up.until("Ctrl-C stops everything.")
     children = up.children()
-    assert len(children) == 6  # three services, each on its leash
+    assert len(children) == 6  # three services, each with its supervisor process
     shown = "\n".join(up.lines)
     assert f'trackers uses ["{broker.url}"]' in shown
-    for there in ("Webhook", "/webhooks/jira", "Console", "Ledger", "usher.db", "rehearsed", "usher send", "curl"):
-        assert there.lower() in shown.lower()
+    for text in ("Webhook", "/webhooks/jira", "Console", "Ledger", "usher.db", "rehearsed", "usher send", "curl"):
+        assert text.lower() in shown.lower()
     assert "\x1b" not in shown
 
     how(up)
@@ -172,13 +170,13 @@ def test_it_says_where_everything_is_and_stops_in_order(
 
 
 @pytest.mark.slow
-def test_a_service_that_is_killed_comes_back(start: Start) -> None:
+def test_a_killed_service_is_restarted(start: Start) -> None:
     up = start()
     url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
     up.until("Ctrl-C stops everything.")
     before = int(httpx.get(url).text)
     os.kill(before, signal.SIGKILL)
-    up.until("deploys ended (exit code 137); starting it again")
+    up.until("deploys exited (exit code 137); restarting it")
     up.until("deploys uses")
     assert until_answers(url) != before
     up.interrupt()
@@ -190,7 +188,7 @@ def until_answers(url: str) -> int:
         return int(client.get(url).text)
 
 
-def test_a_second_ctrl_c_kills_at_once_what_does_not_stop(start: Start) -> None:
+def test_a_second_ctrl_c_kills_everything_immediately(start: Start) -> None:
     up = start("stubborn", "stubborn", "stubborn")
     up.until("Ctrl-C stops everything.")
     children = up.children()
@@ -204,7 +202,7 @@ def test_a_second_ctrl_c_kills_at_once_what_does_not_stop(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_a_service_that_does_not_stop_is_killed_when_its_share_is_over(start: Start) -> None:
+def test_a_service_that_does_not_stop_in_its_share_of_the_time_is_killed(start: Start) -> None:
     up = start("good", "stubborn", "good")
     up.until("Ctrl-C stops everything.")
     children = up.children()
@@ -215,25 +213,25 @@ def test_a_service_that_does_not_stop_is_killed_when_its_share_is_over(start: St
 
 
 @pytest.mark.slow
-def test_what_drains_gets_its_time_and_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
+def test_a_second_ctrl_c_kills_a_draining_service(start: Start) -> None:
     up = start("good", "stubborn", "good", drain=600)
     up.until("Ctrl-C stops everything.")
     children = up.children()
     up.interrupt()
-    up.until("waiting up to 600 s for what it runs; Ctrl-C again stops everything at once")
+    up.until("waiting up to 600 s for running commands; Ctrl-C again kills everything")
     up.interrupt()
     assert up.end()[0] == 130
     assert gone(children, 1)
 
 
-def test_running_deploys_get_their_drain_time() -> None:
+def test_only_deploys_gets_the_drain_time() -> None:
     made = {program.name: program for program in programs(load({"USHER_DEPLOYS__DRAIN": "5m"}))}
     assert {name: program.drain for name, program in made.items()} == {"trackers": 0, "deploys": 300, "successes": 0}
     assert all(program.drain == 0 for program in programs(load({})))
 
 
 @pytest.mark.slow
-def test_nothing_outlives_an_usher_that_is_killed(start: Start) -> None:
+def test_no_process_outlives_a_killed_usher(start: Start) -> None:
     up = start("good", "stubborn", "good")
     up.until("Ctrl-C stops everything.")
     children = up.children()
@@ -242,17 +240,17 @@ def test_nothing_outlives_an_usher_that_is_killed(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_a_service_that_cannot_run_stops_everything_with_its_own_words(start: Start) -> None:
+def test_a_service_that_keeps_failing_stops_everything_and_its_last_lines_are_shown(start: Start) -> None:
     up = start("good", "broken", "good")
     up.until("starting successes")
     code, error = up.end()
     assert code == 1
-    assert "deploys ended at once, 3 times (exit code 1)" in error
+    assert "deploys exited immediately, 3 times (exit code 1)" in error
     assert "deploys: cannot work today" in error
     assert "Traceback" not in error
 
 
-def test_a_taken_port_is_one_sentence_and_nothing_is_started(start: Start) -> None:
+def test_a_taken_port_is_a_readable_error_and_nothing_is_started(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         one, another = free_ports(0, 0)
@@ -263,36 +261,36 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_started(start: Start) -> No
     assert error.count("\n") == 1
 
 
-def test_ports_that_are_zero_in_the_settings_become_free_ones() -> None:
+def test_port_zero_in_the_settings_becomes_a_free_port() -> None:
     settings = load({f"USHER_{name}__PORT": "0" for name in ("TRACKERS", "DEPLOYS", "SUCCESSES")})
     made = programs(settings)
     assert [program.name for program in made] == ["trackers", "deploys", "successes"]
     assert all(program.port for program in made)
 
 
-def test_the_log_shows_no_control_characters() -> None:
+def test_the_log_replaces_control_characters() -> None:
     shown = io.StringIO()
     log = Log(Console(file=shown))
-    log.tell("deploys", "a\x1b[2Jb")
+    log.report("deploys", "a\x1b[2Jb")
     log.close()
     assert shown.getvalue() == "a\ufffd[2Jb\n"
 
 
 @pytest.mark.slow
-def test_it_goes_on_when_nobody_reads_its_log_any_more(start: Start) -> None:
+def test_it_keeps_running_when_its_output_is_closed(start: Start) -> None:
     up = start()
     url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
     up.until("Ctrl-C stops everything.")
     assert up.process.stdout is not None
     up.process.stdout.close()
-    os.kill(int(httpx.get(url).text), signal.SIGKILL)  # which it would say
+    os.kill(int(httpx.get(url).text), signal.SIGKILL)  # this logs a line
     assert until_answers(url)
     up.interrupt()
     assert up.process.wait(10) == 0
 
 
 @pytest.mark.slow
-def test_the_whole_of_usher_starts_with_a_broker_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
+def test_usher_starts_with_its_own_broker_and_leaves_no_process_behind(tmp_path: Path) -> None:
     names = ("TRACKERS", "DEPLOYS", "SUCCESSES")
     ports = {f"USHER_{name}__PORT": str(port) for name, port in zip(names, free_ports(0, 0, 0), strict=True)}
     up = Up(tmp_path, UP_WHOLE, **ports)

@@ -1,4 +1,4 @@
-"""The ledger's versions: each revision in `versions` takes it one step further, on SQLite and PostgreSQL alike."""
+"""Migrations of the ledger: each revision in `versions` is one step, on SQLite and PostgreSQL alike."""
 
 import logging
 
@@ -13,15 +13,15 @@ from usher.core.errors import ServiceError
 log = logging.getLogger(__name__)
 
 FIRST = "0001"
-"""What version 0.9.0 made, which did not write its number down."""
+"""The revision of a ledger that version 0.9.0 created. That version did not record a revision."""
 
 
 class NewerLedger(ServiceError):
-    """it was made by a newer version of Usher (revision {found}, and this one knows {known})"""
+    """it was created by a newer version of Usher: it has revision {found}, and this version knows {known}"""
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the ledger to the newest revision, from nothing or from any older one, in the transaction that is open.
+    """Create the ledger or migrate it to the newest revision, in the open transaction.
 
     That transaction must keep every other writer out. Raises NewerLedger.
     """
@@ -42,11 +42,11 @@ def upgrade(connection: Connection) -> None:
         environment.configure(connection=connection)
         environment.run_migrations()
     if found:
-        log.info("the ledger was of revision %s and is of revision %s now", found, head)
+        log.info("the ledger was migrated from revision %s to %s", found, head)
 
 
 def _scripts() -> ScriptDirectory:
-    # else it says at each start what kind of database it is
+    # by default it logs the kind of database at each start
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", "successes.ledger:migrations")

@@ -1,4 +1,4 @@
-"""The ledger as version 0.9.0 made it."""
+"""The ledger as version 0.9.0 created it."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Retries: attempts of the same move, when one is due, who ordered what. And how far the ledger has been told."""
+"""Retries: the attempts of a move, when one is due, and who ordered it. And how much of the journal is included."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Every message that is there is the first attempt of its move."""
+    """Every existing message is the first attempt of its move."""
     with op.batch_alter_table("messages") as messages:
         messages.add_column(sa.Column("origin", sa.String(32)))
         messages.add_column(sa.Column("due_at", sa.BigInteger))
