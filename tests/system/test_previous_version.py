@@ -1,7 +1,7 @@
 """An upgrade: Usher reads what earlier versions left on the broker and in the ledger, and continues from there.
 
 The data was recorded from running services. Deploys had passed, failed, timed out and been interrupted, and messages
-were waiting. 0.10.0 also left a result that nobody had taken, waiting retries, and checkpoints.
+were waiting. 0.10.0 also left a result that nobody had handled, waiting retries, and checkpoints.
 """
 
 import gzip
@@ -34,7 +34,7 @@ SLOW = "slow.abc.wwts.com"
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a version left, and what becomes of it: `waiting` issues are deployed, then the ledger has `states`."""
+    """What a version left, and what must follow: the `waiting` issues are deployed, and the ledger then has `states`."""
 
     version: str
     settings: str

@@ -13,7 +13,7 @@ from usher.core.messages import BackMessage
 from usher.core.states import OPEN, TERMINAL, Change, State
 
 TRANSIENT = OPEN | {State.RETRYING}
-"""States that a message leaves without a person's order or a later deploy."""
+"""States in which a message is still on its way: it waits, is being deployed, or waits for its retry."""
 
 
 class Follower:

@@ -53,7 +53,7 @@ class Heard:
             else:
                 self.failed.pop(change.message, None)
 
-    def patience(self, message: BackMessage, span: int) -> int:
+    def wait_before_sweep(self, message: BackMessage, span: int) -> int:
         """How long (ms) there must be no news before that message is swept: `span` at first, then doubled each time."""
         return span << min(self.swept.get(message.id, 0), DOUBLINGS)
 
@@ -86,9 +86,9 @@ def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span
         server = board.server(name)
         heard_at = max(heard.since, heard.servers.get(name, 0))
         quiet = now - heard_at - (longest if server.running else 0)
-        waiting += (m for m in _oldest(server, window, now) if quiet >= heard.patience(m, span))
+        waiting += (m for m in _oldest(server, window, now) if quiet >= heard.wait_before_sweep(m, span))
         overdue = ((m, now - max(heard.since, m.queued_at)) for m in server.retrying.values())
-        returning += (m for m, since in overdue if since >= heard.patience(m, span))
+        returning += (m for m, since in overdue if since >= heard.wait_before_sweep(m, span))
         failed = ((f, now - max(heard.since, heard.failed.get(f.message.id, 0))) for f in server.undecided)
         undecided += ((name, f) for f, since in failed if since >= span)
     return Due(tuple(waiting), tuple(returning), tuple(undecided))

@@ -200,7 +200,7 @@ class TestWhileTheDatabaseIsDown:
 
         async with asking(world) as asked:
             _, self.ended = await parked(world, "ABC-111")
-            monkeypatch.setattr(Ledger, "_tried", down)
+            monkeypatch.setattr(Ledger, "_try", down)
             monkeypatch.setattr(Ledger, "reading", down)
             yield asked
 
