@@ -78,7 +78,9 @@ async def test_a_message_that_was_never_parked_on_the_board_is_removed_when_it_p
     assert await world.waits_in(topology.PARKED) == set()
 
 
-async def test_a_message_that_a_lost_connection_held_at_the_start_is_removed_once_it_is_released(world, caplog, monkeypatch):
+async def test_a_message_that_a_lost_connection_held_at_the_start_is_removed_once_it_is_released(
+    world, caplog, monkeypatch
+):
     monkeypatch.setattr("successes.results.cleaning.HELD_SECONDS", 1.0)
     [settled] = await world.told("ABC-1")
     await world.publisher.park(encode(settled), settled.id, "exit code 1")
