@@ -58,12 +58,13 @@ planted: ## record the first seed that finds each planted bug, after a change of
 	@sh make/environment develop
 	.venv/bin/python tests/crashes/run.py --record
 
-lint: ## check style, format, types and imports
+lint: ## check style, format, types, imports and dependencies
 	@sh make/environment develop
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/deptry .
 
 model: ## check the model of the turn protocol, complete and with each rule removed
 	@sh make/environment develop

@@ -1,5 +1,5 @@
-/* The board: what the journal's entries come to, folded one by one (shared/usher/core/board/).
-   T is the board at the journal's end. A reader's own board is T as of when it last read on. */
+/* The board: the state that results from folding the journal's entries (shared/usher/core/board/).
+   T is the board at the end of the journal. A reader's board is T as it was when that reader last read. */
 
 #define NONE       0
 #define WAITING    1
@@ -15,7 +15,7 @@
 #define SETTLED(s) ((s) == FAILED || (s) >= RETRIED)
 #define LAST(s)    ((s) == RETRIED || (s) >= SUPERSEDED)
 
-/* Messages 0 .. M-1 are the first attempts. The second attempt of m after the f-th failure is a message of its own. */
+/* Messages 0 .. M-1 are first attempts. The second attempt of m, after failure number f, is a separate message. */
 #define NEXT(m, f)  (M + (f) * M + (m))
 #define MOVE(id)    ((id) < M -> (id) : ((id) - M) % M)
 #define FIRST(id)   ((id) < M)
@@ -25,40 +25,40 @@
 #define SAME(a, b)  (MOVE(a) == MOVE(b))
 #endif
 #define OLDER(a, b) (SAME(a, b) && (MOVE(a) < MOVE(b)))
-/* of two messages of an issue in one batch the newer stands */
+/* Of two messages of an issue in one batch, the newer one stands. */
 #define STANDS_FOR(b, a) (SAME(a, b) && (MOVE(a) < MOVE(b) || (MOVE(a) == MOVE(b) && (a) < (b))))
 #define BIT(id)     (1 << (id))
 
 typedef Board {
-    byte st[N];      /* where each message is */
-    byte by[N];      /* the deploy that failed it */
-    byte running;     /* the granted taking without an end, 0 if none */
-    byte over;       /* the message that the last turn which ended in order was held with, + 1 */
-    byte times;      /* … and how often it had been returned */
-    bit owed;        /* of the take-over wait, by who gave the turn back */
+    byte st[N];      /* the state of each message */
+    byte by[N];      /* the deploy in which it failed */
+    byte running;    /* the granted taking that is unfinished, 0 if none */
+    byte over;       /* the held message of the last turn that ended cleanly, + 1 */
+    byte over_count; /* … and its delivery count in that turn */
+    bit wait_left;   /* whoever gave the turn back left a rest of the take-over wait */
     bit hold;
-    byte withdrawn; /* withdrawn while being deployed */
-    byte retried;   /* decisions from before the result: to be tried again */
-    byte parked     /* … and parked */
+    byte withdrawn;  /* messages withdrawn while being deployed */
+    byte retried;    /* decisions that came before the result: messages to retry */
+    byte parked      /* … and messages to park */
 }
 
-Board T;             /* the journal */
-Board B[2];          /* what each holder has read of it */
+Board T;             /* at the end of the journal */
+Board B[2];          /* as each holder has read it */
 #if LOSS
 Board S;             /* the part of the journal that survives a loss */
 #endif
 
-/* Granted takings, by their deploy's id. An id is free again when nothing names it. */
-byte batch[ND];      /* what each covers */
-bit failed[ND];      /* how its command ended */
-byte nth[ND];        /* and which failure that was */
-bit on_hold[ND];     /* taken while a hold stood */
-bit of_settled[ND];  /* … with something that was settled */
-bit recorded[ND];    /* its result has come by the reply queue */
-bit shown[ND];       /* … is in the journal */
-byte held_with[ND];  /* the message that its turn was held with, + 1 */
-byte times[ND];      /* … and how often it had been returned */
-byte nf;
+/* Granted takings, by deploy id. An id can be reused once nothing refers to it. */
+byte batch[ND];      /* the messages that it covers */
+bit failed[ND];      /* its command failed */
+byte nth[ND];        /* … and the number of that failure */
+bit on_hold[ND];     /* it was taken during a hold */
+bit of_settled[ND];  /* … with a settled message */
+bit recorded[ND];    /* its result has reached the reply queue */
+bit shown[ND];       /* … the journal */
+byte held_message_of[ND];  /* the held message of its turn, + 1 */
+byte held_count_of[ND];      /* … and the delivery count of that message */
+byte nf;             /* the number of failures so far */
 
 hidden byte x; hidden byte y; hidden byte z;
 hidden byte b; hidden byte early; hidden byte granted;
@@ -66,29 +66,30 @@ hidden byte settled_before;
 
 inline copy(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x]; to.by[x] = from.by[x] }
-    to.running = from.running; to.over = from.over; to.times = from.times; to.owed = from.owed; to.hold = from.hold;
-    to.withdrawn = from.withdrawn; to.retried = from.retried; to.parked = from.parked
+    to.running = from.running; to.over = from.over; to.over_count = from.over_count; to.wait_left = from.wait_left;
+    to.hold = from.hold; to.withdrawn = from.withdrawn; to.retried = from.retried; to.parked = from.parked
 }
 
-/* what a holder goes by */
+/* the part of the board that a holder uses */
 inline copy_read(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x] }
-    to.running = from.running; to.over = from.over; to.times = from.times; to.owed = from.owed; to.hold = from.hold
+    to.running = from.running; to.over = from.over; to.over_count = from.over_count; to.wait_left = from.wait_left;
+    to.hold = from.hold
 }
 
 inline clear(from) {
     for (x : 0 .. N - 1) { from.st[x] = NONE; from.by[x] = 0 }
-    from.running = 0; from.over = 0; from.times = 0; from.owed = 0; from.hold = 0;
+    from.running = 0; from.over = 0; from.over_count = 0; from.wait_left = 0; from.hold = 0;
     from.withdrawn = 0; from.retried = 0; from.parked = 0
 }
 
-/* states that a message never leaves */
+/* For terminal states, which a message never leaves. */
 inline become(id, s) {
     assert(!LAST(T.st[id]));
     T.st[id] = s
 }
 
-/* Whether a batch has a newer message of id's issue, in b. */
+/* Sets b: whether the batch has a newer message of id's issue. */
 inline superseded_in(id, covered) {
     b = false;
     for (z : 0 .. N - 1) {
@@ -99,15 +100,15 @@ inline superseded_in(id, covered) {
     }
 }
 
-inline told(id) {
+inline published(id) {
     if
     :: T.st[id] == NONE || T.st[id] == RETRYING -> T.st[id] = WAITING
     :: else
     fi
 }
 
-/* A taking: granted if nothing runs, no hold stands (by the taker's clock, which is in the event), and something of it
-   still waits; its batch is that. Gives the deploy in y, 0 if it is not granted. */
+/* A taking. It is granted if no deploy is unfinished, no hold stands (by the taker's clock, which is in the event), and at
+   least one of its messages waits; its batch is those messages. Sets y to the deploy, or to 0 if it is not granted. */
 inline taken(mask, expired) {
     y = 0;
     z = 0;
@@ -148,36 +149,37 @@ inline taken(mask, expired) {
     fi
 }
 
-inline decided(d, again, given_up) {
+/* The decision about a failed deploy: which messages to retry, and which to park. */
+inline decided(d, retries, parks) {
     if
-    :: T.running == d && d -> T.retried = T.retried | (again); T.parked = T.parked | (given_up)
+    :: T.running == d && d -> T.retried = T.retried | (retries); T.parked = T.parked | (parks)
     :: else ->
         for (x : 0 .. N - 1) {
             if
-#ifdef NEXT_TOLD_LEAVES_FAILED
-            :: ((again) & BIT(x)) && T.st[x] == FAILED && T.st[NEXT(x, nth[d])] != NONE
+#ifdef EARLY_NEXT_LEAVES_FAILED
+            :: ((retries) & BIT(x)) && T.st[x] == FAILED && T.st[NEXT(x, nth[d])] != NONE
 #endif
-            :: ((again) & BIT(x)) && T.st[x] == FAILED ->
+            :: ((retries) & BIT(x)) && T.st[x] == FAILED ->
                 become(x, RETRIED);
                 if
                 :: T.st[NEXT(x, nth[d])] == NONE -> T.st[NEXT(x, nth[d])] = RETRYING
-                :: else  /* told already: its retry queue was faster than the journal */
+                :: else  /* already published: the retry queue was faster than the journal */
                 fi
-            :: ((again) & BIT(x)) && T.st[x] != FAILED && T.st[NEXT(x, nth[d])] == NONE ->
+            :: ((retries) & BIT(x)) && T.st[x] != FAILED && T.st[NEXT(x, nth[d])] == NONE ->
                 if
                 :: T.st[x] == WITHDRAWN -> T.st[NEXT(x, nth[d])] = WITHDRAWN
                 :: T.st[x] == DEPLOYED || T.st[x] == SUPERSEDED || T.st[x] == RETRIED ->
                     T.st[NEXT(x, nth[d])] = SUPERSEDED
                 :: else
                 fi
-            :: ((given_up) & BIT(x)) && T.st[x] == FAILED -> T.st[x] = PARKED
+            :: ((parks) & BIT(x)) && T.st[x] == FAILED -> T.st[x] = PARKED
             :: else
             fi
         }
     fi
 }
 
-/* What passed settles the older attempts of its issue. */
+/* A message that is deployed settles the older attempts of its issue. */
 inline clean(id) {
     for (z : 0 .. N - 1) {
         if
@@ -188,16 +190,16 @@ inline clean(id) {
     }
 }
 
-/* A turn has ended in order. */
-inline ends_with(covered, id, returns) {
+/* A turn has ended cleanly. */
+inline turn_ends(covered, id, returns) {
 #ifdef ANY_LATER_RETURN
     T.over = covered
 #else
-    T.over = id; T.times = returns
+    T.over = id; T.over_count = returns
 #endif
 }
 
-/* A result. Only the first end of the granted taking counts. */
+/* A result. Only the first end of a granted taking counts. */
 inline result(d) {
     if
     :: T.running == d && d ->
@@ -221,14 +223,14 @@ inline result(d) {
             :: else
             fi
         }
-        T.running = 0; ends_with(batch[d], held_with[d], times[d]); T.owed = 0; T.withdrawn = 0;
+        T.running = 0; turn_ends(batch[d], held_message_of[d], held_count_of[d]); T.wait_left = 0; T.withdrawn = 0;
         decided(d, T.retried, T.parked);
         T.retried = 0; T.parked = 0
     :: else
     fi
 }
 
-/* No result: what was taken waits again, and early decisions count for nothing. */
+/* An interruption: the taken messages wait again, and decisions that came early are void. */
 inline interrupted(d) {
     if
     :: T.running == d && d ->
@@ -247,17 +249,17 @@ inline interrupted(d) {
         }
         T.running = 0;
 #if defined(INTERRUPTED_ENDS_TURN) || defined(ANY_LATER_RETURN)
-        ends_with(batch[d], held_with[d], times[d]);
+        turn_ends(batch[d], held_message_of[d], held_count_of[d]);
 #else
-        T.over = 0; T.times = 0;
+        T.over = 0; T.over_count = 0;
 #endif
-        T.owed = 0; T.withdrawn = 0; T.retried = 0; T.parked = 0
+        T.wait_left = 0; T.withdrawn = 0; T.retried = 0; T.parked = 0
     :: else
     fi
 }
 
 inline given_back(id, returns, what) {
-    ends_with(BIT(id), (id) + 1, returns); T.owed = what
+    turn_ends(BIT(id), (id) + 1, returns); T.wait_left = what
 }
 
 inline withdraw(id) {

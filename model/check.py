@@ -118,18 +118,18 @@ CHECKS = (
         "CANCEL_WHILE_HOLDING",
         cycles=False,
     ),
-    Check("a turn given back without the rest of the wait", "LOSS STOP CRASH FAULTS=3 M=1", "NO_OWES"),
-    Check("unknown messages are not re-published", "MISS FAULTS=1", "NO_TELL_AGAIN"),
+    Check("a turn given back without the rest of the wait", "LOSS STOP CRASH FAULTS=3 M=1", "NO_WAIT_LEFT"),
+    Check("unknown messages are not re-published", "MISS FAULTS=1", "NO_REPUBLISH"),
     Check("acked before the result", "CRASH FAULTS=1 NO_SWEEP", "ACK_BEFORE_RESULT"),
     Check("the result to the journal first", "CRASH FAULTS=1", "RESULT_JOURNAL_FIRST"),
-    Check("retries that a dead successes left are not queued", "FAILS=1 DIES FAULTS=1 NO_SWEEP", "NO_LEFT"),
+    Check("retries that a dead successes left are not queued", "FAILS=1 DIES FAULTS=1 NO_SWEEP", "NO_RECHECK"),
     Check("parked in the journal first", "FAILS=2 DIES FAULTS=1", "PARKED_FIRST"),
     Check("no sweep", "MISS FAULTS=1", "NO_SWEEP"),
     Check("the end of a turn waives every later wait", "LOSS STOP FAULTS=2 M=1", "ANY_LATER_RETURN"),
     Check("an interruption that ends its turn", "LOSS FREEZE FAULTS=2 M=1", "INTERRUPTED_ENDS_TURN"),
     Check("settled messages acked before the take-over wait", "LOSS WITHDRAW=1 FAULTS=1", "SETTLED_FIRST"),
     Check("a sweep that skips messages being deployed", "LOSS FAULTS=1", "SWEEP_LEAVES_RUNNING"),
-    Check("a retry published early leaves its message failed", "FAILS=1 FAULTS=0", "NEXT_TOLD_LEAVES_FAILED"),
+    Check("a retry published early leaves its message failed", "FAILS=1 FAULTS=0", "EARLY_NEXT_LEAVES_FAILED"),
 )
 
 

@@ -1,19 +1,20 @@
-/* A replica of deploys with one server's worker and turn (services/deploys/worker.py, turn.py, deploy.py, unwritten.py) and
-   the guard of its command (guard.py, runner.py). What lies between two awaits that matter is one step. */
+/* A replica of deploys: one server's worker and turn (services/deploys/worker.py, turn.py, deploy.py, unwritten.py), and
+   the guard of its command (guard.py, runner.py). The code between two relevant awaits is one step. */
 
-/* Read on to the end of the journal. A wait that is to be kept begins with reading what it is kept for. */
+/* Read to the end of the journal. The wait for an unfinished taking starts when that taking is read. */
 inline read(i) {
     if
     :: T.running && T.running != B[i].running -> FROM_NOW(reading[i], i)
     :: T.running && T.running == B[i].running
-    :: else -> reading[i].after = 0; reading[i].orphaned = 0; reading[i].void_ = 0
+    :: else -> reading[i].after = 0; reading[i].orphaned = 0; reading[i].own_lost = 0
     fi;
     copy_read(B[i], T);
     collect()
 }
 
-/* What has changed on a board that a holder goes by. */
-#define BEHIND(i) (T.running != B[i].running || T.over != B[i].over || T.times != B[i].times || T.owed != B[i].owed || T.hold != B[i].hold || \
+/* Whether the part of the board that a holder uses has changed since it last read. */
+#define BEHIND(i) (T.running != B[i].running || T.over != B[i].over || T.over_count != B[i].over_count || \
+                   T.wait_left != B[i].wait_left || T.hold != B[i].hold || \
                    T.st[0] != B[i].st[0] || MORE(i))
 #if N == 1
 #define MORE(i) false
@@ -35,37 +36,37 @@ inline barrier(i) {
 }
 
 inline forget(i) {
-    held[i] = 0; again[i] = 0; kept[i] = 0; taking[i] = 0; mask[i] = 0; guard[i] = NO; missed[i] = 0;
-    turn[i].after = 0; turn[i].orphaned = 0; turn[i].void_ = 0
+    held[i] = 0; held_count[i] = 0; kept[i] = 0; taking[i] = 0; mask[i] = 0; guard[i] = NO; missed[i] = 0;
+    turn[i].after = 0; turn[i].orphaned = 0; turn[i].own_lost = 0
 }
 
-/* The other's waits need not take this one's former turn for alive any longer. */
+/* The other holder's waits need not allow for this one's lost turn any longer. */
 inline outlived(i) {
     turn[1 - i].after = 0; reading[1 - i].after = 0
 }
 
 inline ack(i) {
     if
-    :: unacked[SLOT(i)] == held[i] + 1 -> unacked[SLOT(i)] = 0; redelivered[SLOT(i)] = 0
+    :: unacked[SLOT(i)] == held[i] + 1 -> unacked[SLOT(i)] = 0; unacked_count[SLOT(i)] = 0
     :: else
     fi;
     forget(i); pc[i] = IDLE
 }
 
-inline owe(i, what) {
-    debt[i] = what; owed_for[i] = taking[i]; taking[i] = 0; mask[i] = 0; guard[i] = NO;
+inline keep_outcome(i, what) {
+    unwritten[i] = what; outcome_of[i] = taking[i]; taking[i] = 0; mask[i] = 0; guard[i] = NO;
     pc[i] = LOOK
 }
 
 #ifdef ANY_LATER_RETURN
 #define IN_ORDER(i) (B[i].over & BIT(held[i]))
 #else
-#define IN_ORDER(i) (B[i].over == held[i] + 1 && B[i].times + 1 == again[i])
+#define IN_ORDER(i) (B[i].over == held[i] + 1 && B[i].over_count + 1 == held_count[i])
 #endif
 
-/* What of the take-over wait is left, in b. */
-inline owes(i) {
-    b = again[i] && !kept[i] && !B[i].running && (!IN_ORDER(i) || B[i].owed)
+/* Sets b: whether some of the take-over wait is left. */
+inline rest_of_wait(i) {
+    b = held_count[i] && !kept[i] && !B[i].running && (!IN_ORDER(i) || B[i].wait_left)
 }
 
 inline look(i) {
@@ -74,24 +75,24 @@ inline look(i) {
 #ifdef SETTLED_FIRST
     :: SETTLED(B[i].st[held[i]]) -> b = true
 #else
-    :: SETTLED(B[i].st[held[i]]) && !again[i] -> b = true
+    :: SETTLED(B[i].st[held[i]]) && !held_count[i] -> b = true
 #endif
     :: else -> barrier(i)
     fi;
     if
     :: b -> ack(i)
     :: else ->
-        owes(i);
+        rest_of_wait(i);
 #ifdef NO_TAKEOVER_WAIT
         b = false;
 #endif
         if
         :: b -> pc[i] = WAIT
         :: !b && (B[i].st[held[i]] == NONE || B[i].st[held[i]] == RETRYING) ->
-#ifdef NO_TELL_AGAIN
+#ifdef NO_REPUBLISH
             ack(i)
 #else
-            flies[held[i]] = 3; pc[i] = TELL
+            in_flight[held[i]] = 3; pc[i] = REPUBLISH
 #endif
         :: !b && SETTLED(B[i].st[held[i]]) -> ack(i)
         :: else ->
@@ -103,7 +104,7 @@ inline look(i) {
     fi
 }
 
-/* What the board has waiting, the held one first: all of it. */
+/* All waiting messages, and the held one. */
 inline choose(i) {
     mask[i] = BIT(held[i]);
     for (x : 0 .. N - 1) {
@@ -118,7 +119,9 @@ inline take(i) {
     early = T.hold && !clock[i];
     taken(mask[i], clock[i]);
     if
-    :: y -> on_hold[y] = early; of_settled[y] = settled_before; held_with[y] = held[i] + 1; times[y] = again[i]
+    :: y ->
+        on_hold[y] = early; of_settled[y] = settled_before;
+        held_message_of[y] = held[i] + 1; held_count_of[y] = held_count[i]
     :: else
     fi;
     granted = y;
@@ -136,21 +139,21 @@ inline take(i) {
 
 inline start(i) {
     if
-    :: lost[i] || stop[i] -> owe(i, INTERRUPTION)
+    :: lost[i] || stop[i] -> keep_outcome(i, INTERRUPTION)
 #ifndef NO_REFUSAL
-    :: !lost[i] && !stop[i] && missed[i] -> owe(i, INTERRUPTION)
+    :: !lost[i] && !stop[i] && missed[i] -> keep_outcome(i, INTERRUPTION)
 #endif
     :: else ->
         guard[i] = RUNS; pc[i] = RUN;
-        assert(COMMANDS <= 1);                            /* never two at once */
-        assert((mask[i] & ~batch[taking[i]]) == 0);       /* … nor for what was settled before its taking */
-        assert(!of_settled[taking[i]]);
-        assert(!on_hold[taking[i]])                       /* … nor while somebody holds the server */
+        assert(COMMANDS <= 1);                            /* never two commands at once */
+        assert((mask[i] & ~batch[taking[i]]) == 0);       /* never for a message outside the batch */
+        assert(!of_settled[taking[i]]);                   /* never for a message settled before the taking */
+        assert(!on_hold[taking[i]])                       /* never on a held server */
     fi
 }
 
-inline end_by_itself(i, passes) {
-    guard[i] = BYITSELF;
+inline exit(i, passes) {
+    guard[i] = EXITED;
     failed[taking[i]] = !(passes);
     if
     :: passes
@@ -158,33 +161,33 @@ inline end_by_itself(i, passes) {
     fi
 }
 
-/* The first half of what is owed; what is nowhere in the journal needs no end. */
-inline pay(i) {
+/* Write the first half of an unwritten outcome. A taking that is not in the journal needs no interruption. */
+inline write_outcome(i) {
     if
-    :: debt[i] == RESULT ->
+    :: unwritten[i] == RESULT ->
 #ifdef RESULT_JOURNAL_FIRST
-        result(owed_for[i]); shown[owed_for[i]] = 1;
+        result(outcome_of[i]); shown[outcome_of[i]] = 1;
 #else
-        put_result(owed_for[i]);
+        put_result(outcome_of[i]);
 #endif
-        pc[i] = (pc[i] == CONNECT -> REPAY : PAY)
+        pc[i] = (pc[i] == CONNECT -> FINISH_AWAY : FINISH)
     :: else ->
-        interrupted(owed_for[i]); debt[i] = 0; owed_for[i] = 0; read(i)
+        interrupted(outcome_of[i]); unwritten[i] = 0; outcome_of[i] = 0; read(i)
     fi
 }
 
-inline paid(i) {
+inline finish_outcome(i) {
 #ifdef RESULT_JOURNAL_FIRST
-    put_result(owed_for[i]);
+    put_result(outcome_of[i]);
 #else
-    result(owed_for[i]); shown[owed_for[i]] = 1;
+    result(outcome_of[i]); shown[outcome_of[i]] = 1;
 #endif
-    debt[i] = 0; owed_for[i] = 0; read(i);
-    pc[i] = (pc[i] == REPAY -> CONNECT : LOOK)
+    unwritten[i] = 0; outcome_of[i] = 0; read(i);
+    pc[i] = (pc[i] == FINISH_AWAY -> CONNECT : LOOK)
 }
 
-/* Its session, or its turn, has ended; the next begins with what is owed. */
-inline left(i) {
+/* The session or the turn has ended. The next one starts by writing the unwritten outcome. */
+inline leave(i) {
     if
     :: guard[i] == NO || guard[i] == READY
     :: else -> assert(false)
@@ -198,35 +201,35 @@ inline connect(i) {
     :: else
     fi;
     lost[i] = 0; missed[i] = 0; broken[i] = 0; outlived(i);
-    reading[i].void_ = 0;
+    reading[i].own_lost = 0;
     read(i)
 }
 
 inline receive(i) {
-    held[i] = unacked[SLOT(i)] - 1; again[i] = redelivered[SLOT(i)];
+    held[i] = unacked[SLOT(i)] - 1; held_count[i] = unacked_count[SLOT(i)];
     FROM_NOW(turn[i], i);
     pc[i] = LOOK
 }
 
-inline hear(i) {
+inline command_exited(i) {
 #ifdef ACK_BEFORE_RESULT
     if
-    :: unacked[SLOT(i)] == held[i] + 1 -> unacked[SLOT(i)] = 0; redelivered[SLOT(i)] = 0
+    :: unacked[SLOT(i)] == held[i] + 1 -> unacked[SLOT(i)] = 0; unacked_count[SLOT(i)] = 0
     :: else
     fi;
 #endif
-    owe(i, RESULT)
+    keep_outcome(i, RESULT)
 }
 
-inline give(i) {
+inline give_turn_back(i) {
 #ifdef CANCEL_WHILE_HOLDING
     consumes[SLOT(i)] = 0; next_active();
 #endif
-    owes(i);
-#ifdef NO_OWES
+    rest_of_wait(i);
+#ifdef NO_WAIT_LEFT
     b = false;
 #endif
-    given_back(held[i], again[i], b);
+    given_back(held[i], held_count[i], b);
     pc[i] = CLOSE
 }
 
@@ -234,7 +237,7 @@ inline die(i) {
     if
     :: COMMAND(i) ->
         orphans++;
-        /* who waits for its end waits for that of its command */
+        /* a holder that waits for this one also waits for its command */
         if
         :: turn[1 - i].after -> turn[1 - i].orphaned = 1
         :: else
@@ -246,14 +249,14 @@ inline die(i) {
     :: else
     fi;
     forget(i); clear(B[i]);
-    debt[i] = 0; owed_for[i] = 0; lost[i] = 0; frozen[i] = 0; missed[i] = 0; stop[i] = 0; broken[i] = 0;
-    reading[i].after = 0; reading[i].orphaned = 0; reading[i].void_ = 0;
+    unwritten[i] = 0; outcome_of[i] = 0; lost[i] = 0; frozen[i] = 0; missed[i] = 0; stop[i] = 0; broken[i] = 0;
+    reading[i].after = 0; reading[i].orphaned = 0; reading[i].own_lost = 0;
     collect();
     pc[i] = CONNECT
 }
 
 /* Frozen for longer than the guard's silence. */
-inline miss_beats(i) {
+inline miss_heartbeats(i) {
     missed[i] = 1;
 #ifdef NO_GUARD
     outlived(i)
@@ -269,19 +272,19 @@ inline miss_beats(i) {
 #endif
 }
 
-/* Not confirmed: for all that is known it is in the journal, so its end is owed. Here it is. */
+/* The taking is not confirmed. It may be in the journal, so an interruption must be written. In this case, it is there. */
 inline unconfirmed(i) {
     early = T.hold && !clock[i];
     taken(mask[i], clock[i]);
     taking[i] = y;
-    held_with[y] = (y -> held[i] + 1 : 0); times[y] = (y -> again[i] : 0);
-    owe(i, INTERRUPTION)
+    held_message_of[y] = (y -> held[i] + 1 : 0); held_count_of[y] = (y -> held_count[i] : 0);
+    keep_outcome(i, INTERRUPTION)
 }
 
-/* Here it comes late, by a connection that is not used any more. */
+/* In this case, it arrives late, over a connection that is no longer used. */
 inline delayed(i) {
     late[i] = mask[i]; lost[i] = 1; taking[i] = 0;
-    owe(i, INTERRUPTION)
+    keep_outcome(i, INTERRUPTION)
 }
 
 inline arrives(i) {
@@ -289,7 +292,7 @@ inline arrives(i) {
     taken(late[i], clock[i]);
     late[i] = 0;
     if
-    :: debt[i] == INTERRUPTION && !owed_for[i] -> owed_for[i] = y
+    :: unwritten[i] == INTERRUPTION && !outcome_of[i] -> outcome_of[i] = y
     :: else
     fi
 }
@@ -297,57 +300,57 @@ inline arrives(i) {
 proctype Holder(byte i) {
 end:
     do
-    /* the head of the worker's loop: what is owed, then the consumer */
-    :: d_step { MAY(i) && pc[i] == CONNECT && debt[i] -> lost[i] = 0; broken[i] = 0; pay(i) }
-    :: d_step { MAY(i) && pc[i] == REPAY -> paid(i) }
-    :: d_step { MAY(i) && pc[i] == CONNECT && !debt[i] && !(T.hold && !clock[i]) &&
+    /* the start of the worker's loop: write the unwritten outcome, then consume */
+    :: d_step { MAY(i) && pc[i] == CONNECT && unwritten[i] -> lost[i] = 0; broken[i] = 0; write_outcome(i) }
+    :: d_step { MAY(i) && pc[i] == FINISH_AWAY -> finish_outcome(i) }
+    :: d_step { MAY(i) && pc[i] == CONNECT && !unwritten[i] && !(T.hold && !clock[i]) &&
                 !(consumes[2 * i] && consumes[2 * i + 1]) ->
                 connect(i); consumes[SLOT(i)] = 1; next_active(); pc[i] = IDLE }
-    /* the client learns that its consumer is gone */
+    /* the client notices that its consumer is lost */
     :: d_step { HAS(i) && pc[i] >= IDLE && !consumes[SLOT(i)] && pc[i] != CLOSE -> lost[i] = 1 }
-    :: d_step { MAY(i) && lost[i] && (pc[i] == IDLE || (pc[i] >= LOOK && pc[i] <= WINDOW) || pc[i] >= PAY) -> left(i) }
-    :: d_step { MAY(i) && lost[i] && pc[i] == TAKE -> left(i) }
+    :: d_step { MAY(i) && lost[i] && (pc[i] == IDLE || (pc[i] >= LOOK && pc[i] <= WINDOW) || pc[i] >= FINISH) -> leave(i) }
+    :: d_step { MAY(i) && lost[i] && pc[i] == TAKE -> leave(i) }
     :: d_step { HAS(i) && pc[i] == IDLE && unacked[SLOT(i)] && consumes[SLOT(i)] -> receive(i) }
-    :: d_step { HAS(i) && pc[i] == IDLE && !unacked[SLOT(i)] && (stop[i] || HELD_BACK(i)) ->
+    :: d_step { HAS(i) && pc[i] == IDLE && !unacked[SLOT(i)] && (stop[i] || ON_HOLD(i)) ->
                 drop(SLOT(i));
                 if
                 :: stop[i] -> die(i)
-                :: else -> left(i)
+                :: else -> leave(i)
                 fi }
     /* a round */
-    :: d_step { HAS(i) && pc[i] == LOOK && debt[i] && PUBLISHES(i) -> pay(i) }
-    :: d_step { HAS(i) && pc[i] == LOOK && !debt[i] && !stop[i] && !HELD_BACK(i) && PUBLISHES(i) -> look(i) }
-    :: d_step { HAS(i) && (pc[i] == LOOK || (pc[i] >= WAIT && pc[i] <= TAKE && pc[i] != TELL)) && !debt[i] &&
-                (stop[i] || HELD_BACK(i)) -> guard[i] = NO; pc[i] = GIVE }
+    :: d_step { HAS(i) && pc[i] == LOOK && unwritten[i] && PUBLISHES(i) -> write_outcome(i) }
+    :: d_step { HAS(i) && pc[i] == LOOK && !unwritten[i] && !stop[i] && !ON_HOLD(i) && PUBLISHES(i) -> look(i) }
+    :: d_step { HAS(i) && (pc[i] == LOOK || (pc[i] >= WAIT && pc[i] <= TAKE && pc[i] != REPUBLISH)) && !unwritten[i] &&
+                (stop[i] || ON_HOLD(i)) -> guard[i] = NO; pc[i] = GIVE }
     :: d_step { HAS(i) && pc[i] == WAIT && OVER(turn[i], i) -> kept[i] = 1; pc[i] = LOOK }
-    :: d_step { HAS(i) && pc[i] == TELL && !flies[held[i]] -> ack(i) }
+    :: d_step { HAS(i) && pc[i] == REPUBLISH && !in_flight[held[i]] -> ack(i) }
     :: d_step { HAS(i) && pc[i] == END && T.running != B[i].running -> read(i); pc[i] = LOOK }
     :: d_step { HAS(i) && pc[i] == END && WAITED(i) && PUBLISHES(i) ->
                 kept[i] = 1; interrupted(B[i].running); read(i); pc[i] = LOOK }
-    :: d_step { HAS(i) && pc[i] == WINDOW && !HELD_BACK(i) -> choose(i); guard[i] = READY; missed[i] = 0; pc[i] = TAKE }
-    :: d_step { HAS(i) && pc[i] == TAKE && !HELD_BACK(i) && PUBLISHES(i) -> take(i) }
+    :: d_step { HAS(i) && pc[i] == WINDOW && !ON_HOLD(i) -> choose(i); guard[i] = READY; missed[i] = 0; pc[i] = TAKE }
+    :: d_step { HAS(i) && pc[i] == TAKE && !ON_HOLD(i) && PUBLISHES(i) -> take(i) }
     :: d_step { MAY(i) && pc[i] == START -> start(i) }
-    /* the command, and what its guard tells */
-    :: d_step { guard[i] == RUNS -> end_by_itself(i, true) }
-    :: d_step { guard[i] == RUNS && fails -> end_by_itself(i, false) }
+    /* the command, and what its guard reports */
+    :: d_step { guard[i] == RUNS -> exit(i, true) }
+    :: d_step { guard[i] == RUNS && fails -> exit(i, false) }
     :: d_step { MAY(i) && guard[i] == RUNS && (lost[i] || stop[i]) -> guard[i] = STOPS }
-    :: d_step { guard[i] == STOPS -> guard[i] = CUT;
+    :: d_step { guard[i] == STOPS -> guard[i] = KILLED;
                 if
                 :: missed[i] -> outlived(i)
                 :: else
                 fi }
-    :: d_step { MAY(i) && pc[i] == RUN && guard[i] == CUT -> owe(i, INTERRUPTION) }
-    :: d_step { MAY(i) && pc[i] == RUN && guard[i] == BYITSELF -> hear(i) }
-    :: d_step { HAS(i) && pc[i] == PAY && PUBLISHES(i) -> paid(i) }
-    /* giving back */
-    :: d_step { HAS(i) && pc[i] == GIVE && PUBLISHES(i) -> give(i) }
+    :: d_step { MAY(i) && pc[i] == RUN && guard[i] == KILLED -> keep_outcome(i, INTERRUPTION) }
+    :: d_step { MAY(i) && pc[i] == RUN && guard[i] == EXITED -> command_exited(i) }
+    :: d_step { HAS(i) && pc[i] == FINISH && PUBLISHES(i) -> finish_outcome(i) }
+    /* giving the turn back */
+    :: d_step { HAS(i) && pc[i] == GIVE && PUBLISHES(i) -> give_turn_back(i) }
     :: d_step { MAY(i) && pc[i] == CLOSE ->
                 drop(SLOT(i));
                 if
                 :: stop[i] -> die(i)
-                :: else -> left(i)
+                :: else -> leave(i)
                 fi }
-    /* reading on without need */
+    /* reading on at any time */
     :: d_step { MAY(i) && (pc[i] == IDLE || pc[i] == WAIT || pc[i] == END || pc[i] == WINDOW || pc[i] == RUN) &&
                 PUBLISHES(i) && BEHIND(i) -> read(i) }
     od

@@ -1,37 +1,37 @@
-/* The turn protocol, to be checked exhaustively: two replicas of deploys, one server. README.md says what it claims. */
+/* A model of the turn protocol, for exhaustive checking: two replicas of deploys, one server. README.md lists the claims. */
 
 #ifndef M
-#define M 2          /* messages told */
+#define M 2          /* first messages, that is, moves */
 #endif
 #ifndef FAULTS
-#define FAULTS 2     /* faults, all together; below: of which kinds */
+#define FAULTS 2     /* how many faults in total; the next parameters say of which kinds */
 #endif
 #ifndef CRASH
 #define CRASH 0      /* deploys dies */
 #endif
 #ifndef FREEZE
-#define FREEZE 0     /* deploys stands still for a while */
+#define FREEZE 0     /* deploys is frozen for a while */
 #endif
 #ifndef CUTS
-#define CUTS 0       /* a consumer is lost, and one side sees it first */
+#define CUTS 0       /* a consumer is lost, and one side notices first */
 #endif
 #ifndef STOP
-#define STOP 0       /* deploys is stopped in order, and started again */
+#define STOP 0       /* deploys is stopped cleanly, and started again */
 #endif
 #ifndef DIES
 #define DIES 0       /* successes dies */
 #endif
 #ifndef LOSS
-#define LOSS 0       /* the broker restarts, and its journal has lost its tail */
+#define LOSS 0       /* the broker restarts, and the journal has lost its tail */
 #endif
 #ifndef UNSURE
-#define UNSURE 0     /* a taking is not confirmed, and lands all the same */
+#define UNSURE 0     /* a taking is not confirmed, but reaches the journal */
 #endif
 #ifndef MISS
-#define MISS 0       /* a message lands in the journal alone, or in the queue alone */
+#define MISS 0       /* a message reaches only the journal, or only the queue */
 #endif
 #ifndef FAILS
-#define FAILS 0      /* commands fail (no fault) */
+#define FAILS 0      /* how many commands fail; this does not count as a fault */
 #endif
 #ifndef WITHDRAW
 #define WITHDRAW 0
@@ -40,21 +40,21 @@
 #define HOLD 0
 #endif
 #ifndef ND
-#define ND 7         /* deploys that are remembered at a time, and 1; an assertion says when they are not enough */
+#define ND 7         /* how many deploys are remembered at a time, plus 1; an assertion fails if that is not enough */
 #endif
 
 #define N (M * (1 + FAILS))
 #if FAILS > 2 || M > 2
-#error the model has two messages, and two failures at the most
+#error the model has at most two messages and two failures
 #endif
 
 byte faults = FAULTS;
 byte fails = FAILS;
 byte withdrawals = WITHDRAW; byte holds = HOLD;
-bit hold_over;       /* by the clock, or by an order */
-byte kept_tail;
-byte sent = 1;           /* messages told at the door */
-byte gone_before;   /* what was settled when the journal lost it */
+bit hold_over;       /* the hold has expired or was released */
+byte kept_tail;      /* 1: S holds the part of the journal that will survive a loss; 2: the tail has been lost */
+byte sent = 1;       /* messages that the door has published */
+byte settled_before_loss;   /* messages that were settled when the journal lost its tail */
 
 #include "board.pml"
 #include "state.pml"
@@ -77,11 +77,11 @@ inline sweep() {
     sweeps = 1;
     find(WAITING);
     if
-    :: y < N && !T.running -> flies[y] = 3
+    :: y < N && !T.running -> in_flight[y] = 3
     :: else ->
         find(RETRYING);
         if
-        :: y < N -> flies[y] = 3
+        :: y < N -> in_flight[y] = 3
         :: else ->
             find(FAILED);
             if
@@ -92,7 +92,7 @@ inline sweep() {
 #else
                 find(DEPLOYING);
                 if
-                :: y < N -> flies[y] = 3
+                :: y < N -> in_flight[y] = 3
                 :: else -> sweeps = 0
                 fi
 #endif
@@ -101,8 +101,8 @@ inline sweep() {
     fi
 }
 
-/* Nothing can happen any more: what no queue brings is swept. If there is nothing to sweep, everything is settled. */
-proctype Judge() {
+/* When no other step is possible, the sweep re-publishes open messages. If there are none, everything must be settled. */
+proctype AtTheEnd() {
 end:
     do
     :: timeout -> d_step {
@@ -117,11 +117,11 @@ end:
             for (x : 0 .. N - 1) {
                 assert(T.st[x] != WAITING && T.st[x] != DEPLOYING && T.st[x] != FAILED && T.st[x] != RETRYING);
                 assert(T.st[x] != PARKED || (given_up & BIT(x)));
-                assert(x >= M || T.st[x] != NONE || (gone_before & BIT(x)));
+                assert(x >= M || T.st[x] != NONE || (settled_before_loss & BIT(x)));
                 assert(!(waits & BIT(x)))
             }
             for (x : 1 .. ND - 1) { assert(!results[x]) }
-            assert(!T.running && !length && !debt[0] && !debt[1]);
+            assert(!T.running && !length && !unwritten[0] && !unwritten[1]);
             done = 1
         fi
       }
@@ -132,11 +132,9 @@ end:
     od
 }
 
-
-
-/* The first message waits, and both consume. */
+/* The first message waits, and both replicas consume. */
 init {
     atomic { T.st[0] = WAITING; enqueue(0); consumes[0] = 1; consumes[2] = 1; next_active();
              copy_read(B[0], T); copy_read(B[1], T); pc[0] = IDLE; pc[1] = IDLE;
-             run Holder(0); run Holder(1); run Broker(); run Successes(); run Faults(); run Judge() }
+             run Holder(0); run Holder(1); run Broker(); run Successes(); run Faults(); run AtTheEnd() }
 }

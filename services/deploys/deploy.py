@@ -71,7 +71,7 @@ class Deploy:
         try:
             await self._journal.append(taken)
         except BrokerError as fault:
-            # the taking may be in the journal nevertheless, and no command will run for it
+            # the taking may have reached the journal, but no command will run for it
             interrupted = DeployInterrupted(
                 deploy=taken.deploy, server=taken.server, by=taken.holder, reason=str(fault), at=taken.taken_at
             )

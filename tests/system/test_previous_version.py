@@ -34,7 +34,7 @@ SLOW = "slow.abc.wwts.com"
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a version left, and what must follow: the `waiting` issues are deployed, and the ledger has `states`."""
+    """What a version left. Then the `waiting` issues are deployed, and the ledger has `states`."""
 
     version: str
     settings: str

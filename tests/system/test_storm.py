@@ -32,7 +32,7 @@ def test_a_storm_of_moves_ends_in_one_deploy_per_server_with_the_union_of_its_is
     make_programs: "Callable[..., Programs]",
 ) -> None:
     # long enough for the whole storm, also on a busy machine
-    usher = make_programs(WINDOW__QUIET="3s", WINDOW__CAP="10s")
+    usher = make_programs(WINDOW__QUIET="6s", WINDOW__CAP="20s")
     usher.start("trackers", "deploys", "successes")
     storm = [("ABC-111", "Test"), *[("ABC-111", "Beta")] * 4, ("ABC-113", "Beta"), ("ABC-112", "Test")]
     for number, (key, status) in enumerate(storm):

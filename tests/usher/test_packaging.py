@@ -27,7 +27,7 @@ def test_every_package_is_marked_as_typed(package: str) -> None:
 
 def test_there_is_an_extra_for_every_purpose() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    assert set(extras) == {"trackers", "deploys", "successes", "tests", "lints", "devops", "develop"}
+    assert set(extras) == {"web", "trackers", "deploys", "successes", "tests", "lints", "devops", "develop"}
 
 
 def test_tests_are_not_packages() -> None:

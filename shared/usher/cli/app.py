@@ -41,26 +41,26 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def usher(
     shown: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Usher: from moves in Jira to one deploy at a time per server.
 
     \b
     Examples:
-      usher demo                     see it work; leaves nothing behind
+      usher demo                     see it work; it leaves nothing behind
       usher init                     write your own usher.toml
       usher up                       run it
       usher explain ABC-111 beta     what would a move do?
-      usher send ABC-111 beta        tell a move by hand
+      usher send ABC-111 beta        report a move by hand
       usher show beta.abc.wwts.com   why has it not deployed yet?
-      usher show ABC-111             what came of it?
+      usher show ABC-111             what happened to it?
     """
 
 
 @app.command(rich_help_panel=RUN)
 def up() -> None:
-    """Run all of Usher here: a broker if none is configured, and the three services. Ctrl-C stops all of it.
+    """Run Usher on this machine: the three services, and a broker if none is configured. Ctrl-C stops everything.
 
     \b
     Examples:
@@ -76,7 +76,7 @@ def up() -> None:
 
 @app.command(rich_help_panel=RUN)
 def demo() -> None:
-    """See a storm of moves become one deploy per server: a throw-away Usher, over in a minute, leaving nothing.
+    """Watch a burst of moves become one deploy per server. It takes a minute and leaves nothing behind.
 
     It needs no settings, changes none, and runs no command of yours.
     """

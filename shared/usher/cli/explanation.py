@@ -52,7 +52,7 @@ def explain(key: str, word: str, settings: Settings) -> Explanation:
         Step(
             "server",
             True,
-            f"{server.routing_key} is {server}, from [servers] name = {toml.string(settings.servers.name)}",
+            f"{server.routing_key} is {server}, from [servers] name = {toml.value(settings.servers.name)}",
         )
     )
     command = settings.deploys.template.render(server, [issue])
@@ -93,11 +93,11 @@ def _failed(fault: BadMessage, word: str, settings: Settings) -> Step:
             status = _likely(word, settings)
             named = settings.statuses.get(status)
             words = [*(named.jira if named and named.jira is not None else (status,)), word.strip()]
-            return Step("status", False, str(fault), f"[statuses.{status}]\njira = {toml.array(words)}")
+            return Step("status", False, str(fault), f"[statuses.{status}]\njira = {toml.value(words)}")
         case NotDeployed():
             project = str(fault.facts["project"])
             statuses = [*(settings.projects[project].statuses or ()), str(fault.facts["status"])]
-            return Step("server", False, str(fault), f"[projects.{project}]\nstatuses = {toml.array(statuses)}")
+            return Step("server", False, str(fault), f"[projects.{project}]\nstatuses = {toml.value(statuses)}")
     return Step("issue", False, str(fault))
 
 

@@ -61,16 +61,16 @@ class NewSettings:
             '# The statuses that trigger a deploy. "stage", "test" and "beta" always exist and need no section.\n'
             "# jira: the names and ids that Jira uses for this status. Case is ignored. Default: the status's own name."
         )
-        sections = [f"[statuses.{toml.key(status)}]\njira = {toml.array(words)}" for status, words in self.jira.items()]
+        sections = [f"[statuses.{toml.key(status)}]\njira = {toml.value(words)}" for status, words in self.jira.items()]
         return "\n\n".join([about + ("\n" + sections[0] if sections else ""), *sections[1:]])
 
     def _settings(self, section: str, part: str) -> str:
         lines = []
         for line in part.splitlines():
             if section == "servers" and line.startswith("name = "):
-                lines.append(f"name = {toml.string(self.server)}")
+                lines.append(f"name = {toml.value(self.server)}")
             elif section == "deploys" and line.startswith("# command = ") and self.command:
-                lines.append(f"command = {toml.array(self.command)}")
+                lines.append(f"command = {toml.value(self.command)}")
             else:
                 lines.append(f"# {line}" if _KEY.match(line) else line)
         return "\n".join(lines)

@@ -1,20 +1,15 @@
-"""Format values for `usher.toml`."""
+"""Values and keys as `usher.toml` writes them."""
 
-import json
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-
-def string(text: str) -> str:
-    """A basic string. JSON's escapes are also valid in TOML."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+import tomlkit
 
 
-def array(words: Iterable[str]) -> str:
-    """A list of strings, on one line."""
-    return "[" + ", ".join(map(string, words)) + "]"
+def value(of: str | Sequence[str]) -> str:
+    """A string or a list of strings, on one line."""
+    return tomlkit.item(of if isinstance(of, str) else list(of)).as_string()
 
 
 def key(word: str) -> str:
     """A key, quoted if necessary."""
-    return word if re.fullmatch(r"[A-Za-z0-9_-]+", word, re.ASCII) else string(word)
+    return tomlkit.key(word).as_string()

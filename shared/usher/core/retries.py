@@ -1,4 +1,4 @@
-"""Retries: whether and when a message is retried whose deploy did not pass. Pure functions."""
+"""Retries: whether and when to retry a message whose deploy did not pass. Pure functions."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

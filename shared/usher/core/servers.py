@@ -45,7 +45,7 @@ class Servers:
         return len(self._by_name)
 
     def named(self, name: str) -> Server:
-        """The server with a name. Raises UnknownServer."""
+        """Find a server by its name. Raises UnknownServer."""
         try:
             return self._by_name[name]
         except KeyError:

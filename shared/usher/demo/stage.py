@@ -52,15 +52,15 @@ def _text(folder: Path) -> str:
     command = [sys.executable, "-m", "usher.demo.command", "{server}", "{issues}"]
     return f"""{SETTINGS}
 [deploys]
-command = {toml.array(command)}
-cwd = {toml.string(str(folder))}
-logs = {toml.string(str(folder / "deploys"))}
+command = {toml.value(command)}
+cwd = {toml.value(str(folder))}
+logs = {toml.value(str(folder / "deploys"))}
 port = 0
 [trackers]
 port = 0
 [successes]
 port = 0
-ledger = {toml.string(f"sqlite:///{folder}/usher.db")}
+ledger = {toml.value(f"sqlite:///{folder}/usher.db")}
 """
 
 

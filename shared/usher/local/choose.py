@@ -69,7 +69,7 @@ def running_broker(
     KeyboardInterrupt in the block kills it immediately. `say` gets a line before each slow step. Raises BrokerError.
     """
     if settings.broker.url:
-        yield asyncio.run(_named(settings.broker))
+        yield asyncio.run(_configured(settings.broker))
         return
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -102,14 +102,14 @@ def console_of(address: str) -> str:
     return f"http{'s' if secure else ''}://{url.host}:{(url.port or (5671 if secure else 5672)) + 10000}"
 
 
-async def _named(settings: BrokerSettings) -> Broker:
+async def _configured(settings: BrokerSettings) -> Broker:
     """The first broker in `[broker] url` that answers. Raises BrokerError if none does: there is no fallback."""
     faults = []
     for url in settings.url:
         try:
             async with connect(settings.model_copy(update={"url": (url,)}), "usher"):
-                named = url.get_secret_value()
-                return Broker(named, console_of(named), "the broker in [broker] url")
+                address = url.get_secret_value()
+                return Broker(address, console_of(address), "the broker in [broker] url")
         except BrokerError as fault:
             faults.append(str(fault))
     raise BrokerError(why="; ".join(faults))

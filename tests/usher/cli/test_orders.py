@@ -146,13 +146,13 @@ class TestWithdraw:
         usher("send", "ABC-25", "stage")
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "retrying"])
         server, issue = usher("show", STAGE).out, usher("show", "ABC-25").out
-        assert re.search(r"Again at .+: ABC-25 \(attempt 2 of 3\)\.", server)
+        assert re.search(r"Next attempt at .+: ABC-25 \(attempt 2 of 3\)\.", server)
         assert re.search(r"retried .* once\s*\n.* retrying .* again at .+, attempt 2 of 3", issue)
-        assert "retried: its deploy failed; the line below it is its next attempt." in issue
+        assert "retried: its deploy failed; its next attempt is on the line below." in issue
         assert f"Withdrawn: ABC-25 on {STAGE}." in usher("withdraw", "ABC-25").out
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "withdrawn"])
         assert re.search(rf"withdrawn .* attempt 2 of 3, by {re.escape(who())}", usher("show", "ABC-25").out)
-        assert "Again at" not in usher("show", STAGE).out
+        assert "Next attempt at" not in usher("show", STAGE).out
 
     @pytest.mark.parametrize(
         ("words", "says"),
@@ -184,8 +184,8 @@ def test_an_issue_s_superseded_messages_are_explained(usher, ends: Path) -> None
     end(ends, 0)
     until(lambda: sorted(states(usher, "ABC-42")) == ["deployed", "superseded"])
     said = usher("show", "ABC-42").out
-    assert said.startswith("Told at")
-    assert "superseded: a newer message of the issue, in the deploy named beside it, stands for it." in said
+    assert said.startswith("Received")
+    assert "superseded: the deploy beside it covered a newer message of the issue." in said
     assert "parked:" not in said
 
 
@@ -196,8 +196,8 @@ def test_a_failed_deploy_shows_why_its_exit_code_and_how_to_try_again(usher, end
     until(lambda: "Exit code  3" in usher("show", deploy).out)
     said = usher("show", deploy).out
     assert re.search(r"Why  exit code 3\n", said)
-    assert re.search(r"all of it: .*log, where deploys runs", said)
-    assert f"Next: `usher retry {deploy}` queues again" in said
+    assert re.search(r"complete output: .*log, on the deploys host", said)
+    assert f"Next: `usher retry {deploy}` retries the issues that are not deployed yet." in said
     usher("withdraw", "ABC-51")
 
 
