@@ -1,4 +1,4 @@
-"""What a newer version of Usher could write: an entry that this version does not understand, and its checkpoint."""
+"""Writes what a newer version could write: an entry that this version does not understand, and a checkpoint."""
 
 import secrets
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""What tests of orders share: a running successes that is asked over HTTP, and messages that are parked."""
+"""Helpers for tests of orders: a running successes with an HTTP client, and parked messages."""
 
 import asyncio
 import secrets
@@ -14,21 +14,21 @@ BETA = "beta.abc.wwts.com"
 
 
 def api(world, address: str = "10.1.2.3") -> httpx.AsyncClient:
-    """The API of the world's service, asked from that address."""
+    """A client of the API of the world's service, which connects from that address."""
     app = make_app(world.settings, world.ledger, lambda: world.service.board, world.orders.desk, world.service.unready)
     transport = httpx.ASGITransport(app, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://successes", timeout=30)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what the service comes to by itself."""
+    """Poll until this is true."""
     async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.02)
 
 
 class Asked:
-    """Gives orders over HTTP, and looks at what came of them."""
+    """Gives orders over HTTP, and reads the results."""
 
     def __init__(self, world, client: httpx.AsyncClient) -> None:
         self.world = world
@@ -38,7 +38,7 @@ class Asked:
         return await self._client.post(f"/api/orders/{what}", json=order)
 
     async def order(self, what: str, **order: object) -> dict[str, object]:
-        """An order that is carried out before its answer."""
+        """Give an order. It must have been carried out before the answer."""
         answer = await self.answer(what, **order)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -55,7 +55,7 @@ class Asked:
 
 @asynccontextmanager
 async def asking(world):
-    """The service runs, and takes orders."""
+    """Run the service until the block ends. It accepts orders."""
     async with world.running(), api(world) as client:
         await world.handled()
         await until(lambda: world.orders.desk._session is not None)
@@ -63,7 +63,7 @@ async def asking(world):
 
 
 async def parked(world, *keys):
-    """Messages of one server that are given up, and the deploy in which they failed."""
+    """Park messages of one server. Returns them, and the deploy in which they failed."""
     told = await world.told(*keys)
     ended = await world.ended(*told, outcome=Outcome.FAILED)
     await world.handled()
@@ -71,7 +71,7 @@ async def parked(world, *keys):
 
 
 def facts(world, kind):
-    """What the journal has of that kind so far."""
+    """The events of that kind in the journal so far."""
     return [event for event in world.seen if isinstance(event, kind)]
 
 

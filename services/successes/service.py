@@ -1,4 +1,4 @@
-"""successes, wired: the ledger, the journal's follower, the reply queue, the HTTP API."""
+"""The wiring of the successes service: the ledger, the journal, the reply queue, the HTTP API."""
 
 import asyncio
 import logging
@@ -37,13 +37,13 @@ from usher.web.readiness import unconfirmed
 log = logging.getLogger(__name__)
 
 SERVICE = "successes"
-ABOUT = "Takes the results of deploys, tries again or parks what did not pass, keeps the ledger, shows the board."
+ABOUT = "Handles the results of deploys: retries or parks failed messages, keeps the ledger, and serves the API."
 PAUSE = 5.0
-"""Seconds before a failed ledger, or something that is not understood, is tried again."""
+"""Seconds before retrying after an error of the ledger, or after something that needs a newer version."""
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Run until `stop` is set. Raises ServiceError or BrokerError for what a person has to mend."""
+    """Run until `stop` is set. Raises ServiceError or BrokerError for problems that a person must fix."""
     ledger = Ledger.open(settings.successes.ledger)
     try:
         service = Service(settings, ledger, stop, SystemClock())
@@ -66,7 +66,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 class Service:
-    """`session` is one connection's life; what was read of the journal outlives it."""
+    """Handles results and keeps the ledger. The board outlives a session, which is one connection's life."""
 
     def __init__(self, settings: Settings, ledger: Ledger, stop: asyncio.Event, clock: Clock) -> None:
         self._settings = settings
@@ -84,25 +84,27 @@ class Service:
 
     @property
     def board(self) -> Board | None:
-        """The last one that was caught up with: one that stands still while there is no connection is still worth
-        looking at, and `ready` says so. None if there was none yet."""
+        """The last board that was read to the end of the journal; None if there is none yet.
+
+        It stays available without a connection. `GET /ready` then says that it is out of date.
+        """
         return self._journal.board if self._journal else self._stood
 
     async def unready(self) -> str | None:
-        """Why results cannot be taken now; None if they can."""
+        """Why results cannot be handled now; None if they can."""
         if why := self._not_understood or self._memory.halted:
             return str(why)
         return await unconfirmed(self._publisher)
 
     async def session(self, link: Link) -> None:
-        """Follow the journal and do what is to be done, until `stop` is set or the link is lost.
+        """Follow the journal and do all work, until `stop` is set or the link is lost.
 
-        Raises BrokerError only if it could not begin.
+        Raises BrokerError only if it cannot start.
         """
         try:
             await until_first(self._follower.run(), self._begin(link), self._stop_set())
         except LedgerFault as fault:
-            # nothing of it was acked: it all comes again
+            # nothing was acked, so everything is redelivered
             log.error("%s; trying again in %.0f s", fault, PAUSE)
             await until_first(self._stop_set(), self._clock.sleep(PAUSE))
 
@@ -113,7 +115,7 @@ class Service:
             log.info("reading the journal again")
 
     async def _follow(self, link: Link, publisher: Publisher) -> bool:
-        """Read the journal and do what is to be done; whether that ended with something that is not understood."""
+        """Read the journal and do all work. Returns whether to read it again, because something was not understood."""
         self._follower.begin()
         if self._memory.position is None:
             self._memory.seen = await self._ledger.through()
@@ -124,23 +126,23 @@ class Service:
             self._cleaning.begin(journal.board)
             self._heard.since = self._clock.now()
             self._journal, self._publisher = journal, publisher
-            log.info("the journal is caught up with; the ledger is %s", self._ledger.path)
+            log.info("read the journal to its end; the ledger is %s", self._ledger.path)
             try:
                 await self._work(link, journal, publisher)
             except NotUnderstood as fault:
                 self._not_understood = fault
-                log.error("%s. Nothing is done until then", fault)
+                log.error("%s. No results are handled until then", fault)
             except BrokerError as fault:
                 log.warning("%s", fault)
             finally:
                 self._stood, self._journal, self._publisher = self.board, None, None
         if self._not_understood:
-            # it came from a queue, which may be faster than the journal
+            # it came from a queue, which can be faster than the journal
             await self._clock.sleep(PAUSE)
         return bool(self._not_understood or self._memory.halted)
 
     async def _work(self, link: Link, journal: Journal, publisher: Publisher) -> None:
-        """All that a connection is for, until one part of it ends."""
+        """Run all parts of a session until one of them ends."""
         settings, clock = self._settings, self._clock
         decisions = Decisions(settings, journal, publisher, clock)
         results = Results(self._ledger, self._follower, journal, publisher, decisions)

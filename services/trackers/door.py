@@ -106,7 +106,7 @@ class Door:
         try:
             await self._connected().order(order)
         except BrokerError as fault:
-            raise BrokerError(why=f"{fault}; ask again with the same id, which does no harm: {order.id}") from None
+            raise BrokerError(why=f"{fault}; it is safe to send it again with the same id: {order.id}") from None
         log.info("accepted order %s of %s: withdraw %d issues", order.id, order.by, len(order.issues))
         return OrderState.of(Ordered(order))
 

@@ -1,4 +1,4 @@
-"""The door's web pages: HTTP in, HTTP out, nothing decided here."""
+"""The HTTP routes of the door. They make no decisions."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from usher.web.faults import answer_faults, faults
 
 
 class IgnoredMoves(BaseModel):
-    """The moves ignored last, newest first."""
+    """The last ignored moves, newest first."""
 
     items: list[IgnoredMove]
 
@@ -28,7 +28,7 @@ _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401,
 
 
 def create_app(door: Door, body_limit: int) -> FastAPI:
-    """The app in front of that door; bodies of more than `body_limit` bytes are refused."""
+    """Create the app for a door. Request bodies of more than `body_limit` bytes are refused."""
     app = web_app("Usher: trackers", door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
@@ -37,7 +37,7 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
 
     @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 413, 503) | {200: {"model": Ignored}})
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
-        """A delivery of Jira's: accepted once the broker has confirmed its messages, or ignored with the reason."""
+        """Accept a delivery from Jira once the broker has confirmed its messages, or ignore it and say why."""
         answer = await door.webhook(request.headers, await body_of(request))
         response.status_code = 202 if isinstance(answer, Accepted) else 200
         return answer
@@ -50,7 +50,7 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         openapi_extra=_takes(FrontMessage),
     )
     async def message(request: Request) -> BackMessage:
-        """A front-end message: the message that the broker has confirmed."""
+        """Publish a front-end message. The answer is the message, which the broker has confirmed."""
         return await door.message(await body_of(request))
 
     @app.delete(
@@ -61,40 +61,43 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         openapi_extra={"parameters": _WITHDRAWAL},
     )
     async def withdraw(request: Request) -> OrderState:
-        """Order issues to be withdrawn from what is pending, on one server or on all: the broker has confirmed the
-        order, and successes carries it out. `GET /api/orders/{id}` at successes says what came of it."""
+        """Order that pending issues are withdrawn, on one server or on all.
+
+        The broker has confirmed the order, and successes carries it out. `GET /api/orders/{id}` at successes shows its
+        result.
+        """
         address = request.client.host if request.client else "nobody"
         query, length = request.query_params.multi_items(), len(request.scope["query_string"])
         return await door.withdraw(query, length, address)
 
     @app.get("/ignored")
     async def ignored() -> IgnoredMoves:
-        """The moves that were ignored last, newest first, 200 at the most."""
+        """The last ignored moves, newest first, at most 200."""
         return IgnoredMoves(items=door.ignored)
 
     return app
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    # read by hand, so that project and status are checked with it: FastAPI does not know of it
+    # the door parses the body, so that it can check project and status too; FastAPI does not know the schema
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 def _parameter(name: str, about: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-    # read by hand, so that what is wrong is a sentence: FastAPI doesn't know of it
+    # the door parses the query, so that errors are sentences; FastAPI does not know the parameters
     return {"name": name, "in": "query", "description": about, "required": required, "schema": schema}
 
 
 _ID = "^[0-9a-f]{32}$"
 _WITHDRAWAL = [
-    _parameter("server", "Only from this server; default: from all", {"type": "string"}),
+    _parameter("server", "Withdraw only from this server; default: from all", {"type": "string"}),
     _parameter(
         "issue",
         "An issue like ABC-111; repeat it for several",
         {"type": "array", "items": {"type": "string"}, "maxItems": MAX_ISSUES},
         required=True,
     ),
-    _parameter("by", "Who asks; default: the address", {"type": "string", "maxLength": MAX_BY}),
+    _parameter("by", "Who gives the order; default: the client's address", {"type": "string", "maxLength": MAX_BY}),
     _parameter("reason", "Why", {"type": "string", "maxLength": MAX_REASON}),
-    _parameter("id", "Made by the client, so that asking again does no harm", {"type": "string", "pattern": _ID}),
+    _parameter("id", "Made by the client; the order can safely be sent again", {"type": "string", "pattern": _ID}),
 ]

@@ -15,24 +15,24 @@ from usher.runtime.tasks import together
 from usher.settings import Settings
 from usher.web.app import serve_web
 
-ABOUT = "The door of Usher: takes Jira's webhooks and front-end messages, and publishes them."
+ABOUT = "The entrance to Usher: accepts Jira's webhooks and front-end messages, and publishes them."
 
 log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Take what comes in until `stop` is set. Raises UsherError for what a person has to mend first."""
+    """Accept requests until `stop` is set. Raises UsherError for problems that a person must fix first."""
     with listen(settings.trackers.host, settings.trackers.port, "trackers") as listening:
         await serve_on(listening, settings, stop)
 
 
 async def serve_on(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
-    """The same, on a socket that listens already."""
+    """The same, on a socket that is already listening."""
     service = Trackers(settings, SystemClock())
     app = create_app(service.door, settings.trackers.body_limit)
 
     async def web() -> None:
-        # the connection goes last: what has come in while we stop is still told
+        # close the connection last: requests that arrived before the stop are still published
         try:
             await serve_web(app, listening, stop)
         finally:
@@ -42,7 +42,7 @@ async def serve_on(listening: socket.socket, settings: Settings, stop: asyncio.E
 
 
 class Trackers:
-    """The door, which outlives a connection; `closed` ends the session."""
+    """The door outlives a connection. Setting `closed` ends the session."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.door = Door(settings, clock)
@@ -50,10 +50,10 @@ class Trackers:
         self._settings = settings
 
     async def session(self, link: Link) -> None:
-        """One connection's life: take messages until `closed`. Raises LinkLost."""
+        """Accept messages on one connection until `closed` is set. Raises LinkLost."""
         await topology.declare(link, self._settings.catalogue)
         self.door.publisher = await Publisher.open(link, "trackers")
-        log.info("taking messages for %d servers", len(self._settings.catalogue))
+        log.info("accepting messages for %d servers", len(self._settings.catalogue))
         try:
             await link.hold(self.closed.wait())
         finally:

@@ -1,4 +1,4 @@
-"""Withdrawals at the door: a query becomes an order, which successes carries out, or a sentence says what is wrong."""
+"""Parses `DELETE /messages`: turns the query into an order, which successes carries out."""
 
 import secrets
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _ID: TypeAdapter[OrderId] = TypeAdapter(OrderId)
 def read_withdrawal(
     query: Iterable[tuple[str, str]], length: int, servers: Servers, address: str, now: Millis
 ) -> WithdrawOrder:
-    """The order in a query of so many bytes, which came from that address at `now`.
+    """Parse a query of `length` bytes, which came from `address` at `now` (ms), into an order.
 
     Raises BadMessage or UnknownServer.
     """
@@ -40,18 +40,18 @@ def read_withdrawal(
 
 
 def _given(query: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """What each parameter was given. Raises BadMessage."""
+    """The values of each parameter. Raises BadMessage."""
     given: dict[str, list[str]] = {key: [] for key in ("issue", *_ONCE)}
     for key, value in query:
         if key not in given:
-            known = f"known are issue, {', '.join(_ONCE)}, like {_EXAMPLE}"
+            known = f"known: issue, {', '.join(_ONCE)}; example: {_EXAMPLE}"
             raise BadMessage(why=f"{ascii(key)[1:-1][:60]} is unknown; {known}")
         given[key].append(value)
     for key in _ONCE:
         if len(given[key]) > 1:
             raise BadMessage(why=f"name at most one {key}")
     if not given["issue"]:
-        raise BadMessage(why=f"issue is missing; name at least one, like {_EXAMPLE}")
+        raise BadMessage(why=f"issue is missing; name at least one; example: {_EXAMPLE}")
     if len(given["issue"]) > MAX_ISSUES:
         raise BadMessage(why=f"at most {MAX_ISSUES} issues in one order; withdraw them in several")
     return given
@@ -63,7 +63,7 @@ def _id(given: str | None) -> OrderId:
     try:
         return _ID.validate_python(given)
     except ValidationError:
-        raise BadMessage(why="id should be 32 hexadecimal digits in lower case, made anew for each order") from None
+        raise BadMessage(why="id should be 32 lower-case hexadecimal digits, and different for each order") from None
 
 
 def _text(key: str, given: str | None, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run left: its history put in order, the journal folded again, the queues, the ledger."""
+"""What a run leaves behind: its history, the journal folded again, the queues, and the ledger."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -36,18 +36,18 @@ class Ran:
 
     @property
     def until(self) -> float:
-        """When it was dead."""
+        """When it had ended (s); infinity if it never did."""
         return float("inf") if self.ended_at is None else self.ended_at
 
     @property
     def passed(self) -> bool:
-        """Whether it ended by itself, without a fault."""
+        """Whether it exited with code 0."""
         return self.code == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A granted taking: when it was written, and when the window of what waited had closed and the server was free."""
+    """A granted taking: when it was written, and when the window had closed and the server was free (s)."""
 
     deploy: str
     at: float
@@ -56,8 +56,11 @@ class Granted:
 
 @dataclass(slots=True)
 class Evidence:
-    """All that the checker looks at. `left` are the messages' ids by queue, `ledger` their states, `lost` the bodies
-    that the journal lost; `operator` is what a person did to queues."""
+    """Everything that the checker looks at.
+
+    `left` are the ids of the messages in each queue, and `ledger` are the states of messages in the ledger. `lost` are
+    the bodies that the journal lost. `operator` is what a person did to queues.
+    """
 
     plan: Plan
     history: History
@@ -81,7 +84,7 @@ class Evidence:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     nexts: dict[str, set[str]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    received: set[str] = field(default_factory=set)
     of_issue: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     passed_messages: set[str] = field(default_factory=set)
@@ -120,7 +123,7 @@ class Evidence:
                 yield entry
 
     def ends_of(self, message: str) -> set[State | None]:
-        """The states in which that message, or what it was retried as, ends."""
+        """The last states of that message, or of its next attempts if it was retried."""
         ends: set[State | None] = set()
         todo, seen = [message], set()
         while todo:
@@ -137,26 +140,26 @@ class Evidence:
         return ends
 
     def given_up(self, message: str, server: str, issue: str) -> bool:
-        """Whether another of its issue, or its own next attempt, which superseded it, is parked or withdrawn."""
+        """Whether a message that superseded it, or its next attempt, is parked or withdrawn."""
         if self.board.state(message) is State.DEPLOYED:
             return False
         states = {self.board.state(other) for other in self.of_issue.get((server, issue), ())}
         return bool(states & {State.PARKED, State.WITHDRAWN})
 
     def words(self, states: Iterable[State | None]) -> str:
-        """States, as a person says them."""
+        """The states in words, joined by `and`."""
         return " and ".join(sorted(str(state) if state else "unknown" for state in states))
 
     def kept_by(self, message: str, entry: Entry) -> bool:
-        """Whether the broker had it in a queue by then."""
+        """Whether the broker had the message in a queue at the time of that entry."""
         return self.kept.get(message, float("inf")) <= entry.at
 
     def lost_after(self, at: float) -> bool:
-        """Whether the journal lost anything after that time."""
+        """Whether the journal lost anything at or after that time (s)."""
         return any(lost_at >= at for lost_at, _ in self.lost)
 
     def ordered(self, server: str, issue: str) -> bool:
-        """Whether somebody ordered it to be withdrawn or dropped."""
+        """Whether an order to withdraw or drop that issue was given."""
         orders = self.history.of("order asked")
         return any(o["what"] in ("withdraw", "drop") and o["server"] == server and o["issue"] == issue for o in orders)
 
@@ -184,7 +187,7 @@ class Evidence:
             self._check_ack(ack)
 
     def _due_at(self, event: Event) -> float:
-        """When what waits on that event's server could be taken (s)."""
+        """When the waiting messages of a taking's server could be taken (s)."""
         if not isinstance(event, DeployTaken) or not (arrivals := self.board.server(event.server).arrivals):
             return 0.0
         closes_at = (min(max(arrivals) + QUIET, min(arrivals) + CAP) - BEGAN) / 1000
@@ -192,7 +195,7 @@ class Evidence:
         return max([closes_at, *ended])
 
     def _check_ack(self, ack: Entry) -> None:
-        """What a server's queue forgets is settled, or it has another copy of it; an order is carried out."""
+        """Check that an acked message is settled, or that its queue has another copy. An acked order must be done."""
         if ack.what == "acked order":
             self.orders.acked(ack, self.arrivals, lost=self.lost_after(ack.at))
             return
@@ -205,7 +208,7 @@ class Evidence:
             self.unsettled_acks.append(ack)
 
     def _result_at(self, deploy: str) -> float:
-        """When the reply queue had that deploy's result."""
+        """When the result of that deploy arrived in the reply queue (s); infinity if it did not."""
         return min((at for at, queue, m in self.arrivals if queue == RESULTS and m == deploy), default=float("inf"))
 
     def _read_history(self) -> None:
@@ -232,7 +235,7 @@ class Evidence:
         match event:
             case BackMessage():
                 self.known.add(event.id)
-                self.told.add(event.id)
+                self.received.add(event.id)
                 self.of_issue.setdefault((event.server, str(event.issue)), set()).add(event.id)
             case DeployTaken() if changes:
                 self.granted[event.deploy] = [change.message for change in changes]

@@ -1,8 +1,8 @@
-"""A mixed fleet: some replicas run a newer version, which can hold a server. The older ones do not understand a hold.
+"""A mixed fleet: some replicas run a newer version, which can hold a server. Older ones do not understand a hold.
 
 The newer version is this one with two more facts, of journal version 2: `server.held` and `server.released`. It grants
-no taking of a held server. Its boards keep their holds where checkpoints carry them. Each step of a process belongs to
-that process's version. Whoever is not a process, such as the checker, is of the newer version.
+no taking of a held server. Its boards store holds in a field that is part of checkpoints. Each step of a process runs
+with that process's version. Code outside a process, such as the checker, runs with the newer version.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ OLDER, NEWER = 1, 2
 
 LOOK = 5.0
 RELEASE_AGAIN = 6
-"""Looks after which a release that the journal may have lost is written again."""
+"""The number of looks after which a release is written again, because the journal may have lost it."""
 
 
 class _Fact(BaseModel):
@@ -44,7 +44,7 @@ class _Fact(BaseModel):
 
 
 class ServerHeld(_Fact):
-    """From its place in the journal on, no taking of the server is granted."""
+    """No taking of the server is granted after this entry of the journal."""
 
     kind: Literal["server.held"] = "server.held"
 
@@ -57,10 +57,10 @@ class ServerReleased(_Fact):
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Which replicas run the newer version. A server is held from `at` (s) on for that many `seconds`.
+    """Which replicas run the newer version. One server is held from `at` (s) for `seconds`.
 
-    With `downgrade`, older ones replace them as soon as the journal does not need the newer version any more. There are
-    `checkpoints` seconds between two checkpoints.
+    With `downgrade`, older processes replace the newer ones as soon as the journal no longer needs the newer version.
+    There are `checkpoints` seconds between two checkpoints.
     """
 
     newer: tuple[str, ...]
@@ -72,7 +72,7 @@ class Fleet:
 
     @classmethod
     def of(cls, seed: int, replicas: list[str], servers: int, span: float) -> "Fleet | None":
-        """The fleet of that seed; None for most seeds: everybody runs this version."""
+        """The fleet of that seed. For most seeds it is None: all replicas run this version."""
         chance = random.Random(f"fleet {seed}")
         if chance.random() > 0.25:
             return None
@@ -84,7 +84,7 @@ class Fleet:
 
 
 def decode(body: bytes) -> Event:
-    """As the version of the process that reads it. Raises Unreadable."""
+    """Decode an entry as the current process's version would. Raises Unreadable."""
     try:
         return decode_known(body)
     except Unreadable:
@@ -98,7 +98,7 @@ def decode(body: bytes) -> Event:
 
 
 def is_held(board: Board, server: str) -> bool:
-    """Whether the board of a newer process has that server held."""
+    """Whether that server is held on the board of a newer process."""
     return _key(server) in board.told
 
 
@@ -116,7 +116,7 @@ class Operator:
         return NEWER if fleet is None or (replica in fleet.newer and not self._downgraded) else OLDER
 
     async def work(self) -> None:
-        """Until the hold is over and no reader halts at it any more."""
+        """Hold the server, then release it, and wait until no reader halts at the hold any more."""
         if self._fleet is None:
             return
         server = self._servers[self._fleet.server]
@@ -148,7 +148,7 @@ class Operator:
         broker.store.publish(Message(envelope, FACTS, kind))
 
     def _is_covered(self) -> bool:
-        """Whether a checkpoint for older readers covers the last entry for newer ones, with no hold in it."""
+        """Whether a checkpoint without holds, for older readers, covers the last entry for newer ones."""
         last, covered = -1, False
         for offset, envelope in self._world.broker.entries(JOURNAL):
             entry = places.Entry(places.Position(offset, ""), envelope.body, versions.needs_of(envelope.headers))
@@ -161,7 +161,7 @@ class Operator:
 
 @contextmanager
 def mixed(fleet: Fleet | None) -> Iterator[None]:
-    """Each process goes by its version while the block runs."""
+    """Run each process with its own version while the block runs."""
     if fleet is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""What a run shows of orders: where each stands in the journal, what was done because of it, and when it was acked."""
+"""Collects what a run shows about orders: their place in the journal, what they changed, and when they were acked."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,11 @@ from usher.core.states import Change, State
 
 @dataclass(slots=True)
 class OrdersSeen:
-    """Collected while the journal is folded. `wrong` are sentences about what must not be, `early` are orders that were
-    acked too early; `lost` are orders of which the journal lost that they were done."""
+    """Collected while the journal is folded.
+
+    `wrong` are violations, as sentences. `early` are orders that were acked too early, and when (s). `lost` are orders
+    whose `order.done` the journal lost.
+    """
 
     wrong: list[str] = field(default_factory=list)
     early: dict[str, float] = field(default_factory=dict)
@@ -30,7 +33,7 @@ class OrdersSeen:
     _acked: dict[str, int] = field(default_factory=dict)
 
     def fold(self, event: Event, board: Board, apply: Callable[[], tuple[Change, ...]]) -> tuple[Change, ...]:
-        """Take in the next event of the journal, which `apply` puts on the board."""
+        """Apply the next event of the journal with `apply`, and check it. Returns the changes of state."""
         self._board, self._place = board, self._place + 1
         match event:
             case BackMessage():
@@ -54,7 +57,7 @@ class OrdersSeen:
         return changes
 
     def acked(self, ack: Entry, arrivals: Sequence[tuple[float, str, str]], *, lost: bool) -> None:
-        """The queue of orders forgot a copy: the order is done, or the queue has another copy."""
+        """Check an ack: the order must be done, or its queue must have another copy."""
         order = str(ack["id"])
         self._acked[order] = self._acked.get(order, 0) + 1
         copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
@@ -84,4 +87,4 @@ class OrdersSeen:
         if entry and entry.done_at is None and isinstance(entry.order, RetryOrder):
             for message in entry.changed:
                 if self._board.state(message) is State.RETRYING:
-                    self.wrong.append(f"order {done.order} is done, and its next attempt {message} is not published")
+                    self.wrong.append(f"order {done.order} is done, but its next attempt {message} is not published")

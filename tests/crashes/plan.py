@@ -1,4 +1,4 @@
-"""The plan of a run, drawn from its seed before it begins: data alone, so that one that fails can be made smaller."""
+"""The plan of a run, drawn from its seed before the run. It is only data, so that a failing plan can be shrunk."""
 
 import dataclasses
 import random
@@ -10,13 +10,15 @@ from crashes.guards import Behaviour
 
 SERVERS = ("beta.abc.wwts.com", "test.abc.wwts.com", "beta.pear.wwts.com")
 FAULTS = 10
-"""A run has at least so many."""
+"""The minimum number of faults in a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Somebody moves an issue at `at` (s), and Jira tells it `late` by so many seconds each: more than once, if there
-    are several. `form` is jira, api (a front-end message), or rubbish."""
+    """A person moves an issue at `at` (s). Jira sends the move once for each item of `late`, that many seconds later.
+
+    `form` is jira, api (a front-end message), or rubbish.
+    """
 
     at: float
     server: int
@@ -27,8 +29,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Somebody gives an order at `at`: withdraw, retry or drop an issue, or retry a deploy. The same order is given
-    `again` after so many seconds each; `door` is the service that is asked to withdraw."""
+    """A person gives an order at `at` (s): withdraw, retry or drop an issue, or retry a deploy.
+
+    The same order is given once more for each item of `again`, that many seconds after the previous time. `door` is the
+    service that gets a withdrawal.
+    """
 
     at: float
     what: str
@@ -40,8 +45,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`what` befalls `who`: at `at` (s) if there is no `on`, else when the history notes `on` for the `nth` time; and
-    then, where a process is meant, before that takes its step after `steps` more. It lasts `seconds`."""
+    """`what` happens to `who`, and lasts `seconds`.
+
+    Without `on`, it happens at `at` (s). With `on`, it happens when the history notes `on` for the `nth` time. A fault
+    of a process then waits until that process has taken `steps` more steps.
+    """
 
     what: str
     who: str = ""
@@ -53,7 +61,7 @@ class Fault:
     size: int = 0
 
     def __str__(self) -> str:
-        when = f"at the {self.nth}. {self.on}" if self.on else f"at {self.at:.1f} s"
+        when = f"at {self.on} number {self.nth}" if self.on else f"at {self.at:.1f} s"
         steps = f" + {self.steps} steps" if self.steps else ""
         size = f", {self.size}" if self.size else ""
         return f"{self.what} {self.who} {when}{steps} for {self.seconds:.1f} s{size}"
@@ -61,7 +69,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a run does not find out by itself."""
+    """All inputs of a run."""
 
     seed: int
     servers: int = 1
@@ -79,27 +87,27 @@ class Plan:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing goes wrong."""
+        """Whether the run has no faults."""
         return not self.faults and not any(command.owner for command in self.commands)
 
     def without(self, part: str, index: int) -> "Plan":
-        """This plan, one move, order, command or fault less."""
+        """This plan without one move, order, command or fault."""
         whole = getattr(self, part)
         return dataclasses.replace(self, **{part: whole[:index] + whole[index + 1 :]})
 
     def __str__(self) -> str:
-        said = [
+        lines = [
             f"seed {self.seed}: {self.servers} servers, {self.deploys} deploys, {self.successes} successes, "
             f"{self.trackers} trackers, {self.parallel} commands at a time, at most {self.most} issues"
         ]
         for part in (self.moves, self.orders, self.commands):
-            said += [f"  {one}" for one in part]
-        said += [f"  {self.fleet}"] if self.fleet else []
-        return "\n".join([*said, *(f"  fault: {fault}" for fault in self.faults)])
+            lines += [f"  {one}" for one in part]
+        lines += [f"  {self.fleet}"] if self.fleet else []
+        return "\n".join([*lines, *(f"  fault: {fault}" for fault in self.faults)])
 
     @classmethod
     def of(cls, seed: int, *, calm: bool = False) -> "Plan":
-        """The plan of that seed; `calm`: with nothing in it that goes wrong but commands that fail."""
+        """The plan of that seed. A `calm` plan has no faults, except commands that fail."""
         plan = _with_orders(_Drawing(seed).plan())
         if not calm:
             return plan
@@ -135,10 +143,8 @@ class _Drawing:
 
     def _move(self, servers: int) -> Move:
         chance = self.chance
-        tellings = chance.choice((1, 1, 1, 1, 2, 3))
-        late = tuple(
-            round(chance.choice((0.0, chance.uniform(0, 2), chance.uniform(0, 40))), 3) for _ in range(tellings)
-        )
+        times = chance.choice((1, 1, 1, 1, 2, 3))
+        late = tuple(round(chance.choice((0.0, chance.uniform(0, 2), chance.uniform(0, 40))), 3) for _ in range(times))
         form = chance.choice(("jira",) * 8 + ("api", "rubbish"))
         return Move(round(chance.uniform(0, self.span), 3), chance.randrange(servers), chance.randint(1, 5), late, form)
 
@@ -183,7 +189,7 @@ class _Drawing:
 
 
 def _with_orders(plan: Plan) -> Plan:
-    """In every other plan more orders, some of them given again, and faults that befall who carries them out."""
+    """Repeat some of the orders. Half of the plans also get more orders, and faults while these are carried out."""
     chance = random.Random(f"orders {plan.seed}")
     orders = [dataclasses.replace(order, **_repeats(chance)) for order in plan.orders]
     if chance.random() < 0.5:
@@ -241,7 +247,7 @@ _FAULTS = {
     "kill guard": 3,
     "withdraw": 4,
 }
-"""What may happen, and how often."""
+"""The kinds of faults, and their relative frequency."""
 
 _MOMENTS = (
     "accepted",
@@ -260,7 +266,7 @@ _MOMENTS = (
     "asked message",
     "acked",
 )
-"""What a fault may wait for."""
+"""The entries of the history that a fault can wait for."""
 
 
 def _QUEUES(servers: int) -> tuple[str, ...]:  # noqa: N802

@@ -1,7 +1,7 @@
-"""Bugs that are planted to see that the simulator finds them: each takes away what one rule is there for.
+"""Bugs that are planted to check that the simulator finds them. Each removes one rule of the product.
 
-`plant` changes the product for the rest of the process, so a process of its own plants it. `calm` ones are seen best
-while nothing goes wrong. `mutations/seeds.json` records a seed that finds each; `make planted` writes it.
+`plant` changes the product for the rest of the process, so each bug is planted in a separate process. `calm` bugs show
+best in runs without faults. `mutations/seeds.json` records a seed that finds each bug; `make planted` writes it.
 """
 
 from crashes.mutations import board, messages, orders, results, turns, versions

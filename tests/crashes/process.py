@@ -90,7 +90,7 @@ class Process:
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def bury(self) -> None:
+    def clean_up(self) -> None:
         """Let its tasks finish after the run, when nothing has an effect any more."""
         self.life, self.runs, self._trap = Life.DEAD, True, None
         self._release()

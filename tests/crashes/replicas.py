@@ -1,4 +1,4 @@
-"""Replicas: one of each service's places, in which a supervisor starts its program again whenever it has ended."""
+"""Replicas: a supervisor that starts a service, and starts it again whenever it has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,11 +19,11 @@ from usher.runtime.tasks import together
 
 RESTART = 1.0
 STOP_SECONDS = 40.0
-"""After so long a supervisor kills what was told to stop."""
+"""Seconds after which a supervisor kills a process that was told to stop."""
 
 
 class Replica:
-    """A place for one process of a service after the other, on a machine with a clock of its own."""
+    """The successive processes of one replica of a service, on a machine with its own clock."""
 
     def __init__(self, world: Any, name: str) -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Replica:
         self._stop: Callable[[], None] = lambda: None
 
     async def keep_up(self) -> None:
-        """Start the program, again and again."""
+        """Start the program, and start it again whenever it ends."""
         while True:
             process = self.process = self._world.new_process(self.name)
             self.down, self.serving = RESTART, 0
@@ -53,22 +53,22 @@ class Replica:
             await asyncio.sleep(self.down)
 
     def kill(self, down: float) -> None:
-        """kill -9; started again after so long."""
+        """Kill the process with SIGKILL. It is started again after `down` seconds."""
         self.down = down
         if self.process and self.process.life is not Life.DEAD:
             self._world.history.note("killed", who=str(self.process))
             self.process.kill()
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that takes too long."""
+        """Stop the process with SIGTERM, and with SIGKILL after STOP_SECONDS."""
         process = self.process
         if process and self.service is not None and process.life is not Life.DEAD and not process.stopping:
             process.stopping = True
             self._world.history.note("told to stop", who=str(process))
             process.run(_now(self._stop))
-            self._world.later(STOP_SECONDS, lambda: self._lose_patience(process))
+            self._world.later(STOP_SECONDS, lambda: self._kill_if_running(process))
 
-    def _lose_patience(self, process: Process) -> None:
+    def _kill_if_running(self, process: Process) -> None:
         if self.process is process and process.life is not Life.DEAD:
             self._world.history.note("did not stop", who=str(process))
             self.kill(RESTART)
@@ -77,7 +77,7 @@ class Replica:
         try:
             await getattr(self, f"_{self.kind}")()
         except BrokerError as fault:
-            # a person is there to read it at the first start; here a supervisor tries again
+            # at the first start, a person would read this; here the supervisor tries again
             self._world.history.note("gave up", who=str(process), why=str(fault))
 
     async def _deploys(self) -> None:
@@ -104,7 +104,7 @@ class Replica:
         draining: list[asyncio.Task[None]] = []
 
         async def drain() -> None:
-            # what has come in while we stop is still told
+            # requests that arrived before the stop are still published
             while self.serving:
                 await asyncio.sleep(0.05)
             trackers.closed.set()

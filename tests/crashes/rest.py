@@ -39,7 +39,7 @@ class Rest:
             return "not every process is running"
         if not world.operator_of_fleet.done:
             return "readers still halt at a hold"
-        if not all(telling.done() for telling in world.tellings):
+        if not all(sending.done() for sending in world.sendings):
             return "moves are still being sent"
         if not all(order.done() for order in world.orders):
             return "orders are still being given"

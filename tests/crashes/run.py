@@ -1,4 +1,4 @@
-"""`python tests/crashes/run.py`: run the real services under thousands of crash schedules, and check them."""
+"""`python tests/crashes/run.py`: runs the real services under thousands of crash schedules, and checks them."""
 
 import argparse
 import json
@@ -21,44 +21,52 @@ from crashes.shrink import shrink
 
 ABOUT = """
 Each seed is a run of two deploys, one or two successes and one or two trackers - the real code - on a broker in memory,
-in virtual time. The seed draws a plan: a storm of moves, commands that pass, fail, hang or ignore SIGTERM, people's
+in virtual time. The seed draws a plan: a burst of moves, commands that pass, fail, hang or ignore SIGTERM, people's
 orders, and at least ten faults: crashes at any step, frozen processes, cut and silent connections, broker restarts,
-late and lost confirms, a journal that loses its tail, purged and deleted queues, a full disk, clocks that jump. Then
-there is quiet, and once all has come to rest the checker looks at the whole history for what must never be (DESIGN.md,
-"What always holds").
+late and lost confirms, a journal that loses its tail, purged and deleted queues, a full disk, clocks that jump. After
+the last fault there is a quiet time. When everything has come to rest, the checker looks for violations of the
+guarantees (docs/guarantees.md) in the whole history.
 """
 EXAMPLES = """
   run.py --seeds 10000           seeds 1 to 10000, on all cores
-  run.py --seed 17               that one: its plan, what is wrong, and the history around it
-  run.py --seed 17 --history     all of its history, too
-  run.py --seed 17 --shrink      if it fails: the smallest plan that still does
+  run.py --seed 17               only this one: its plan, the violations, and the history around them
+  run.py --seed 17 --history     its complete history too
+  run.py --seed 17 --shrink      if it fails: the smallest plan that still fails
   run.py --seeds 50 --planted take_over_without_the_wait
-                                      with a bug planted, which must be found
-  run.py --seeds 10000 --new     seeds that nobody has run before; the first line says which
-  run.py --record                find a seed for each planted bug, after a change of the product has changed which
-                                      seeds find it; tests begin with these (make planted)
+                                      with a planted bug, which must be found
+  run.py --seeds 10000 --new     new seeds; the first line shows which
+  run.py --record                find a seed for each planted bug again, after a change of the product; the tests
+                                      begin with these seeds (make planted)
 
-The exit code is 1 if anything was found. A run with PYTHONHASHSEED=0, which this sets, is the same each time.
+The exit code is 1 if a seed fails. PYTHONHASHSEED=0, which this program sets, makes runs reproducible.
 """
-SAY_EVERY = 10.0
+REPORT_EVERY = 10.0
+"""Seconds between two progress lines."""
 RARE = 1000
-"""Seeds within which each planted bug is found."""
+"""The number of seeds in which each planted bug must be found."""
 
 
 def main(arguments: list[str]) -> int:
-    """Do what they say."""
+    """Run the command line with these arguments. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="run.py",
         description=ABOUT,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--first", type=int, default=1, help="the first of them (default: 1)")
-    parser.add_argument("--new", action="store_true", help="draw the first of them by chance")
-    parser.add_argument("--seed", type=int, help="only this one, with everything about it")
-    parser.add_argument("--history", action="store_true", help="with --seed: all that happened")
-    parser.add_argument("--shrink", type=int, nargs="?", const=300, metavar="RUNS", help="with --seed: in so many runs")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many seeds (default: 1000)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default: 1)")
+    parser.add_argument("--new", action="store_true", help="draw the first seed at random")
+    parser.add_argument("--seed", type=int, help="run only this seed, with all details")
+    parser.add_argument("--history", action="store_true", help="with --seed: print the complete history")
+    parser.add_argument(
+        "--shrink",
+        type=int,
+        nargs="?",
+        const=300,
+        metavar="RUNS",
+        help="with --seed: shrink a failing plan, in at most this many runs (default: 300)",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--planted", choices=sorted(MUTATIONS), metavar="BUG", help=", ".join(sorted(MUTATIONS)))
     parser.add_argument("--record", action="store_true", help=f"write the seeds of planted bugs to {SEEDS.name}")
@@ -74,18 +82,19 @@ def main(arguments: list[str]) -> int:
 
 
 def many(asked: argparse.Namespace) -> int:
-    """Run seeds, and say of each that fails how to replay it."""
-    began = said = time.monotonic()
+    """Run seeds. Prints for each that fails how to replay it."""
+    began = reported = time.monotonic()
     done, steps, virtual, failed = 0, 0, 0.0, []
     for verdict in run_seeds(range(asked.first, asked.first + asked.seeds), asked.workers, asked.planted or ""):
         done, steps, virtual = done + 1, steps + verdict.steps, virtual + verdict.seconds
         if verdict.violations:
             failed.append(verdict)
-            say_failed(verdict, asked.planted)
-        if time.monotonic() - said > SAY_EVERY:
-            said = time.monotonic()
+            print_failed(verdict, asked.planted)
+        if time.monotonic() - reported > REPORT_EVERY:
+            reported = time.monotonic()
             print(
-                f"{done} of {asked.seeds} seeds, {len(failed)} failed, {(said - began) / done:.2f} s each", flush=True
+                f"{done} of {asked.seeds} seeds, {len(failed)} failed, {(reported - began) / done:.2f} s each",
+                flush=True,
             )
     took = time.monotonic() - began
     hours, each = virtual / 3600, took * asked.workers / max(done, 1)
@@ -95,7 +104,7 @@ def many(asked: argparse.Namespace) -> int:
 
 
 def record(workers: int) -> int:
-    """Find a seed for each planted bug, and write them all beside the bugs."""
+    """Find a seed for each planted bug, and write the seeds to `mutations/seeds.json`."""
     found: dict[str, int | None] = {}
     with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
         for name, seed in pool.imap_unordered(partial(first_seed, seeds=RARE), sorted(MUTATIONS)):
@@ -106,15 +115,15 @@ def record(workers: int) -> int:
     return 0 if len(kept) == len(found) else 1
 
 
-def say_failed(verdict: Verdict, planted: str | None) -> None:
-    """In a line or two, with the command that replays it."""
+def print_failed(verdict: Verdict, planted: str | None) -> None:
+    """Print the first violation of a seed, and the command that replays it."""
     more = f" --planted {planted}" if planted else ""
     print(f"seed {verdict.seed}: {verdict.violations[0]}", flush=True)
     print(f"  replay: make crashes SEED={verdict.seed}, or python {sys.argv[0]} --seed {verdict.seed} --shrink{more}")
 
 
 def one(asked: argparse.Namespace) -> int:
-    """Run one seed, and say all about it."""
+    """Run one seed, and print everything about it."""
     if asked.planted:
         MUTATIONS[asked.planted].plant()
     disk = Disk()

@@ -1,4 +1,4 @@
-"""Whoever is outside: Jira, which tells a move until somebody has taken it, and people who give orders."""
+"""The outside world: Jira, which sends each move until it is accepted, and people who give orders."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ RUBBISH = (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"webhookEvent": 7}', b"null",
 
 
 def webhook(move: Move, number: int) -> bytes:
-    """What Jira tells of that move, always the same."""
+    """The body that Jira sends for that move. It is always the same."""
     status, project = SERVERS[move.server].split(".")[:2]
     issue = {"id": str(10_000 + move.issue), "key": f"{project.upper()}-{move.issue}"}
     item = {"field": "status", "fieldtype": "jira", "fieldId": "status", "toString": status.capitalize()}
@@ -40,19 +40,19 @@ def webhook(move: Move, number: int) -> bytes:
 
 
 class Outside:
-    """Tells and orders over HTTP: an answer can be lost, and nobody may answer at all."""
+    """Sends moves and orders over HTTP. Answers can get lost, or never come."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
 
-    async def tell(self, number: int, move: Move, late: float) -> None:
-        """Until it is accepted; a sender waits a while between two attempts."""
+    async def send(self, number: int, move: Move, late: float) -> None:
+        """Send a move until it is accepted, with a pause after each failed attempt."""
         loop, history = self._world.loop, self._world.history
         await asyncio.sleep(move.at + late)
-        say = {"jira": self._webhook, "api": self._message, "rubbish": self._rubbish}[move.form]
+        request = {"jira": self._webhook, "api": self._message, "rubbish": self._rubbish}[move.form]
         while True:
             replica = loop.chance.choice(self._world.of("trackers"))
-            answer = await self.ask(replica, partial(say, number, move))
+            answer = await self.ask(replica, partial(request, number, move))
             if answer == "accepted":
                 return
             if answer not in (None, "later"):
@@ -84,12 +84,12 @@ class Outside:
         rubbish = RUBBISH[number % len(RUBBISH)]
         with suppress(Unparsable):
             if not isinstance(await replica.service.door.webhook({}, rubbish), Ignored):
-                return f"{rubbish!r} was taken for a move"
+                return f"{rubbish!r} was accepted as a move"
         try:
             await replica.service.door.message(rubbish)
         except BadMessage as bad:
-            return "accepted" if str(bad) else f"{rubbish!r} was refused without a word"
-        return f"{rubbish!r} was taken for a message"
+            return "accepted" if str(bad) else f"{rubbish!r} was refused without a reason"
+        return f"{rubbish!r} was accepted as a message"
 
     def _accepted(self, number: int, message: AcceptedMessage | BackMessage, replica: Replica) -> None:
         self._world.history.note(
@@ -102,7 +102,10 @@ class Outside:
         )
 
     async def order(self, order: Order) -> None:
-        """Always with the same id: again after a fault or no answer, as people do, and as often as the plan says."""
+        """Give an order, and repeat it as often as the plan says. After an error or no answer, send it again.
+
+        The id is always the same.
+        """
         await asyncio.sleep(order.at)
         chance, server = self._world.loop.chance, SERVERS[order.server]
         issue = Issue(server.split(".")[1].upper(), order.issue)
@@ -135,7 +138,7 @@ class Outside:
         issues: tuple[Issue, ...],
         deploy: str,
     ) -> OrderState:
-        """What a replica says to that order."""
+        """Give that order to a replica, and return its answer."""
         if replica.kind == "trackers":
             query = [("id", signed.id), ("by", signed.by), *(("issue", str(issue)) for issue in issues)]
             query += [("server", server) for server in servers if len(servers) == 1]
@@ -150,7 +153,7 @@ class Outside:
         return await desk.give(kind(**facts, servers=servers, issues=issues))
 
     async def withdraw_all(self) -> None:
-        """Somebody withdraws every issue from every server."""
+        """Withdraw every issue from every server."""
         settings, history = self._world.settings, self._world.history
         servers = tuple(server.name for server in settings.catalogue)
         issues = tuple(Issue(project.upper(), n) for project in settings.projects for n in range(1, 6))
@@ -167,7 +170,7 @@ class Outside:
         await self.ask(self._world.of("trackers")[0], give)
 
     async def ask(self, replica: Replica, request: Callable[[Replica], Awaitable[str]]) -> str | None:
-        """What a replica answers; None if nothing comes back."""
+        """The answer of a replica; None if there is none."""
         chance, process = self._world.loop.chance, replica.process
         await asyncio.sleep(chance.uniform(0.001, 0.05))
         if process is None or replica.service is None or process.ended.done() or process.stopping:

@@ -1,6 +1,6 @@
-"""The simulator: crash schedules on the real services.
+"""The simulator: runs the real services under crash schedules.
 
-A few run in `make test`, more of them in CI, and each `make test-long` draws new ones.
+A few seeds run in `make test`, and more in CI. `make test-long` draws new ones each time.
 """
 
 import gc
@@ -21,9 +21,9 @@ from crashes.shrink import shrink
 from crashes.world import run
 
 pytestmark = [
-    # no broker of the test run's, but seconds of the processor: not of the quick part
+    # these need no broker, but too much processor time for the quick tests
     pytest.mark.programs,
-    # of what the processes of a run leave behind when they are killed
+    # killed processes of a run cause these warnings
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -38,21 +38,21 @@ def disk() -> Iterator[Disk]:
 
 
 def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """As a person would. The order of sets is part of a run: it is the same each time."""
-    # virtual time does not mind waiting; what runs beside it may measure real time
+    """Run the simulator from the command line, with a fixed order of sets, because that is part of a run."""
+    # virtual time can wait; tests that run in parallel may measure real time
     command = ["nice", "-n", "10", sys.executable, str(Path(crashes.run.__file__)), *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
 
 
 @pytest.mark.parametrize("seeds", [8, pytest.param(1500, marks=pytest.mark.slow)])
-def test_what_always_holds_holds_whatever_happens(seeds: int) -> None:
+def test_all_guarantees_hold_in_the_first_seeds(seeds: int) -> None:
     assert_all_hold(simulate("--seeds", str(seeds)))
 
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_it_holds_in_seeds_that_nobody_has_run_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_guarantees_hold_in_new_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     done = simulate("--seeds", "10000", "--new")
     with capsys.disabled():
         print(f"\n{done.stdout}")
@@ -60,29 +60,29 @@ def test_it_holds_in_seeds_that_nobody_has_run_before(capsys: pytest.CaptureFixt
 
 
 def assert_all_hold(done: "subprocess.CompletedProcess[str]") -> None:
-    """What it printed names each seed that failed, with the command that replays it."""
+    """Assert that no seed failed. The output names those that did, with the command that replays them."""
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("all hold\n")
 
 
 @pytest.mark.slow
-def test_every_plan_has_ten_faults_and_more() -> None:
+def test_every_plan_has_at_least_ten_faults() -> None:
     assert all(len(Plan.of(seed).faults) >= FAULTS >= 10 for seed in range(1, 10_001))
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
-def test_while_nothing_goes_wrong_windows_close_in_time_and_nothing_is_deployed_twice(disk: Disk, seed: int) -> None:
+def test_without_faults_windows_close_in_time_and_nothing_is_deployed_twice(disk: Disk, seed: int) -> None:
     assert judge(Plan.of(seed, calm=True), disk).violations == ()
 
 
-def test_the_same_seed_is_the_same_history(disk: Disk) -> None:
+def test_the_same_seed_gives_the_same_history(disk: Disk) -> None:
     first, again = (judge(Plan.of(11), disk) for _ in range(2))
     assert first.steps == again.steps
     assert first.digest == again.digest
     assert judge(Plan.of(12), disk).digest != first.digest
 
 
-def test_the_checker_sees_two_commands_at_once(disk: Disk) -> None:
+def test_the_checker_detects_two_commands_at_the_same_time(disk: Disk) -> None:
     evidence = run(Plan.of(1, calm=True), disk).evidence
     assert check(evidence) == []
     evidence.commands[1].server = evidence.commands[0].server
@@ -90,7 +90,7 @@ def test_the_checker_sees_two_commands_at_once(disk: Disk) -> None:
     assert any(violation.guarantee == "3" for violation in check(evidence))
 
 
-def test_a_plan_shrinks_to_what_it_takes() -> None:
+def test_a_plan_shrinks_to_the_smallest_that_still_fails() -> None:
     plan = Plan.of(3)
     kept = plan.faults[4]
     small = shrink(plan, lambda less: kept in less.faults and len(less.moves) > 2, 500)

@@ -1,4 +1,4 @@
-"""What lies between the processes and the broker: latencies, lines that break, and an ear that notes what is said."""
+"""The lines between processes and the broker: latencies, unreachable hosts, and a recorder of what is published."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from usher.core.events import DeployEnded, Outcome, decode
 
 EVERYBODY = "*"
 
-UNHEARD = ("journal.barrier", "journal.checkpoint", "")
-"""Kinds that are not noted."""
+UNRECORDED = ("journal.barrier", "journal.checkpoint", "")
+"""Kinds of entries that are not recorded."""
 
 
 class SimulatedNetwork(Network):
-    """Latencies from the seed, and hosts that cannot be reached."""
+    """Draws latencies from the seed, and makes hosts unreachable."""
 
     def __init__(self, loop: SimulatedLoop, latency: float) -> None:
         self._loop, self._latency = loop, latency
@@ -39,8 +39,12 @@ class SimulatedNetwork(Network):
 
 
 class SimulatedDisks(Disks):
-    """What the broker keeps: `kept` is when each message first got to its server's queue, `arrivals` what got to any
-    queue, and when. Until a time, confirms are `late` or `lost`, or one of several queues takes nothing (`partial`)."""
+    """Decides what the broker's disks keep, and records it.
+
+    `kept` is when each message first arrived in its server's queue (s). `arrivals` are the arrivals in all queues, with
+    their times. Until the time `late`, confirms are late; until `lost`, some get lost; until `partial`, some queues
+    refuse or lose messages.
+    """
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
@@ -64,26 +68,26 @@ class SimulatedDisks(Disks):
         return chance.uniform(0, 8) if now < self.late and chance.random() < 0.5 else 0.0
 
 
-def heard(dial: Dial, history: History, process: Process, loop: SimulatedLoop, latency: float) -> Dial:
-    """That dial, with what is said on its connections noted."""
+def recorded(dial: Dial, history: History, process: Process, loop: SimulatedLoop, latency: float) -> Dial:
+    """Wrap a dial function, so that the history records what its connections publish, get and ack."""
 
-    async def dial_and_listen(url: SecretStr, *, heartbeat: int, name: str) -> Connection:
+    async def dial_and_record(url: SecretStr, *, heartbeat: int, name: str) -> Connection:
         return _Connection(await dial(url, heartbeat=heartbeat, name=name), history, process, loop, latency)
 
-    return dial_and_listen
+    return dial_and_record
 
 
 class _Connection:
     def __init__(
         self, real: Connection, history: History, process: Process, loop: SimulatedLoop, latency: float
     ) -> None:
-        self._real, self._ears = real, (history, process, loop, latency)
+        self._real, self._recorder = real, (history, process, loop, latency)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     async def channel(self, *, confirms: bool) -> "_Channel":
-        return _Channel(await self._real.channel(confirms=confirms), *self._ears)
+        return _Channel(await self._real.channel(confirms=confirms), *self._recorder)
 
 
 class _Channel:
@@ -98,7 +102,7 @@ class _Channel:
 
     async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
         kind = (envelope.type or "").partition("/")[0]
-        if kind in UNHEARD:
+        if kind in UNRECORDED:
             await self._real.publish(exchange, key, envelope, mandatory=mandatory)
             return
         facts: dict[str, object] = {"id": envelope.message_id, "to": exchange, "by": self._by}
@@ -136,7 +140,7 @@ class _Channel:
         await self._real.consume(queue, tag, prefetch, on, on_cancel, arguments)
 
     def _a_moment_later(self, deliver: Callable[[Delivered], None]) -> Callable[[Delivered], None]:
-        """In order, but a queue may be faster: RabbitMQ promises no order between two of them."""
+        """Deliver in order, but later than other queues may: RabbitMQ promises no order between two queues."""
         loop, due = self._loop, [0.0]
 
         def later(got: Delivered) -> None:

@@ -1,4 +1,4 @@
-"""The world of a run: replicas of the real services on the broker in memory, whoever tells and orders, and faults."""
+"""The world of a run: replicas of the real services on the broker in memory, senders, and faults."""
 
 import asyncio
 import gc
@@ -27,21 +27,21 @@ from crashes.replicas import Replica
 from crashes.rest import Rest
 from crashes.sender import Outside
 from crashes.settings import settings_of
-from crashes.wires import EVERYBODY, SimulatedDisks, SimulatedNetwork, heard
+from crashes.wires import EVERYBODY, SimulatedDisks, SimulatedNetwork, recorded
 from successes.ledger.schema import deploys, messages
 from usher.broker.port import Dial
 from usher.broker.topology import JOURNAL
 from usher.core.errors import UsherError
 
 BUDGET = 3_000_000
-"""Steps after which a run is taken to spin."""
+"""The maximum number of steps of a run. A longer run is considered to spin."""
 
-FUNERALS = 30
-"""Virtual seconds for what is left of a run to end."""
+CLEANUP_SECONDS = 30
+"""Virtual seconds for the remaining tasks to end after a run."""
 
 
 class World:
-    """All of a run."""
+    """Everything that exists during a run."""
 
     def __init__(self, plan: Plan, loop: SimulatedLoop, disk: Disk) -> None:
         self.plan, self.loop, self.disk = plan, loop, disk
@@ -67,11 +67,11 @@ class World:
         return [replica for replica in self.replicas if replica.kind == kind]
 
     def later(self, delay: float, do: Callable[[], object]) -> None:
-        """Have that done after so many seconds, by nobody."""
+        """Call `do` after `delay` seconds, on behalf of no process."""
         self.loop.call_later(delay, do, context=NOBODYS)
 
     def new_process(self, name: str) -> Process:
-        """The next process of that name."""
+        """Create the next process of the replica with that name."""
         process = Process(self.loop, name, len(self.processes) + 1)
         process.version = self.operator_of_fleet.version_of(name)
         self.processes.append(process)
@@ -79,32 +79,32 @@ class World:
         return process
 
     def dial_of(self, replica: Replica) -> Dial:
-        """How that replica's process connects."""
+        """The function with which that replica's process connects to the broker."""
         process = replica.process
         assert process is not None
         dial = self.broker.dialer(str(process))
-        return heard(dial, self.history, process, self.loop, self.plan.latency)
+        return recorded(dial, self.history, process, self.loop, self.plan.latency)
 
     def noted(self, task: "asyncio.Task[Any]") -> None:
-        """A process's own task has ended."""
+        """Note the error of a process's task that has ended, if it is not one of Usher's own."""
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, UsherError):
             self.errors.append(f"{type(error).__name__}: {error}")
 
     async def run(self) -> None:
-        """Until all has come to rest after the storm, or the time for that is over."""
+        """Run the plan, and wait until everything has come to rest, or until the time for that is over."""
         outside = self.outside
         supervisors = [self.loop.create_task(replica.keep_up()) for replica in self.replicas]
-        telling = [
-            outside.tell(number, move, late) for number, move in enumerate(self.plan.moves) for late in move.late
+        sending = [
+            outside.send(number, move, late) for number, move in enumerate(self.plan.moves) for late in move.late
         ]
-        self.tellings = [self.loop.create_task(one) for one in telling]
+        self.sendings = [self.loop.create_task(one) for one in sending]
         self.orders = [self.loop.create_task(outside.order(order)) for order in self.plan.orders]
         holding = self.loop.create_task(self.operator_of_fleet.work())
         self.faults.begin()
         await asyncio.sleep(self.horizon)
         self.faults.end()
         await self.rest.come()
-        for task in (*supervisors, *self.orders, *self.tellings, holding):
+        for task in (*supervisors, *self.orders, *self.sendings, holding):
             task.cancel()
 
     @property
@@ -116,8 +116,8 @@ class World:
         times += [self.plan.fleet.at + self.plan.fleet.seconds] if self.plan.fleet else []
         return max([*times, 1.0]) + 60.0
 
-    def evidence(self, said: list[str]) -> Evidence:
-        """What it left."""
+    def evidence(self, logged: list[str]) -> Evidence:
+        """What the run leaves behind. `logged` are the exceptions in its log."""
         queues = {name for name in self.broker.queues if name != JOURNAL}
         left = {
             name: [e.message_id for e in (*self.broker.ready(name), *self.broker.unacked(name))]
@@ -133,7 +133,7 @@ class World:
             ended_at=self.loop.time(),
             settled=self.rest.settled,
             unrest=self.rest.unrest,
-            faults=[*said, *self.errors, *self.loop.faults],
+            faults=[*logged, *self.errors, *self.loop.faults],
             left=left,
             ledger=states,
             unended=list(unended),
@@ -145,19 +145,19 @@ class World:
             arrivals=self.disks.arrivals,
         )
 
-    def bury(self) -> None:
-        """Let what is left come to an end, without any effect."""
+    def clean_up(self) -> None:
+        """Let the remaining tasks end without any effect."""
         self.history.closed = True
         self.network.unreachable.add(EVERYBODY)
         for wire in self.broker.wires:
             wire.client.lost()
         for process in self.processes:
-            process.bury()
+            process.clean_up()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run: what it left, and how many steps and virtual seconds it took."""
+    """The outcome of a run: what it leaves behind, and how many steps and virtual seconds it took."""
 
     evidence: Evidence
     steps: int
@@ -173,7 +173,7 @@ def run(plan: Plan, disk: Disk, budget: int = BUDGET) -> Outcome:
     gc.disable()
     try:
         with warnings.catch_warnings(), mixed(plan.fleet), patched(plan.seed, world.commands) as faults:
-            # a task that is cancelled before its first step leaves what it was to await; many are, at the end
+            # many tasks are cancelled before their first step at the end, so their coroutines are never awaited
             warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 loop.run_until_complete(world.run())
@@ -181,7 +181,7 @@ def run(plan: Plan, disk: Disk, budget: int = BUDGET) -> Outcome:
                 world.rest.unrest = f"{type(end).__name__}: {end}"
             evidence = world.evidence(faults.said)
             outcome = Outcome(evidence, loop.steps, loop.time())
-            _bury(world, loop)
+            _clean_up(world, loop)
     finally:
         logging.disable(logging.NOTSET)
         loop.close()
@@ -189,11 +189,11 @@ def run(plan: Plan, disk: Disk, budget: int = BUDGET) -> Outcome:
     return outcome
 
 
-def _bury(world: World, loop: SimulatedLoop) -> None:
+def _clean_up(world: World, loop: SimulatedLoop) -> None:
     logging.disable(logging.CRITICAL)
     try:
-        world.bury()
-        for _ in range(FUNERALS):
+        world.clean_up()
+        for _ in range(CLEANUP_SECONDS):
             if not (tasks := asyncio.all_tasks(loop)):
                 break
             for task in tasks:

@@ -1,4 +1,4 @@
-"""A journal that only a newer version understands: running commands finish, no other starts, and work resumes later."""
+"""Journal entries for newer versions: running commands finish, no others start, and work resumes later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

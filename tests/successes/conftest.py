@@ -1,4 +1,4 @@
-"""A world for successes: samples, a ledger in a real file, and the service on a real broker."""
+"""Fixtures for successes: sample events, a ledger in a real file, and the service on a real broker."""
 
 import asyncio
 import secrets
@@ -30,11 +30,11 @@ from usher.runtime.clock import SystemClock
 from usher.settings import Settings, load
 
 BEGAN = 1_800_000_000_000
-"""When everything in these tests happens (ms)."""
+"""The time at which these tests begin (ms)."""
 
 
 class Make:
-    """Samples of what travels. Messages are told one second apart, deploys take 12.3 s."""
+    """Makes sample events. Messages are one second apart, and deploys take 12.3 s."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -83,7 +83,7 @@ class Make:
 
 
 def rows(ledger: Ledger) -> dict[str, list[dict[str, object]]]:
-    """All messages and deploys of the ledger."""
+    """All messages and deploys in the ledger."""
     with ledger.reading() as connection:
         return {
             table.name: [dict(row._mapping) for row in connection.execute(select(table).order_by(table.c.id))]
@@ -92,7 +92,7 @@ def rows(ledger: Ledger) -> dict[str, list[dict[str, object]]]:
 
 
 class World:
-    """What a test says and sees beside the service: results, and what came into `usher.parked` and the journal."""
+    """What a test uses beside the service: it publishes events, and sees the journal and `usher.parked`."""
 
     def __init__(
         self, settings: Settings, ledger: Ledger, link: Link, publisher: Publisher, parked: Consumer | None
@@ -118,7 +118,7 @@ class World:
         return told
 
     async def ended(self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, **more: object) -> DeployEnded:
-        """A deploy of these, from its taking to its result."""
+        """Publish a deploy of these messages, from its taking to its result."""
         ended = self.make.ended(*told, taken=await self.taken(*told), outcome=outcome, **more)
         await self.result(ended)
         return ended
@@ -133,7 +133,7 @@ class World:
         await self.journal.append(DeployInterrupted(**facts, by="x", reason="gone"))
 
     async def waits_in(self, queue: str) -> set[str]:
-        """The ids of all messages of that queue that nobody has; they stay there."""
+        """The ids of all unconsumed messages in that queue. They stay there."""
         found: set[str] = set()
         async with consume(self.link, queue, "test:look", prefetch=1000) as consumer:
             with suppress(TimeoutError):
@@ -148,11 +148,10 @@ class World:
             await self.journal.append(ended)
 
     async def handled(self) -> list[Delivery]:
-        """Wait until all results so far are handled and what was decided about them is in the ledger; returns what has
-        been parked since the last time.
+        """Wait until all results so far are handled and the decisions about them are in the ledger.
 
-        Results are handled in order: a marker that cannot be read is parked after all of them. Before it takes the next
-        one, successes writes down all that the journal has told.
+        Returns what has been parked since the last call. Results are handled in order, so an unreadable marker is
+        parked after all of them. Before the second marker, successes writes everything from the journal to the ledger.
         """
         return [*await self._until_a_marker_is_parked(), *await self._until_a_marker_is_parked()]
 
@@ -162,7 +161,7 @@ class World:
         exchange = await channel.get_exchange(topology.RESULTS, ensure=False)
         await exchange.publish(Message(marker.encode()), "")
         await channel.close()
-        assert self._parked, "a world that watches what is parked"
+        assert self._parked, "this needs a world with watching=True"
         parked: list[Delivery] = []
         async with asyncio.timeout(20):
             while (delivery := await self._parked.get()).body != marker.encode():
@@ -171,7 +170,7 @@ class World:
         return parked
 
     async def left(self) -> list[bytes]:
-        """The results that nobody has acked, once the service has stopped."""
+        """The results that nobody has acked. Call this when the service has stopped."""
         marker = self.make.ended(self.make.message("ABC-999"))
         await self.publisher.result(marker, marker.deploy)
         found: list[bytes] = []
@@ -189,7 +188,7 @@ class World:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The service runs in this block, and stops in order at its end."""
+        """Run the service in this block, and stop it cleanly at the end."""
         stop = asyncio.Event()
         self.service = Service(self.settings, self.ledger, stop, SystemClock())
         self.orders = Orders(self.settings, self.ledger, stop, SystemClock())
@@ -212,19 +211,19 @@ POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.sl
 
 @pytest.fixture(params=[pytest.param("sqlite_url", id="sqlite"), POSTGRESQL])
 def ledger_url(request: pytest.FixtureRequest) -> SecretStr:
-    """Where a ledger of this test's own is to be: in each database that there is."""
+    """The URL of a separate ledger for this test, in each kind of database."""
     return SecretStr(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
 def world_ledger(sqlite_url: str) -> SecretStr:
-    """Where the ledger of a test is that also has a broker."""
+    """The URL of the ledger in tests that also need a broker."""
     return SecretStr(sqlite_url)
 
 
 @pytest.fixture
 def settings(ledger_url: SecretStr) -> Settings:
-    """Settings of a ledger of this test's own; without a broker."""
+    """Settings with a separate ledger for this test, and without a broker."""
     return load({"USHER_SUCCESSES__LEDGER": ledger_url.get_secret_value()})
 
 
@@ -247,8 +246,8 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Callable[..., Awaitable[World]]]:
-    """Worlds with these settings: `await make_world(RETRIES__SOON="2")`. One that is `watching` takes what is parked
-    out of its queue."""
+    """Makes worlds with these settings: `await make_world(RETRIES__SOON="2")`. With `watching`, the world consumes
+    `usher.parked`."""
     async with AsyncExitStack() as stack:
 
         async def make(*, watching: bool = True, **variables: str) -> World:
@@ -272,5 +271,5 @@ async def make_world(make_settings: Callable[..., Settings]) -> AsyncIterator[Ca
 
 @pytest.fixture
 async def world(make_world: Callable[..., Awaitable[World]]) -> World:
-    """One in which nothing is tried again."""
+    """A world without retries."""
     return await make_world(RETRIES__DELAYS="[]")

@@ -1,4 +1,4 @@
-"""Checkpoints are written every hour, by whichever replica; on a real broker, with a simulated clock."""
+"""Checkpoints are written every hour, by one of the replicas. On a real broker, with a simulated clock."""
 
 import asyncio
 from collections.abc import Callable
@@ -59,7 +59,7 @@ async def write_three(journal: Journal, clock: HurriedClock) -> None:
         return
 
 
-async def test_one_is_written_immediately_when_the_board_needs_a_lower_version(
+async def test_a_checkpoint_is_written_immediately_when_the_board_needs_a_lower_version(
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, needs = make_settings(), [2]

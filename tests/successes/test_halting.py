@@ -1,4 +1,4 @@
-"""What only a newer version understands: successes leaves its queues, keeps the ledger's place, and goes on later."""
+"""Entries for newer versions: successes leaves its queues, keeps the ledger's position, and resumes later."""
 
 import asyncio
 from typing import Any
@@ -8,9 +8,9 @@ from usher.broker import topology
 
 
 async def until_unready(world: Any, why: str | None) -> None:
-    """Wait until the service says so; None: until it is ready."""
+    """Wait until the service is not ready and gives this reason; None: until it is ready."""
     async with asyncio.timeout(20):
-        while (said := await world.service.unready()) is not why and not (why and said and why in said):
+        while (reason := await world.service.unready()) is not why and not (why and reason and why in reason):
             await asyncio.sleep(0.02)
 
 
@@ -21,7 +21,7 @@ async def until_nobody_consumes(world: Any, *queues: str) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_on_a_journal_for_newer_readers_it_takes_no_result_and_goes_on_after_a_checkpoint(world: Any) -> None:
+async def test_on_a_journal_for_newer_readers_it_handles_no_results_until_a_checkpoint(world: Any) -> None:
     [before] = await world.told("ABC-1")
     async with world.running():
         await world.handled()
@@ -40,7 +40,7 @@ async def test_on_a_journal_for_newer_readers_it_takes_no_result_and_goes_on_aft
                 await asyncio.sleep(0.02)
 
 
-async def test_the_ledger_keeps_its_place_while_the_journal_is_not_understood(world: Any) -> None:
+async def test_the_ledger_keeps_its_position_while_the_journal_is_not_understood(world: Any) -> None:
     async with world.running():
         await world.told("ABC-1")
         await world.handled()

@@ -1,4 +1,4 @@
-"""successes as it runs: on its port, from the journal's first entry, until it is told to stop."""
+"""The whole successes service: on its port, from the first journal entry until it is stopped."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,13 +20,13 @@ def free_port() -> str:
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for what only asking can tell."""
+    """Poll until this is true."""
     async with asyncio.timeout(20):
         while not await true():
             await asyncio.sleep(0.02)
 
 
-async def test_it_shows_what_waits_and_what_was_deployed_and_stops_when_told(world, make_settings, free_port):
+async def test_it_shows_waiting_and_deployed_issues_and_stops_when_asked(world, make_settings, free_port):
     told = await world.told("ABC-113", "ABC-111")
     taken = await world.taken(*told)
     await world.result(world.make.ended(*told, taken=taken))
@@ -64,23 +64,23 @@ async def consumers(world, queue) -> int | None:
             return None
 
 
-async def test_it_goes_on_after_the_reply_queue_was_taken_away(world):
+async def test_it_resumes_after_the_reply_queue_was_deleted(world):
     async with world.running():
         await world.handled()
         async with world.link.publishing.raw.channel() as channel:
             await channel.queue_delete(topology.RESULTS)
 
-        async def read_anew() -> bool:
+        async def reads_again() -> bool:
             return await world.service.unready() is None and await consumers(world, topology.RESULTS) == 1
 
-        await until(read_anew)
+        await until(reads_again)
         [message] = await world.told("ABC-111")
         await world.ended(message)
         await world.handled()
     assert world.states() == {message.id: "deployed"}
 
 
-async def test_a_ledger_that_cannot_be_opened_or_a_broker_that_is_not_there_is_said_at_once(make_settings, tmp_path):
+async def test_an_unusable_ledger_and_a_missing_broker_are_reported_at_the_start(make_settings, tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ServiceError, match="cannot be opened"):
         await serve(make_settings(SUCCESSES__LEDGER=f"sqlite:///{tmp_path}/folder"), asyncio.Event())

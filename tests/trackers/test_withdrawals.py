@@ -1,4 +1,4 @@
-"""Withdrawing at the door, on a real broker: the order is published, and successes carries it out."""
+"""Withdrawing through trackers, on a real broker: the order is published, and successes carries it out."""
 
 import asyncio
 import secrets
@@ -44,12 +44,12 @@ async def reading(settings: Settings) -> AsyncIterator[tuple[Link, Journal]]:
 
 
 async def queued(link: Link, count: int) -> list[Order]:
-    """That many orders of the queue, which stay there."""
+    """The first `count` orders in the queue. They stay there."""
     async with asyncio.timeout(10), consume(link, topology.ORDERS, "test:look", prefetch=100) as consumer:
         return [decode_order((await consumer.get()).body) for _ in range(count)]
 
 
-async def test_an_order_is_accepted_once_the_broker_has_it_for_the_queue_and_the_journal(
+async def test_an_order_is_accepted_once_the_queue_and_the_journal_have_it(
     http: httpx.AsyncClient, settings: Settings
 ) -> None:
     answer = await http.delete("/messages?issue=ABC-1&issue=ABC-2&issue=ABC-1&by=jane@desk&reason=wrong+release")
@@ -65,7 +65,7 @@ async def test_an_order_is_accepted_once_the_broker_has_it_for_the_queue_and_the
     assert (state["id"], state["order"], state["state"]) == (order.id, "withdraw", "requested")
 
 
-async def test_an_order_for_one_server_by_nobody_in_particular_is_by_the_address(
+async def test_an_order_for_one_server_without_a_name_is_by_the_address(
     http: httpx.AsyncClient, settings: Settings
 ) -> None:
     await http.delete(f"/messages?issue=ABC-1&server={TEST}")
@@ -74,7 +74,7 @@ async def test_an_order_for_one_server_by_nobody_in_particular_is_by_the_address
     assert (order.servers, order.by, order.reason) == ((TEST,), "127.0.0.1", "")
 
 
-async def test_an_order_that_is_given_twice_with_the_same_id_is_one_order(
+async def test_an_order_that_is_sent_twice_with_the_same_id_is_one_order(
     http: httpx.AsyncClient, settings: Settings
 ) -> None:
     order = secrets.token_hex(16)
@@ -95,22 +95,26 @@ async def test_an_order_that_is_not_confirmed_is_answered_with_its_id(
     order = secrets.token_hex(16)
     answer = await http.delete(f"/messages?issue=ABC-1&id={order}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-    assert answer.json()["detail"].endswith(f"ask again with the same id, which does no harm: {order}")
+    assert answer.json()["detail"].endswith(f"it is safe to send it again with the same id: {order}")
 
 
 @pytest.mark.parametrize(
     ("query", "code", "says"),
     [
-        ("", 422, "issue is missing; name at least one, like DELETE /messages?"),
+        ("", 422, "issue is missing; name at least one; example: DELETE /messages?"),
         ("server=beta.abc.wwts.com", 422, "issue is missing"),
         ("issue=abc-1", 422, "'abc-1' is not an issue; it should look like ABC-123"),
         ("issue=ABC-1&issue=", 422, "'' is not an issue"),
-        ("issue=ABC-1&servr=beta.abc.wwts.com", 422, "servr is unknown; known are issue, server, by, reason, id, like"),
+        (
+            "issue=ABC-1&servr=beta.abc.wwts.com",
+            422,
+            "servr is unknown; known: issue, server, by, reason, id; example: ",
+        ),
         ("issue=ABC-1&server=a&server=b", 422, "name at most one server"),
         ("issue=ABC-1&by=" + "x" * 101, 422, "by should be at most 100 printable"),
         ("issue=ABC-1&by=a%0Ab", 422, "by should be at most 100 printable"),
         ("issue=ABC-1&reason=a%00b", 422, "reason should be at most 500 printable"),
-        ("issue=ABC-1&id=7", 422, "id should be 32 hexadecimal digits"),
+        ("issue=ABC-1&id=7", 422, "id should be 32 lower-case hexadecimal digits"),
         ("&".join(["issue=ABC-1"] * 1001), 422, "at most 1000 issues in one order"),
         ("issue=" + "A" * 40_000, 422, "is not an issue"),
         ("issue=XYZ-1", 422, "no server deploys XYZ, so XYZ-1 is not there"),
@@ -119,7 +123,7 @@ async def test_an_order_that_is_not_confirmed_is_answered_with_its_id(
         ("issue=ABC-1&server=", 404, "unknown server ''"),
     ],
 )
-async def test_an_order_that_cannot_be_understood_is_answered_in_plain_words(
+async def test_a_bad_order_is_answered_with_a_clear_error(
     http: httpx.AsyncClient, query: str, code: int, says: str
 ) -> None:
     answer = await http.delete(f"/messages?{query}")
@@ -142,7 +146,7 @@ async def test_a_page_of_another_site_can_neither_report_nor_withdraw(http: http
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
-async def test_our_own_pages_and_what_a_person_opens_can(http: httpx.AsyncClient, site: str) -> None:
+async def test_our_own_pages_and_direct_requests_can(http: httpx.AsyncClient, site: str) -> None:
     body, headers = {"issue_id": "ABC-1", "status": "beta"}, {"Sec-Fetch-Site": site}
     assert (await http.post("/messages", json=body, headers=headers)).status_code == 201
     assert (await http.delete("/messages?issue=ABC-1", headers=headers)).status_code == 202

@@ -1,1 +1,1 @@
-"""Orders: a person's instructions, carried out once."""
+"""Accepts orders, and carries each of them out once."""

@@ -1,7 +1,7 @@
-"""Carrying orders out: what each changes is written into the journal, then that it is done, and its copy is acked last.
+"""Carries out orders: writes the changes to the journal, then `order.done`, and acks the order last.
 
-A crash between any two steps is harmless: the order is delivered again, and the board says what it has changed by then.
-The queue keeps every order until it is carried out; an order that the journal has lost is published again.
+A crash between two steps is harmless: the order is delivered again, and the board shows what it has changed so far. The
+queue keeps every order until it is carried out. An order that the journal has lost is re-published.
 """
 
 import logging
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 50
 AT_ONCE = 1000
-"""Messages that one event names, so that it stays small."""
+"""The maximum number of messages in one event, so that events stay small."""
 
 
 class Carrying:
-    """Carries orders out, for one connection."""
+    """Carries out orders, for one connection."""
 
     def __init__(self, journal: Journal, publisher: Publisher, refusals: Refusals, clock: Clock) -> None:
         self._journal = journal
@@ -43,13 +43,13 @@ class Carrying:
         self._clock = clock
 
     async def run(self, consumer: Consumer) -> None:
-        """Carry out what comes, until cancelled.
+        """Carry out orders from the queue, until cancelled.
 
-        Raises NotUnderstood or another BrokerError; what is not acked by then comes again.
+        Raises NotUnderstood or another BrokerError. Orders that are not acked by then are redelivered.
         """
         while True:
             deliveries = await consumer.drain()
-            # each was published to the journal as well: one that is not on the board then is not in the journal
+            # orders are also published to the journal: after the barrier, one that is not on the board is not in it
             await self._journal.barrier()
             for delivery in deliveries:
                 await self._take(delivery)
@@ -65,7 +65,7 @@ class Carrying:
             entry = self._board.orders.get(order.id)
             if entry is None:
                 await self._publisher.order(order)
-                log.warning("order %s of %s: the journal does not know it; published again", order.id, order.by)
+                log.warning("order %s of %s: the journal does not know it; re-published", order.id, order.by)
             elif entry.done_at is None:
                 await self._carry_out(entry)
         await delivery.ack()
@@ -98,10 +98,10 @@ class Carrying:
         )
 
     async def _publish_nexts(self, entry: Ordered) -> None:
-        """Publish the next attempts that a retry was granted, also by an earlier try that did not come to its end.
+        """Publish the next attempts that the order was granted, including those of an earlier try that was interrupted.
 
-        Raises NotConfirmed if the journal has not received them all. What its server's queue does not take is published
-        again by the sweep.
+        Raises NotConfirmed if the journal has not received them all. Messages that their server's queue did not accept
+        are re-published by the sweep.
         """
 
         async def publish(message: BackMessage) -> None:
@@ -120,13 +120,13 @@ class Carrying:
 
 
 def _retry(known: Unsettled, now: int) -> Retry:
-    """The next attempt at once; a message that was to be tried again later has not lost that attempt."""
+    """A retry that is due now. A retry that was not due yet keeps its attempt number."""
     message = known.message
     return Retry(failed=message.id, next=message.again(now, postponed=known.state is State.RETRYING))
 
 
 def _unpublished(entry: Ordered, board: Board) -> Iterator[BackMessage]:
-    """The next attempts that the order was granted and that the board still has as retrying."""
+    """The next attempts that the order was granted and that are still retrying on the board."""
     for changed in entry.changed.values():
         if message := board.servers.get(changed.server, ServerBoard()).retrying.get(changed.id):
             yield message

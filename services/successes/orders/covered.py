@@ -1,4 +1,4 @@
-"""What a past deploy covered: only the ledger knows it."""
+"""Reads the moves that a past deploy covered. Only the ledger knows them."""
 
 from successes.ledger.ledger import Ledger
 from successes.ledger.queries import find_covered, find_deploy
@@ -13,7 +13,7 @@ class UnknownDeploy(UsherError):
 
 
 class NothingToRetry(UsherError):
-    """deploy {deploy} has nothing to try again: {why}"""
+    """deploy {deploy} has nothing to retry: {why}"""
 
 
 def read_covered(ledger: Ledger, deploy: str) -> tuple[str, dict[str, Issue]]:
@@ -31,7 +31,7 @@ def read_covered(ledger: Ledger, deploy: str) -> tuple[str, dict[str, Issue]]:
 
 
 def refuse_running(board: Board, server: str, deploy: str) -> None:
-    """Raises NothingToRetry if that deploy still runs."""
+    """Raise NothingToRetry if that deploy is still running."""
     running = board.servers[server].running if server in board.servers else None
     if running and running.event.deploy == deploy:
-        raise NothingToRetry(deploy=deploy, why="it still runs")
+        raise NothingToRetry(deploy=deploy, why="it is still running")

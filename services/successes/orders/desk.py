@@ -1,5 +1,7 @@
-"""The desk: takes orders, answers with what came of each, and lists them all. It asks the ledger about nothing but what
-a past deploy covered, so it works while the database is down."""
+"""The desk: accepts orders, answers with their results, and lists them.
+
+It reads the ledger only for the moves of a past deploy, so everything else works while the database is down.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from usher.runtime.clock import Clock
 from usher.web.readiness import unconfirmed
 
 SECONDS = 10.0
-"""How long an answer waits for the order to be carried out."""
+"""How long an answer waits until the order has been carried out."""
 
 _DONE = str(OrderDone.model_fields["kind"].default)
 
@@ -32,7 +34,7 @@ class UnknownOrder(UsherError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection whose journal has been caught up with."""
+    """A connection whose journal has been read to its end."""
 
     link: Link
     journal: Journal
@@ -41,7 +43,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What every order carries beside what it means: its id, who gives it, and why."""
+    """The id of an order, who gives it, and why."""
 
     id: str
     by: str
@@ -49,7 +51,7 @@ class Signed:
 
 
 class Desk:
-    """Takes orders while it has a session."""
+    """Accepts orders while it has a session."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -59,35 +61,35 @@ class Desk:
 
     @property
     def board(self) -> Board:
-        """The last board that was caught up with. Raises BrokerError if there was none yet."""
+        """The last board that was read to the end of the journal. Raises BrokerError if there is none yet."""
         board = self._session.journal.board if self._session else self._stood
         if board is None:
-            raise BrokerError(why="the journal is not read to its end yet; try again in a few seconds")
+            raise BrokerError(why="the journal is still being read; try again in a few seconds")
         return board
 
     def open(self, session: Session) -> None:
-        """From now on orders are taken."""
+        """Accept orders from now on."""
         self._session = session
 
     def close(self) -> None:
-        """The session is over; its board can still be looked at."""
+        """Accept no more orders. The last board can still be read."""
         self._stood, self._session = self.board if self._session else self._stood, None
 
     async def unready(self) -> str | None:
-        """Why no order can be taken now; None if one can."""
+        """Why no orders can be accepted now; None if they can."""
         return await unconfirmed(self._session.publisher if self._session else None)
 
     def known(self, kind: type[Order], order: str) -> Ordered | None:
-        """That order, if the board knows it. Raises BadMessage if it is an order of another kind."""
+        """The order with that id, if the board knows it. Raises BadMessage if its kind is different."""
         entry = self.board.orders.get(order)
         if entry and not isinstance(entry.order, kind):
-            raise BadMessage(why=f"the id {order} is that of another order ({entry.order.kind}); make a new one")
+            raise BadMessage(why=f"the id {order} belongs to another order ({entry.order.kind}); use a new id")
         return entry
 
     async def give(self, order: Order) -> OrderState:
-        """Publish an order, unless it is known, and wait a while until it is carried out.
+        """Publish an order, unless it is known. Returns its state once it is done, or after SECONDS.
 
-        Raises BadMessage if its id is that of an order of another kind, and BrokerError if it may not be published.
+        Raises BadMessage if its id belongs to an order of another kind, and BrokerError if it was not confirmed.
         """
         session = self._open()
         if self.known(type(order), order.id) is None:
@@ -98,9 +100,9 @@ class Desk:
         return await self._answer(order, session)
 
     async def retry_deploy(self, deploy: str, signed: Signed) -> OrderState:
-        """Give the order to retry what a deploy covered and has not passed since.
+        """Order that the messages of a deploy are retried, if they have not passed since.
 
-        Raises what `give` does, UnknownDeploy, NothingToRetry, and LedgerFault if the ledger cannot be read.
+        Raises what `give` raises, UnknownDeploy, NothingToRetry, and LedgerFault if the ledger cannot be read.
         """
         session = self._open()
         if entry := self.known(RetryOrder, signed.id):
@@ -121,7 +123,7 @@ class Desk:
         return await self.give(order)
 
     async def find(self, order: str) -> OrderState:
-        """That order. Raises UnknownOrder, or BrokerError if there is no board yet."""
+        """The order with that id. Raises UnknownOrder, or BrokerError if there is no board yet."""
         if self._session and self.board.orders.get(order) is None:
             with suppress(BrokerError):
                 await self._session.journal.barrier()
@@ -131,8 +133,10 @@ class Desk:
         return OrderState.of(entry)
 
     def listed(self, issue: Issue | None, server: str | None, by: str | None) -> list[Ordered]:
-        """The orders that concern this issue and this server and were given by this person (None: any), newest first.
-        Raises BrokerError if there is no board yet."""
+        """The orders for this issue, for this server and by this person, newest first. None matches everything.
+
+        Raises BrokerError if there is no board yet.
+        """
         entries = reversed(self.board.orders.entries.values())
         return [
             entry
@@ -144,11 +148,11 @@ class Desk:
 
     def _open(self) -> Session:
         if self._session is None:
-            raise BrokerError(why="the journal is not read to its end yet; ask again soon with the same id")
+            raise BrokerError(why="the journal is still being read; send the order again soon, with the same id")
         return self._session
 
     async def _answer(self, order: Order, session: Session) -> OrderState:
-        """What came of it within SECONDS; it is carried out later all the same."""
+        """The state of the order once it is done, or after SECONDS. It is carried out even if that takes longer."""
         with suppress(TimeoutError, LinkLost):
             async with asyncio.timeout(SECONDS):
                 changed = session.journal.changed(_DONE)
@@ -159,8 +163,8 @@ class Desk:
 
 
 def may_repeat(order: str) -> str:
-    """What a caller may do whose order may or may not have been taken."""
-    return f"ask again with the same id, which does no harm: {order}"
+    """Tells a caller how to repeat an order that may or may not have been accepted."""
+    return f"it is safe to send it again with the same id: {order}"
 
 
 def _issues(entry: Ordered) -> Iterator[Issue]:

@@ -1,4 +1,4 @@
-"""Why an order left an issue as it is, in words: from the board, else from the ledger."""
+"""Why an order did not change an issue, in words: from the board, or else from the ledger."""
 
 import asyncio
 import logging
@@ -20,36 +20,36 @@ from usher.core.states import State
 log = logging.getLogger(__name__)
 
 LEDGER_SECONDS = 3.0
-"""Seconds that the ledger has for its answer."""
+"""How long to wait for the ledger's answer."""
 
-UNREACHABLE = "; the ledger cannot be read now, so what became of it is not known"
+UNREACHABLE = "; the ledger cannot be read now, so its last state is unknown"
 
 Place = tuple[str, Issue]
 
 
 class Refusals:
-    """Looks for the reasons why issues that an order names were left."""
+    """Finds out why an order did not change the issues that it names."""
 
     def __init__(self, ledger: Ledger, servers: Servers) -> None:
         self._ledger = ledger
         self._servers = servers
 
     async def of(self, entry: Ordered, board: Board) -> tuple[LeftIssue, ...]:
-        """Why, per server on which an issue is known; for one that is known nowhere, on each server; at most MAX_LEFT.
+        """The reasons, for each unchanged issue and each server that knows it. At most MAX_LEFT.
 
-        A ledger that cannot be read is said in the sentence.
+        An issue that no server knows is listed with each of its servers. The reason says if the ledger cannot be read.
         """
         found = {message.issue for message in (*entry.changed.values(), *entry.running.values())}
         missing = [issue for issue in entry.order.issues if issue not in found]
         places = [(server, issue) for issue in missing for server in self._deploying(issue, entry)][:MAX_LEFT]
         reasons = dict(_on_board(places, board))
         asked = [place for place in places if place not in reasons]
-        nothing = "nothing of it is pending" if isinstance(entry.order, WithdrawOrder) else "nothing of it is parked"
+        nothing = "it is not pending" if isinstance(entry.order, WithdrawOrder) else "it is not parked"
         try:
             async with asyncio.timeout(LEDGER_SECONDS):
                 newest = await asyncio.to_thread(self._newest, asked)
         except (LedgerFault, TimeoutError) as fault:
-            log.warning("an order's reasons are incomplete: %s", fault or "the ledger gives no answer")
+            log.warning("an order's reasons are incomplete: %s", fault or "the ledger does not answer")
             newest, nothing = {}, nothing + UNREACHABLE
         reasons |= {place: why for place, message in newest.items() if (why := _became(message, board))}
         known = {issue for _, issue in reasons}
@@ -61,13 +61,13 @@ class Refusals:
         for name in entry.order.servers:
             try:
                 project = self._servers.named(name).project
-            except UnknownServer:  # the settings have it no longer
+            except UnknownServer:  # the settings no longer contain it
                 project = issue.project.lower()
             if project == issue.project.lower():
                 yield name
 
     def _newest(self, places: Sequence[Place]) -> dict[Place, MessageState]:
-        """The newest message of each, if the ledger has one."""
+        """The newest message for each place, if the ledger has one."""
         with self._ledger.reading() as connection:
             found = {
                 (server, issue): find_messages(connection, {"server": server, "issue": str(issue)}, Cut(1, 1)).items
@@ -79,7 +79,7 @@ class Refusals:
 def _on_board(places: Sequence[Place], board: Board) -> Iterator[tuple[Place, str]]:
     wanted = set(places)
     for server in {server for server, _ in places}:
-        # the first of an issue's messages says it
+        # the first of an issue's messages decides
         for known in reversed([*board.servers.get(server, ServerBoard()).messages()]):
             if (place := (server, known.message.issue)) in wanted:
                 yield place, _is(known)
@@ -88,27 +88,27 @@ def _on_board(places: Sequence[Place], board: Board) -> Iterator[tuple[Place, st
 def _is(known: Unsettled) -> str:
     match known.state:
         case State.DEPLOYING:
-            return f"is being deployed by deploy {known.deploy}"
+            return f"it is being deployed by deploy {known.deploy}"
         case State.WAITING:
-            return "waits already"
+            return "it is already waiting"
         case State.RETRYING:
-            return f"is tried again at {rfc3339(time(known.message.queued_at))}"
+            return f"it will be retried at {rfc3339(time(known.message.queued_at))}"
         case State.PARKED:
-            return f"is parked since deploy {known.deploy}"
+            return f"it was parked after deploy {known.deploy}"
         case _:
-            return f"failed in deploy {known.deploy}"
+            return f"it failed in deploy {known.deploy}"
 
 
 def _became(newest: MessageState, board: Board) -> str | None:
-    """What became of a message; the board may know more than the ledger by now."""
+    """The terminal state of a message, in words. The board may already know more than the ledger."""
     state = board.state(newest.id) or newest.state
     same = state == newest.state
     match state:
         case State.DEPLOYED:
-            return f"was deployed by deploy {newest.deploy}" if same else "was deployed"
+            return f"it was deployed by deploy {newest.deploy}" if same else "it was deployed"
         case State.SUPERSEDED:
-            return f"is superseded, see deploy {newest.deploy}" if same else "is superseded"
+            return f"it is superseded, see deploy {newest.deploy}" if same else "it is superseded"
         case State.WITHDRAWN:
-            return f"was withdrawn by {newest.by}" if same and newest.by else "was withdrawn"
+            return f"it was withdrawn by {newest.by}" if same and newest.by else "it was withdrawn"
         case _:
             return None

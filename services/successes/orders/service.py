@@ -1,4 +1,4 @@
-"""Orders, wired: a connection and a reader of the journal of their own, so that no fault of the ledger stops them."""
+"""The wiring of orders. They have their own connection and journal reader, so they do not depend on the ledger."""
 
 import asyncio
 import logging
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 MILLISECOND = timedelta(milliseconds=1)
 PAUSE = 5.0
-"""Seconds before something that is not understood is tried again."""
+"""Seconds before retrying after an order that this version does not understand."""
 
 
 class Orders:
-    """`session` is one connection's life; the desk and what was read of the journal outlive it."""
+    """Accepts and carries out orders. The desk and the board outlive a session, which is one connection's life."""
 
     def __init__(self, settings: Settings, ledger: Ledger, stop: asyncio.Event, clock: Clock) -> None:
         self.desk = Desk(ledger, clock)
@@ -41,23 +41,23 @@ class Orders:
         self._not_understood: NotUnderstood | None = None
 
     async def session(self, link: Link) -> None:
-        """Take orders and carry them out, until `stop` is set or the link is lost.
+        """Accept and carry out orders, until `stop` is set or the link is lost.
 
-        Raises BrokerError only if it could not begin.
+        Raises BrokerError only if it cannot start.
         """
         await topology.declare(link, self._settings.catalogue, self._settings.retries.every_delay)
         publisher = await Publisher.open(link, "successes")
         while await self._follow(link, publisher):
-            log.info("reading the journal again, for orders")
+            log.info("reading the journal of orders again")
 
     async def unready(self) -> str | None:
-        """Why orders cannot be taken now; None if they can."""
+        """Why orders cannot be accepted now; None if they can."""
         if why := self._not_understood or self._memory.halted:
             return str(why)
         return await self.desk.unready()
 
     async def _follow(self, link: Link, publisher: Publisher) -> bool:
-        """Take orders and carry them out; whether that ended with something that is not understood."""
+        """Accept and carry out orders. Returns whether to read the journal again (something was not understood)."""
         async with (
             follow(link, publisher, self._clock, "journal:orders", self._memory, stop=self._stop) as journal,
             consume(link, topology.ORDERS, "orders", prefetch=PREFETCH) as consumer,
@@ -65,7 +65,7 @@ class Orders:
             self._not_understood = None
             carrying = Carrying(journal, publisher, self._refusals, self._clock)
             self.desk.open(Session(link, journal, publisher))
-            log.info("orders are taken")
+            log.info("accepting orders")
             try:
                 await until_first(
                     carrying.run(consumer),
@@ -75,13 +75,13 @@ class Orders:
                 )
             except NotUnderstood as fault:
                 self._not_understood = fault
-                log.error("%s. No order is taken until then", fault)
+                log.error("%s. No orders are accepted until then", fault)
             except BrokerError as fault:
                 log.warning("%s", fault)
             finally:
                 self.desk.close()
         if self._not_understood:
-            # it came from the queue, which may be faster than the journal
+            # it came from the queue, which can be faster than the journal
             await until_first(self._stop_set(), self._clock.sleep(PAUSE))
         return bool(self._not_understood or self._memory.halted) and not self._stop.is_set()
 

@@ -1,7 +1,7 @@
-"""The sweep of orders: an order that the journal has and that is not carried out is published again after a while.
+"""The sweep of orders: re-publishes orders in the journal that have not been carried out for a while.
 
-That happens when the broker took an order for the journal but not for its queue, and when the journal has lost that it
-was carried out. To publish an order twice does no harm.
+There are two causes: the broker accepted an order for the journal but not for its queue, or the journal has lost the
+`order.done`. Publishing an order twice is safe.
 """
 
 import logging
@@ -14,11 +14,11 @@ from usher.runtime.clock import Clock
 log = logging.getLogger(__name__)
 
 LOOKS = 4
-"""How often it is looked in the time after which an order is swept."""
+"""The number of checks during the time after which an order is swept."""
 
 
 async def sweep_orders(journal: Journal, publisher: Publisher, clock: Clock, span: int) -> None:
-    """Publish again each order that has not been carried out for `span` (ms), until cancelled."""
+    """Re-publish each order that has not been carried out for `span` (ms), until cancelled."""
     since: dict[str, int] = {}
     while True:
         await clock.sleep(span / LOOKS / 1000)
@@ -31,6 +31,6 @@ async def sweep_orders(journal: Journal, publisher: Publisher, clock: Clock, spa
                 try:
                     await publisher.order(order)
                 except NotConfirmed as fault:
-                    log.warning("%s; it is swept again later", fault)
+                    log.warning("%s; the sweep will try again", fault)
                 else:
-                    log.warning("order %s of %s: no queue brought it; published again", known, order.by)
+                    log.warning("order %s of %s: no queue delivered it; re-published", known, order.by)

@@ -22,14 +22,14 @@ from usher.web.app import web_app
 from usher.web.faults import answer_faults
 from usher.web.readiness import Unready
 
-UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "There is none of that name"}}
+UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "No such server or deploy"}}
 UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal or the ledger cannot be read now"}}
 
 
 def make_app(
     settings: Settings, ledger: Ledger, board: Callable[[], Board | None], desk: Desk, unready: Unready
 ) -> FastAPI:
-    """The app. `board` gives the board as of the last entry read; None before the journal was caught up with."""
+    """Create the app. `board` returns the current board, or None before the journal has been read to its end."""
     caught_up = _caught_up(board)
     app = web_app("Usher: successes", unready)
     answer_faults(app, {LedgerFault: 503, **FAULTS})
@@ -54,7 +54,7 @@ def _caught_up(board: Callable[[], Board | None]) -> Callable[[], Board]:
 def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/servers", tags=["servers"], responses=UNREAD)
     async def servers(cut: Paged) -> Page[ServerState]:
-        """Every server: what waits and until when, the command that would run now, what runs, how it ended last."""
+        """All servers: waiting issues, window, the command that would run now, running deploy, last deploy."""
         now = caught_up()
         listed = list(settings.catalogue)
         here = listed[cut.offset : cut.offset + cut.per_page]
@@ -77,7 +77,7 @@ def _add_messages(app: FastAPI, ledger: Ledger) -> None:
         issue: IssueKey = None,
         server: str | None = None,
     ) -> Page[MessageState]:
-        """Messages, newest first, and where each is."""
+        """Messages and their states, newest first."""
         matching = {"project": project, "status": status, "state": state, "issue": issue, "server": server}
         with ledger.reading() as connection:
             return find_messages(connection, matching, cut)
@@ -93,7 +93,7 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
 
     @app.get("/api/deploys", tags=["deploys"], responses=UNREAD)
     def deploys(cut: Paged, server: str | None = None, outcome: Outcome | None = None) -> Page[Deploy]:
-        """Deploys, newest first; `outcome` is null while one runs."""
+        """Deploys, newest first. `outcome` is null while a deploy is running."""
         with ledger.reading() as connection:
             return find_deploys(connection, {"server": server, "outcome": outcome}, cut, rehearses=rehearses)
 
@@ -104,18 +104,18 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
 
     @app.get("/api/deploys/{deploy}/log", tags=["deploys"], responses=UNKNOWN, response_class=PlainTextResponse)
     def deploy_log(deploy: str) -> PlainTextResponse:
-        """The end of what the deploy's command printed."""
+        """The end of the output of the deploy's command."""
         found = known(deploy)
         with ledger.reading() as connection:
             output = find_output(connection, deploy)
-        # a command may print anything: no browser is to take it for a page
+        # a command may print anything, and a browser must not treat that as a page
         return PlainTextResponse(_log(found, output), headers={"X-Content-Type-Options": "nosniff"})
 
 
 def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/parked", tags=["parked"], responses=UNREAD)
     async def parked(cut: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
-        """What is parked, newest first: it failed for good, and waits for a person."""
+        """Parked messages, newest first. Their last attempt failed, and they wait for a person."""
         board = caught_up()
         found = [
             entry
@@ -139,9 +139,9 @@ def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) ->
 
 def _log(deploy: Deploy, output: str | None) -> str:
     if output is None:
-        why = "it still runs" if deploy.outcome is None else f"it was {deploy.outcome}"
-        return f"[no output of deploy {deploy.id} has come: {why}]\n"
+        why = "it is still running" if deploy.outcome is None else f"it was {deploy.outcome}"
+        return f"[there is no output of deploy {deploy.id}: {why}]\n"
     if not deploy.cut:
         return output
-    rest = f"all of it is in {deploy.log} on the deploys host" if deploy.log else "the rest was not kept"
-    return f"[cut: this is the end; {rest}]\n{output}"
+    rest = f"the complete output is in {deploy.log} on the deploys host" if deploy.log else "the rest was not kept"
+    return f"[truncated: this is the end; {rest}]\n{output}"

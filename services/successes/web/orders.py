@@ -1,4 +1,4 @@
-"""The HTTP API's orders: read strictly, refused in a sentence, answered with what came of them."""
+"""The HTTP API for orders: validates them strictly, and answers with their results."""
 
 import secrets
 from functools import partial
@@ -35,8 +35,11 @@ Issues = Annotated[tuple[Issue, ...], Field(max_length=MAX_ISSUES)]
 
 
 class OrderBody(BaseModel):
-    """Every order: `id` is made by the client (32 hex digits), so that asking again does no harm; `by` is who gives it
-    (default: the address that it comes from)."""
+    """What all orders have in common.
+
+    The client makes the `id` (32 hexadecimal digits), so that it can safely send the order again. `by` is who gives the
+    order (default: the client's address).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,14 +49,14 @@ class OrderBody(BaseModel):
 
 
 class WithdrawBody(OrderBody):
-    """These issues, on that server or on all."""
+    """Withdraw these issues, on that server or on all."""
 
     server: str | None = None
     issues: Annotated[Issues, Field(min_length=1)]
 
 
 class DropBody(OrderBody):
-    """What is parked of a server, of these issues, or of both; `all` is needed to name neither."""
+    """Drop parked messages of a server, of these issues, or of both. To name neither, `all` must be true."""
 
     server: str | None = None
     issues: Issues = ()
@@ -66,18 +69,18 @@ class DropBody(OrderBody):
         return self
 
     def _fault(self) -> str | None:
-        return None if self.server or self.issues or self.all else 'name a server or issues, or say "all": true'
+        return None if self.server or self.issues or self.all else 'name a server or issues, or set "all": true'
 
 
 class RetryBody(DropBody):
-    """What is parked, as for a drop; or what `deploy` covered and has not passed since."""
+    """Retry parked messages, as for a drop; or the messages that `deploy` covered and that have not passed since."""
 
     deploy: str | None = None
 
     def _fault(self) -> str | None:
         if not self.deploy:
             return super()._fault()
-        return "name a deploy alone, or else a server, issues, or all" if super()._fault() is None else None
+        return "name either a deploy, or a server, issues or all" if super()._fault() is None else None
 
 
 def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None:
@@ -91,12 +94,12 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
 
     @post("/api/orders/withdraw")
     async def withdraw(body: WithdrawBody, request: Request, response: Response) -> OrderState:
-        """Take issues out of what is pending; what is being deployed goes on."""
+        """Withdraw pending issues. A running deploy goes on."""
         return _coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, clock))))
 
     @post("/api/orders/retry", responses={**faults(403, 404, 409, 422, 503), 202: {"model": OrderState}})
     async def retry(body: RetryBody, request: Request, response: Response) -> OrderState:
-        """Queue again what is parked, or what a deploy covered and has not passed since."""
+        """Queue parked messages again, or the messages of a deploy that have not passed since."""
         if body.deploy:
             state = await desk.retry_deploy(body.deploy, Signed(body.id, _by(body, request), body.reason))
         else:
@@ -105,7 +108,7 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
 
     @post("/api/orders/drop")
     async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
-        """Drop what is parked: it is not deployed until its issues move again."""
+        """Drop parked messages. Their issues are not deployed until they move again."""
         return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, clock))))
 
     _add_audit(app, desk)
@@ -116,7 +119,7 @@ def _add_audit(app: FastAPI, desk: Desk) -> None:
     async def orders(
         cut: Paged, issue: IssueKey = None, server: str | None = None, by: str | None = None
     ) -> Page[OrderState]:
-        """The last orders, newest first: who gave each, why, and what came of it."""
+        """The last orders, newest first: who gave each, why, and its result."""
         found = desk.listed(Issue.parse(issue) if issue else None, server, by)
         here = found[cut.offset : cut.offset + cut.per_page]
         return cut.of(len(found), [OrderState.of(entry) for entry in here])
@@ -128,7 +131,7 @@ def _add_audit(app: FastAPI, desk: Desk) -> None:
 
 
 def _facts(body: WithdrawBody | DropBody, request: Request, servers: Servers, clock: Clock) -> dict[str, object]:
-    """The facts of an order as it travels. Raises BadMessage or UnknownServer."""
+    """The fields of the order to publish. Raises BadMessage or UnknownServer."""
     issues = tuple(dict.fromkeys(body.issues))
     return {
         "id": body.id,

@@ -1,4 +1,4 @@
-"""What lists take: a page, and filters."""
+"""Query parameters of lists: a page, and filters."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What a server looks like now: from its board and the settings, by pure functions."""
+"""Pure functions that compute the API's view of servers and parked messages."""
 
 from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState, time
 from usher.core.batches import Batch, choose
@@ -11,7 +11,7 @@ from usher.settings import Settings
 
 
 def server_state(server: Server, board: ServerBoard, settings: Settings) -> ServerState:
-    """That server now; `command` is what would run if its turn came now."""
+    """The state of a server, from its board and the settings. `command` is what would run if its turn came now."""
     waiting, arrivals = board.waiting, board.arrivals
     command = None
     if waiting:
@@ -37,7 +37,7 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
 
 
 def parked_message(failed: Failed, told: int, known: MessageState | None) -> ParkedMessage:
-    """A parked message: as the ledger knows it, else as far as the board does."""
+    """A parked message, from the ledger if it has the message (`known`), or else from the board."""
     message, age = failed.message, time(failed.message.queued_at)
     facts = {
         **message.model_dump(include={"id", "issue", "status", "server", "source", "attempt"}),

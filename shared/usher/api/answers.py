@@ -1,4 +1,4 @@
-"""Answers of the services, read strictly: what is not Usher's, or of another version, is said in a sentence."""
+"""Reads the services' answers strictly. An answer that is not Usher's, or from another version, is an error."""
 
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ A = TypeVar("A", bound=BaseModel)
 
 
 def fault_of(answer: httpx.Response) -> str | None:
-    """What a service says is wrong, in its own words."""
+    """The error message in a service's answer; None if there is none."""
     try:
         said = json_of(answer)
     except ServiceError:
@@ -23,26 +23,26 @@ def fault_of(answer: httpx.Response) -> str | None:
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:
-    """The object that a service answers with. Raises ServiceError if it is none of Usher's."""
+    """The JSON object in a service's answer. Raises ServiceError if the answer is not a JSON object."""
     try:
         said = answer.json()
     except ValueError:
         said = None
     if not isinstance(said, dict):
         raise ServiceError(
-            why=f"what answers at {answer.url} is not Usher; choose a port of its own in [trackers] and [successes]"
+            why=f"the program at {answer.url} is not Usher; choose an unused port in [trackers] and [successes]"
         )
     return said
 
 
 def read(kind: type[A], item: object) -> A:
-    """A part of an answer as its type. Raises ServiceError if this version does not understand it."""
+    """Parse a part of an answer as this type. Raises ServiceError if this version does not understand it."""
     try:
         return kind.model_validate(item)
     except ValidationError as invalid:
         error = invalid.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in error["loc"])
         raise ServiceError(
-            why=f"a service answers what this version does not understand ({kind.__name__} {where}: {error['msg']}); "
-            "run the same version everywhere, and see that its port is Usher's: `usher doctor`"
+            why=f"this version does not understand a service's answer ({kind.__name__} {where}: {error['msg']}); "
+            "run the same version everywhere, and check with `usher doctor` that Usher answers on the port"
         ) from None

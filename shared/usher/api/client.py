@@ -20,7 +20,7 @@ from usher.settings.sections import WebSettings
 
 SECONDS = 15.0
 ORDER_ASKS = 3
-"""How often an order is given, always with the same id, until an answer says that it is carried out."""
+"""How often an order is sent, always with the same id, until an answer says that it has been carried out."""
 PER_PAGE = 500
 LONGEST_NAME = 100
 SERVICES = ("trackers", "deploys", "successes")
@@ -35,13 +35,13 @@ class NoAnswer(ServiceError):
 
 
 def base_url(web: WebSettings) -> str:
-    """Where a service answers, as this machine reaches it."""
+    """The URL at which this machine reaches a service."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(web.host, web.host)  # noqa: S104 - not bound
     return f"http://[{host}]:{web.port}" if ":" in host else f"http://{host}:{web.port}"
 
 
 def who() -> str:
-    """Who runs this program, as orders say it: `jane@desk`."""
+    """Who runs this program, for the `by` of orders: `jane@desk`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a number without a name, as in some containers
@@ -50,11 +50,14 @@ def who() -> str:
 
 
 class Client:
-    """Asks trackers and successes. Every method raises ServiceError, which says what to do; close it, or use `with`."""
+    """A client of trackers and successes. Close it, or use it in a `with` block.
+
+    Every method that sends a request raises ServiceError, whose message says what to do.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # straight to the address in the settings: a proxy of the environment is meant for the world outside
+        # ignore proxies in the environment: they are for requests to the internet
         self._http = httpx.Client(timeout=SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -64,21 +67,23 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._http.close()
 
     def send(self, issue: str, status: str) -> BackMessage:
-        """Report a move; returns the message that the broker has confirmed."""
+        """Report a move. Returns the message, which the broker has confirmed."""
         answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
         return read(BackMessage, json_of(answer))
 
     def withdraw(self, issues: Iterable[str], server: str | None = None, *, reason: str = "") -> OrderState:
-        """Order issues to be withdrawn from what is pending, on that server or on all; what is being deployed goes on.
-        Raises NotFound."""
+        """Order that pending messages of these issues are withdrawn, on that server or on all. Running deploys go on.
+
+        Raises NotFound if there is no such server.
+        """
         return self._order("withdraw", server=server, issues=list(issues), reason=reason)
 
     def ignored(self) -> list[IgnoredMove]:
-        """The moves that trackers ignored last, newest first."""
+        """The last moves that trackers ignored, newest first."""
         return [read(IgnoredMove, item) for item in json_of(self._ask("trackers", "GET", "/ignored"))["items"]]
 
     def servers(self) -> list[ServerState]:
@@ -90,11 +95,11 @@ class Client:
         return read(ServerState, json_of(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
 
     def messages(self, most: int = PER_PAGE, **matching: str) -> list[MessageState]:
-        """Messages, at most so many, newest first; `matching` is project, status, state, issue or server."""
+        """At most `most` messages, newest first. Filters in `matching`: project, status, state, issue, server."""
         return [read(MessageState, item) for item in self._pages("/api/messages", most, **matching)]
 
     def deploys(self, most: int = PER_PAGE, **matching: str) -> list[Deploy]:
-        """Deploys, at most so many, newest first; `matching` is server or outcome."""
+        """At most `most` deploys, newest first. Filters in `matching`: server, outcome."""
         return [read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
 
     def deploy(self, deploy: str) -> Deploy:
@@ -102,11 +107,11 @@ class Client:
         return read(Deploy, json_of(self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}")))
 
     def log(self, deploy: str) -> str:
-        """The end of what a deploy's command printed. Raises NotFound."""
+        """The end of the output of a deploy's command. Raises NotFound."""
         return self._ask("successes", "GET", f"/api/deploys/{quote(deploy, safe='')}/log").text
 
     def parked(self, **matching: str) -> list[ParkedMessage]:
-        """What is parked; `matching` is server or issue."""
+        """The parked messages. Filters in `matching`: server, issue."""
         return [read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
 
     def order_parked(
@@ -118,16 +123,18 @@ class Client:
         everything: bool = False,
         reason: str = "",
     ) -> OrderState:
-        """Order parked messages to be queued again, or dropped: those of a server, of issues, of both, or all.
-        Raises NotFound."""
+        """Order that parked messages are queued again or dropped: of a server, of issues, of both, or all.
+
+        Raises NotFound if there is no such server.
+        """
         return self._order(what, server=server, issues=list(issues), all=everything, reason=reason)
 
     def retry(self, deploy: str, *, reason: str = "") -> OrderState:
-        """Order what a deploy covered and has not passed to be queued again. Raises NotFound."""
+        """Order that the messages of a failed deploy are queued again, unless they passed since. Raises NotFound."""
         return self._order("retry", deploy=deploy, reason=reason)
 
     def orders(self, most: int = PER_PAGE, **matching: str) -> list[OrderState]:
-        """Orders, at most so many, newest first; `matching` is issue, server or by."""
+        """At most `most` orders, newest first. Filters in `matching`: issue, server, by."""
         return [read(OrderState, item) for item in self._pages("/api/orders", most, **matching)]
 
     def order(self, order: str) -> OrderState:
@@ -135,7 +142,7 @@ class Client:
         return read(OrderState, json_of(self._ask("successes", "GET", f"/api/orders/{quote(order, safe='')}")))
 
     def ready(self, service: str) -> str | None:
-        """None if that service can do its work, else a sentence that says why not."""
+        """Why that service cannot do its work, in a sentence; None if it can."""
         try:
             self._ask(service, "GET", "/ready")
         except ServiceError as fault:
@@ -143,12 +150,14 @@ class Client:
         return None
 
     def health(self, service: str) -> Health:
-        """Since when that service has run."""
+        """Whether that service answers, and since when it has been running."""
         return read(Health, json_of(self._ask(service, "GET", "/health")))
 
     def _order(self, what: str, **facts: Any) -> OrderState:
-        """Give an order and wait until it is carried out: an answer that is lost, or says that it is still only
-        requested, is asked for again with the same id, which does no harm."""
+        """Send an order, and wait until it has been carried out.
+
+        If the answer is lost or says `requested`, the order is sent again with the same id, which is safe.
+        """
         order = secrets.token_hex(16)
         body = {"id": order, "by": who(), **{name: fact for name, fact in facts.items() if fact}}
         state: OrderState | None = None
@@ -161,7 +170,7 @@ class Client:
             if state and state.state == "done":
                 break
         if state is None:
-            raise NoAnswer(why=f"{fault}; the order may be carried out all the same: `usher orders {order}` says so")
+            raise NoAnswer(why=f"{fault}; the order may still be carried out: check with `usher orders {order}`")
         return state
 
     def _pages(self, path: str, most: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
@@ -182,10 +191,12 @@ class Client:
         try:
             answer = self._http.request(method, base + path, **more)
         except httpx.TimeoutException:
-            raise NoAnswer(why=f"{service} at {base} gives no answer within {SECONDS:.0f} s; see its log") from None
+            raise NoAnswer(why=f"{service} at {base} did not answer within {SECONDS:.0f} s; see its log") from None
         except httpx.HTTPError:
             raise ServiceError(why=f"nothing answers at {base} ({service}); start it with `usher up`") from None
         if answer.is_success:
             return answer
         kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ServiceError
-        raise kind(why=fault_of(answer) or f"{service} at {base} answers {answer.status_code} to {path}; see its log")
+        raise kind(
+            why=fault_of(answer) or f"{service} at {base} answered {path} with {answer.status_code}; see its log"
+        )

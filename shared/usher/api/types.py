@@ -1,4 +1,4 @@
-"""What the services' HTTP APIs answer, as types. Keys that a newer service adds are passed over."""
+"""The types of the services' HTTP answers. Keys that a newer service adds are ignored."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -13,12 +13,12 @@ _LATEST = 253_402_300_799_999
 
 
 def time(millis: int) -> datetime:
-    """Milliseconds since 1970 as a time; what is past the year 9999 is its end."""
+    """Convert milliseconds since 1970 to a time in UTC. Times after the year 9999 become its end."""
     return datetime.fromtimestamp(min(millis, _LATEST) // 1000, UTC).replace(microsecond=millis % 1000 * 1000)
 
 
 def rfc3339(time: datetime) -> str:
-    """A time as the APIs write it: `2026-11-22T21:40:00.123Z`."""
+    """Format a time as the APIs do: `2026-11-22T21:40:00.123Z`."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -30,14 +30,14 @@ class _Answer(BaseModel):
 
 
 class Health(_Answer):
-    """A service that answers; it goes by the settings as they were at `started_at`."""
+    """A service that answers. It uses the settings as they were at `started_at`."""
 
     status: str
     started_at: Time | None = None
 
 
 class Running(_Answer):
-    """The deploy that runs on a server now."""
+    """The running deploy of a server."""
 
     deploy: str
     issues: tuple[Issue, ...]
@@ -46,7 +46,7 @@ class Running(_Answer):
 
 
 class Last(_Answer):
-    """The deploy that ended last on a server."""
+    """The last deploy of a server that ended."""
 
     deploy: str
     outcome: str
@@ -55,9 +55,12 @@ class Last(_Answer):
 
 
 class ServerState(_Answer):
-    """A server now: `state` is idle, waiting, deploying, or failing: the last deploy did not pass, and something is to
-    be tried again or is parked. `command` is what would run now for what waits, `retried_at` is when the first of what
-    is `retrying` comes back."""
+    """The current state of a server.
+
+    `state` is idle, waiting, deploying or failing. Failing means that the last deploy did not pass, and a message is
+    failed, retrying or parked. `command` is what would run now for the waiting messages. `retried_at` is when the first
+    of the `retrying` issues is due.
+    """
 
     server: str
     project: str
@@ -77,11 +80,11 @@ class ServerState(_Answer):
 
 
 class MessageState(_Answer):
-    """A message now. `told` counts how often the same move was told; `deploy` is the one that covers it,
-    which was only `rehearsed` or not.
+    """The current state of a message.
 
-    `origin` is the id of the move's first attempt; a later one is due at `due_at`. `by` is who ordered
-    the last change, if somebody did.
+    `told` is how often the same move was received. `deploy` is the deploy that covers the message; `rehearsed` says
+    whether that was a rehearsal. `origin` is the id of the move's first attempt. A later attempt is due at `due_at`.
+    `by` is who ordered the last change, if a person did.
     """
 
     id: str
@@ -104,7 +107,10 @@ class MessageState(_Answer):
 
 
 class Deploy(_Answer):
-    """A deploy; `outcome` is None while it runs, `messages` counts those that it covers."""
+    """A deploy. `outcome` is None while it runs. `messages` is the number of messages that it covers.
+
+    If `cut`, the stored output is only the end. The complete output is in the file `log`.
+    """
 
     id: str
     server: str
@@ -125,7 +131,7 @@ class Deploy(_Answer):
 
 
 class IgnoredMove(_Answer):
-    """A move that trackers ignored, why, and the settings line that would accept it."""
+    """A move that trackers ignored, why, and the line to add to the settings to accept it."""
 
     at: Time
     issue: str | None
@@ -135,7 +141,7 @@ class IgnoredMove(_Answer):
 
 
 class ParkedMessage(MessageState):
-    """A message that waits for a person, and how the deploy that covered it ended."""
+    """A parked message, and how the deploy that covered it ended."""
 
     outcome: str | None
     exit_code: int | None
@@ -143,11 +149,12 @@ class ParkedMessage(MessageState):
 
 
 class OrderState(_Answer):
-    """An order, who gave it, and what came of it. `state` is requested until it is `done`.
+    """An order, who gave it, and its result. `state` is `requested` until it is `done`.
 
-    `messages` are those that it withdrew or dropped, or, for a retry, their next attempts. `running` are withdrawn
-    issues that are being deployed: the order takes effect only if that deploy does not pass. `left` are issues that it
-    named and left as they are. Of an old order that is `abridged`, only who gave it, why and when is kept.
+    `messages` are the messages that it withdrew or dropped. For a retry, they are the next attempts. `running` are
+    withdrawn messages that are being deployed: for these, the order takes effect only if that deploy does not pass.
+    `left` are issues that it named but did not change. An old order can be `abridged`: it keeps only who gave it, why
+    and when.
     """
 
     id: str
@@ -167,7 +174,7 @@ class OrderState(_Answer):
 
     @classmethod
     def of(cls, ordered: Ordered) -> "OrderState":
-        """An order as the board has it."""
+        """Convert the board's entry of an order."""
         order, done_at = ordered.order, ordered.done_at
         return cls(
             id=order.id,

@@ -1,4 +1,4 @@
-"""Publishing: it has happened when the broker has confirmed it."""
+"""Publishing: a message counts as published when the broker has confirmed it."""
 
 import asyncio
 import secrets
@@ -17,11 +17,11 @@ CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0
 
 TELLING = "telling"
-"""The header that says which telling of a message or an order this is."""
+"""The header with a unique id of this publication of a message or an order."""
 
 
 class Publisher:
-    """Publishes on one confirming channel: a method returns once the broker has confirmed, or raises NotConfirmed."""
+    """Publishes on a channel with confirms. A method returns when the broker has confirmed, or raises NotConfirmed."""
 
     def __init__(self, link: Link, channel: Channel, app: str) -> None:
         self._link = link
@@ -31,29 +31,31 @@ class Publisher:
 
     @classmethod
     async def open(cls, link: Link, app: str) -> "Publisher":
-        """A publisher on that link, signing as `app`. When its channel goes, so does the link: on the next one,
-        what was missing is declared again."""
+        """Open a publisher on that link. `app` is the name of the service, for the messages' `app_id`.
+
+        If its channel closes, the link is lost. The next session declares missing queues again.
+        """
         channel = await link.publishing.channel(confirms=True)
         channel.closed.also(link.lost)
         return cls(link, channel, app)
 
     async def message(self, message: BackMessage) -> None:
-        """Tell a message: to its server's queue and to the journal."""
+        """Publish a message to its server's queue and to the journal."""
         key = f"{message.status}.{message.issue.project.lower()}"
-        # its id is that of all its tellings; an entry of the journal is one of them
+        # the message id is the same each time it is published; the header tells the journal entries apart
         await self._event(topology.MESSAGES, key, message, message.id, headers={TELLING: secrets.token_hex(8)})
 
     async def order(self, order: Order) -> None:
-        """Publish an order: to the queue of orders and to the journal."""
+        """Publish an order to the orders queue and to the journal."""
         headers = {TELLING: secrets.token_hex(8)}
         await self._event(topology.ORDERS, order.kind.removeprefix("order."), order, order.id, headers=headers)
 
     async def event(self, event: Event, message_id: str) -> None:
-        """Write an event into the journal."""
+        """Write an event to the journal."""
         await self._event(topology.FACTS, event.kind, event, message_id)
 
     async def checkpoint(self, body: bytes, needs: int) -> None:
-        """Write a checkpoint into the journal, for readers that understand version `needs` of it."""
+        """Write an encoded checkpoint to the journal, for readers that understand journal version `needs`."""
         await self._publish(
             topology.FACTS,
             "journal.checkpoint",
@@ -69,11 +71,11 @@ class Publisher:
         )
 
     async def result(self, event: Event, message_id: str) -> None:
-        """Put a result on the reply queue."""
+        """Publish a result to the reply queue."""
         await self._event(topology.RESULTS, "", event, message_id)
 
     async def retry(self, message: BackMessage, delay: int, expires: int) -> None:
-        """Put a message into the retry queue of that delay, to return after `expires` ms, which is no longer."""
+        """Publish a message to the retry queue of that delay (ms). It returns after `expires` ms, at most `delay`."""
         await self._event(topology.retry_queue(delay), "", message, message.id, expires=expires)
 
     async def park(
@@ -86,7 +88,7 @@ class Publisher:
         outcome: str | None = None,
         output: str | None = None,
     ) -> None:
-        """Give something up: into `usher.parked`, with these facts in its headers. The output is to be a short one."""
+        """Publish a body to `usher.parked`, with these facts as headers. Keep `output` short: headers must be small."""
         facts = {"reason": reason[:2000], "deploy": deploy, "outcome": outcome, "output": output}
         await self._publish(
             topology.PARKED,
@@ -102,7 +104,7 @@ class Publisher:
 
     async def can_publish(self) -> bool:
         """Whether the broker confirms a message within three seconds."""
-        # one question at a time, however many ask
+        # one probe at a time, however many callers ask
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._ask())
         await asyncio.wait((self._probe,), timeout=PROBE_SECONDS)
@@ -153,5 +155,5 @@ class Publisher:
 
 
 def _needing(needs: int) -> dict[str, object]:
-    """The header of what only newer readers understand."""
+    """The header for entries that only newer readers understand."""
     return {NEEDS: needs} if needs > 1 else {}

@@ -1,6 +1,6 @@
-"""What Usher declares on the broker: every exchange, queue and binding, in one place.
+"""Everything that Usher declares on the broker: exchanges, queues and bindings.
 
-Every argument is set explicitly and is a constant: a queue that is declared again with another argument is refused.
+All arguments are explicit constants, because the broker refuses to declare a queue again with other arguments.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -22,10 +22,10 @@ ORDERS = "usher.orders"
 FACTS = "usher.facts"
 JOURNAL = "usher.journal"
 PROBE = "usher.probe"
-"""An exchange that fills nothing: what is published to it shows that the broker takes messages."""
+"""An exchange that is bound to no queue. Publishing to it shows whether the broker confirms messages."""
 
 FANOUTS = (UNROUTED, RESULTS, RETURNS, PARKED)
-"""Exchanges that each fill one queue of the same name."""
+"""Exchanges that are each bound to one queue of the same name."""
 
 _QUORUM: dict[str, Argument] = {
     "x-queue-type": "quorum",
@@ -38,7 +38,7 @@ _SERVER: dict[str, Argument] = {
     "x-overflow": "reject-publish",
 }
 _ORDERS: dict[str, Argument] = {**_QUORUM, "x-single-active-consumer": True}
-"""One process carries orders out, in the order in which they were given."""
+"""One process carries out the orders, in the order in which they arrive."""
 _RETRY: dict[str, Argument] = {
     **_QUORUM,
     "x-overflow": "reject-publish",
@@ -59,7 +59,7 @@ def server_queue(server: str) -> str:
 
 
 def retry_queue(delay: int) -> str:
-    """The name of the exchange and the queue in which a retry waits so many ms: `usher.retry.5m`."""
+    """The name of the exchange and queue for retries with this delay (ms), such as `usher.retry.5m`."""
     for unit, length in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if delay % length == 0:
             return f"usher.retry.{delay // length}{unit}"
@@ -68,7 +68,7 @@ def retry_queue(delay: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue as it is declared; `bound` are the exchange and the key that fill it."""
+    """A queue as it is declared. `bound` are its bindings, each an exchange and a key."""
 
     name: str
     arguments: Mapping[str, Argument]
@@ -76,7 +76,7 @@ class Queue:
 
 
 def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue, ...]:
-    """Every queue of these servers' topology; a retry queue per delay (ms) is filled by an exchange of its name."""
+    """Every queue for these servers, with a retry queue for each delay (ms)."""
     return (
         *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
         *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
@@ -87,9 +87,9 @@ def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue
 
 
 async def declare(link: Link, servers: Iterable[Server], delays: Collection[int] = ()) -> None:
-    """Declare all of it, with a retry queue per delay (ms).
+    """Declare everything for these servers, with a retry queue for each delay (ms).
 
-    Raises BrokerError, naming the queue, if one exists with other arguments.
+    Raises BrokerError if a queue or exchange exists with other arguments, or if the user lacks a permission.
     """
     await shut_out_former(link)
     channel = await link.publishing.channel(confirms=False)

@@ -13,7 +13,7 @@ FORMER_FACTS = "usher.events"
 """The exchange through which 0.9 and 0.10 write to the journal."""
 
 TRIES = 10
-"""A running 0.10 declares its exchange again only every few seconds, and a try takes milliseconds."""
+"""How often to try. A running 0.10 declares its exchange only every few seconds, and a try takes milliseconds."""
 
 
 async def shut_out_former(link: Link) -> None:

@@ -1,4 +1,4 @@
-"""What came of an order, in words."""
+"""Prints the result of an order."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ VERBS = {"withdraw": "Withdrawn", "retry": "Queued again", "drop": "Dropped"}
 
 
 def by_server(messages: Iterable[ChangedMessage]) -> dict[str, list[Issue]]:
-    """The issues per server, none twice."""
+    """The issues by server, without duplicates."""
     found: dict[str, dict[Issue, None]] = defaultdict(dict)
     for message in messages:
         found[message.server][message.issue] = None
@@ -23,7 +23,7 @@ def by_server(messages: Iterable[ChangedMessage]) -> dict[str, list[Issue]]:
 
 
 def finish(state: OrderState, *, as_json: bool) -> None:
-    """Say what came of an order; the exit code is 1 if it was carried out and changed nothing."""
+    """Print the result of an order, and exit. The exit code is 1 if the order was carried out but changed nothing."""
     if as_json:
         print_json(state)
     else:
@@ -32,9 +32,9 @@ def finish(state: OrderState, *, as_json: bool) -> None:
 
 
 def print_result(screen: Console, state: OrderState) -> None:
-    """What an order changed, and why the rest was left."""
+    """Print what an order changed, and why it left other issues unchanged."""
     if state.state == "requested":
-        screen.print(f"Requested, and not carried out yet. `usher orders {state.id}` says what comes of it.")
+        screen.print(f"Requested, but not carried out yet. `usher orders {state.id}` shows the result.")
         return
     for where, keys in by_server(state.messages).items():
         screen.print(f"{VERBS[state.order]}: {issues(keys)} on {where}.")
@@ -45,8 +45,8 @@ def print_result(screen: Console, state: OrderState) -> None:
     for left in state.left:
         places[left.issue, left.why].append(left.server)
     for (issue, why), servers in places.items():
-        screen.print(f"{issue} on {', '.join(servers)} is left as it is: {why}", soft_wrap=True)
+        screen.print(f"{issue} on {', '.join(servers)} is unchanged: {why}", soft_wrap=True)
     if state.abridged:
-        screen.print("What came of it is no longer kept.")
+        screen.print("The details have been deleted.")
     elif not (state.messages or state.running or state.left):
-        screen.print("There is nothing of that. `usher parked` lists what is parked, `usher history` the deploys.")
+        screen.print("Nothing matches the order. `usher parked` lists parked issues, `usher history` lists deploys.")

@@ -14,21 +14,21 @@ from usher.settings import load
 
 
 def orders(
-    order: Annotated[str | None, typer.Argument(help="One order, by its id.", metavar="ORDER")] = None,
+    order: Annotated[str | None, typer.Argument(help="Show only this order, by its id.", metavar="ORDER")] = None,
     server: Annotated[str | None, typer.Option("--server", help="Only orders for this server.")] = None,
     issue: Annotated[str | None, typer.Option("--issue", help="Only orders about this issue.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only orders that this person gave.")] = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Who ordered what, when and why, and what came of it; newest first. The last 10,000 orders are kept.
+    """List who ordered what, when and why, and the result, newest first. The last 10,000 orders are kept.
 
     \b
     Examples:
       usher orders
       usher orders --issue ABC-111
       usher orders --by jane@desk --json
-      usher orders 6f1ed002ab5595859014ebf0951522d9     one of them
+      usher orders 6f1ed002ab5595859014ebf0951522d9     only this one
     """
     with Client(load()) as client:
         if order:
@@ -41,7 +41,7 @@ def orders(
         return
     screen = console()
     if not found:
-        screen.print("Nobody has given such an order.")
+        screen.print("No such orders.")
         return
     rows = table(f"When ({zone()})", "Who", "Order", "Scope", "Reason", "Result", "ID")
     for one in found:
@@ -61,7 +61,7 @@ def _show(one: OrderState, *, as_json: bool) -> None:
 
 
 def _scope(one: OrderState) -> str:
-    """`ABC-111 ABC-113 on beta.abc.wwts.com`, or a deploy."""
+    """The scope of an order: `ABC-111 ABC-113 on beta.abc.wwts.com`, or a deploy."""
     if one.abridged:
         return ""
     if one.deploy:
@@ -71,10 +71,10 @@ def _scope(one: OrderState) -> str:
 
 
 def _result(one: OrderState) -> str:
-    """`2 withdrawn, 1 running, 1 left`."""
+    """The result in a few words: `2 withdrawn, 1 running, 1 unchanged`."""
     if one.abridged:
-        return "no longer kept"
+        return "details deleted"
     if one.state == "requested":
         return "requested"
-    done = ((len(one.messages), VERBS[one.order].lower()), (len(one.running), "running"), (len(one.left), "left"))
+    done = ((len(one.messages), VERBS[one.order].lower()), (len(one.running), "running"), (len(one.left), "unchanged"))
     return ", ".join(f"{number} {what}" for number, what in done if number) or "nothing"

@@ -1,4 +1,4 @@
-"""`usher parked`: lists what is parked; queues it again or drops it."""
+"""`usher parked`: lists parked messages, queues them again, or drops them."""
 
 import sys
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="A server, issues, or both.", metavar="SERVER|ISSUE", show_default=False),
 ]
-All = Annotated[bool, typer.Option("--all", help="Everything that is parked.")]
+All = Annotated[bool, typer.Option("--all", help="All parked issues.")]
 
 
 parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +25,7 @@ parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_nam
 
 @parked.callback(invoke_without_command=True)
 def list_parked(context: typer.Context, as_json: Json = False) -> None:
-    """What is given up and waits for a person: why, and since when. Queue it again, or drop it.
+    """List the messages that wait for a person after their last attempt failed. Queue them again, or drop them.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
 
 @parked.command()
 def retry(words: Words = None, everything: All = False, reason: Reason = "", as_json: Json = False) -> None:
-    """Queue parked issues again at once: of a server, these issues, or --all. The window is kept as usual.
+    """Queue parked issues again: those of a server, these issues, or --all. The usual window applies.
 
     The exit code is 1 if nothing was parked.
 
@@ -74,11 +74,11 @@ def retry(words: Words = None, everything: All = False, reason: Reason = "", as_
 def drop(
     words: Words = None,
     everything: All = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Forget parked issues: of a server, these issues, or --all. They are not deployed until they move again.
+    """Drop parked issues: those of a server, these issues, or --all. They are not deployed until they move again.
 
     The exit code is 1 if nothing was parked.
 

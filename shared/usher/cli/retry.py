@@ -1,4 +1,4 @@
-"""`usher retry`: tries a failed deploy again."""
+"""`usher retry`: retries a failed deploy."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ from usher.settings import load
 
 
 def retry(
-    deploy: Annotated[str, typer.Argument(help="Its id, as in `usher history`.", metavar="DEPLOY")],
+    deploy: Annotated[str, typer.Argument(help="The id of the deploy, as in `usher history`.", metavar="DEPLOY")],
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Queue again at once what a failed deploy covered, whether it is parked or waits for its next attempt.
+    """Queue the issues of a failed deploy again, whether they are parked or wait for their next attempt.
 
-    The exit code is 1 if nothing of it was left to queue again.
+    The exit code is 1 if there was nothing left to queue again.
 
     \b
     Examples:

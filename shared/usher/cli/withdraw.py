@@ -1,4 +1,4 @@
-"""`usher withdraw`: takes issues out of what is pending."""
+"""`usher withdraw`: withdraws pending issues."""
 
 from typing import Annotated
 
@@ -13,16 +13,16 @@ from usher.settings import load
 
 def withdraw(
     words: Annotated[
-        list[str], typer.Argument(help="Issues, and a server if only one is meant.", metavar="SERVER|ISSUE")
+        list[str], typer.Argument(help="Issues, and a server to withdraw only from that one.", metavar="SERVER|ISSUE")
     ],
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Take issues out of what is pending or is to be tried again: on one server, or on all of them.
+    """Withdraw issues that are pending or will be retried, from one server or from all.
 
-    What is being deployed goes on: for that, the order takes effect only if the deploy does not pass.
+    A running deploy goes on. For its issues, the order takes effect only if the deploy does not pass.
 
-    What is moved or sent later is deployed as usual. The exit code is 1 if there was nothing to withdraw.
+    Issues that are moved or sent later are deployed as usual. The exit code is 1 if there was nothing to withdraw.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def withdraw(
     server, keys = servers_and_issues(words, settings.catalogue)
     if not keys:
         raise BadCommand(
-            why=f"name the issues, too: `usher withdraw {server} ABC-111`; `usher show {server}` lists them"
+            why=f"name the issues too: `usher withdraw {server} ABC-111`; `usher show {server}` lists them"
         )
     with Client(settings) as client:
         done = client.withdraw(keys, server, reason=reason)

@@ -17,6 +17,7 @@ LARGEST = 12 * 1024 * 1024
 """The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
 
 LARGEST_TEXT = 512 * 1024 * 1024
+"""The maximum size of a decompressed checkpoint, in bytes."""
 
 
 class TooLarge(Unreadable):

@@ -1,4 +1,4 @@
-"""Events: what the journal holds. Facts in the past tense, a closed union; unknown kinds are refused."""
+"""Events: the entries of the journal. They are facts in the past tense. Unknown kinds are refused."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from usher.core.versions import Versioned
 
 
 class Outcome(StrEnum):
-    """How a deploy ended. Interrupted is not failed: it was cut, costs nothing, and its messages wait again."""
+    """How a deploy ended. An interrupted deploy was killed. It costs no attempt, and its messages wait again."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -21,14 +21,14 @@ class Outcome(StrEnum):
 
 
 class Barrier(Versioned):
-    """A marker: whoever reads it has read everything that was in the journal before."""
+    """A marker: a reader that has read it has read everything before it."""
 
     kind: Literal["journal.barrier"] = "journal.barrier"
     id: str
 
 
 class DeployTaken(Versioned):
-    """A holder of a server's turn asks for these messages; the board says whether it is granted."""
+    """The holder of a server's turn asks to deploy these messages. The board decides whether that is granted."""
 
     kind: Literal["deploy.taken"] = "deploy.taken"
     deploy: DeployId
@@ -40,10 +40,10 @@ class DeployTaken(Versioned):
 
 
 class DeployEnded(Versioned):
-    """The result of a deploy, as it goes to the reply queue first and then to the journal.
+    """The result of a deploy. It is published to the reply queue first, and then to the journal.
 
-    `standing` are the messages whose issues the command was given, `superseded` the ids of older ones that they
-    stand for. `output` is the end of what the command printed; `cut` says that there was more (in the file `log`).
+    `standing` are the messages whose issues the command was given. `superseded` are the ids of the older messages
+    that they replace. `output` is the end of the command's output. If `cut`, there was more (in the file `log`).
     """
 
     kind: Literal["deploy.ended"] = "deploy.ended"
@@ -64,10 +64,10 @@ class DeployEnded(Versioned):
 
 
 class DeployInterrupted(Versioned):
-    """A granted taking ended without a result: cut on a stop, or its holder lost the turn.
+    """A granted taking ended without a result: its command was killed on a stop, or its holder lost the turn.
 
-    If its holder's turn is over with it, `held` is the message that it had the turn with, and `returns` how often that
-    had come back to its queue by then.
+    If this also ends the turn, `held` is the message of that turn, and `returns` is the delivery count of the message
+    at that time.
     """
 
     kind: Literal["deploy.interrupted"] = "deploy.interrupted"
@@ -81,9 +81,11 @@ class DeployInterrupted(Versioned):
 
 
 class TurnGivenBack(Versioned):
-    """A holder gave its turn back in order, without a deploy. The next holder need not wait, but for the `owes` ms of
-    the take-over wait that this one had still to keep because of the holder before. `returns` is how often the message
-    had come back to its queue by then: for any later holder than the next, this says nothing."""
+    """A holder gave its turn back cleanly, without a deploy.
+
+    The next holder keeps only the remainder of this holder's take-over wait, `owes` (ms). `returns` is the delivery
+    count of the message at that time. The event applies to the next delivery only.
+    """
 
     kind: Literal["turn.given_back"] = "turn.given_back"
     server: str
@@ -94,7 +96,7 @@ class TurnGivenBack(Versioned):
 
 
 class MessagesParked(Versioned):
-    """What a failed deploy covered has been put into `usher.parked`: a person decides."""
+    """Messages of a failed deploy have been put into `usher.parked`. A person decides what happens to them."""
 
     kind: Literal["messages.parked"] = "messages.parked"
     deploy: DeployId
@@ -104,7 +106,7 @@ class MessagesParked(Versioned):
 
 
 class Retry(BaseModel):
-    """A message that failed or was parked, and its next attempt, which is due at its `queued_at`."""
+    """A message that failed or was parked, and its next attempt, which is due at the `queued_at` of `next`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -113,7 +115,7 @@ class Retry(BaseModel):
 
 
 class MessagesRetried(Versioned):
-    """What failed is to be tried again: by the ladder, or at once by `order`, which `by` gave."""
+    """Failed messages will be retried: on the retry schedule, or immediately because of `order`, which `by` gave."""
 
     kind: Literal["messages.retried"] = "messages.retried"
     deploy: DeployId | None
@@ -126,8 +128,8 @@ class MessagesRetried(Versioned):
 
 
 class MessagesWithdrawn(Versioned):
-    """An order took these messages out of what is pending. For one that is being deployed, it takes effect only if
-    that deploy does not pass."""
+    """An order withdrew these messages. For a message that is being deployed, it takes effect only if that deploy does
+    not pass."""
 
     kind: Literal["messages.withdrawn"] = "messages.withdrawn"
     server: str
@@ -138,7 +140,7 @@ class MessagesWithdrawn(Versioned):
 
 
 class WindowOpened(Versioned):
-    """A holder of a server's turn keeps the window, which closes at `closes_at` if nothing more comes."""
+    """The holder of a server's turn keeps the window. It closes at `closes_at` if no other message arrives."""
 
     kind: Literal["window.opened"] = "window.opened"
     server: str
@@ -170,12 +172,12 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def encode(event: Event) -> bytes:
-    """An event as the JSON that travels."""
+    """Encode an event as JSON."""
     return event.model_dump_json().encode()
 
 
 def decode(body: bytes) -> Event:
-    """What travelled to the event. Raises Unreadable for anything that is not exactly one."""
+    """Decode an event from JSON. Raises Unreadable if the body is anything else."""
     try:
         return _EVENTS.validate_json(body)
     except ValidationError as invalid:
@@ -185,7 +187,7 @@ def decode(body: bytes) -> Event:
 
 
 def decode_order(body: bytes) -> Order:
-    """What the queue of orders holds to the order. Raises Unreadable."""
+    """Decode an order from the orders queue. Raises Unreadable."""
     event = decode(body)
     if not isinstance(event, WithdrawOrder | RetryOrder | DropOrder):
         raise Unreadable(why=f"{event.kind} is not an order")
@@ -193,7 +195,7 @@ def decode_order(body: bytes) -> Order:
 
 
 def decode_message(body: bytes) -> BackMessage:
-    """What a server's queue holds to the message. Raises Unreadable."""
+    """Decode a message from a server's queue. Raises Unreadable."""
     event = decode(body)
     if not isinstance(event, BackMessage):
         raise Unreadable(why=f"{event.kind} is not a message")

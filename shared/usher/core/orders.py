@@ -1,4 +1,4 @@
-"""Orders: a person's instructions about messages, and what came of them. They travel like messages, and are facts."""
+"""Orders: a person's instructions about messages, and their results. They are published like messages."""
 
 from typing import Annotated, Literal
 
@@ -11,16 +11,16 @@ from usher.core.versions import Versioned
 OrderId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 MAX_ISSUES, MAX_BY, MAX_REASON = 1000, 100, 500
-"""Issues that one order may name, and characters of a name and of a reason."""
+"""The maximum number of issues in an order, and the maximum lengths of `by` and `reason`, in characters."""
 
 MAX_LEFT = 1000
-"""An order's result names at most this many issues that were left as they are."""
+"""The maximum number of unchanged issues in an order's result."""
 
 
 class _Order(Versioned):
-    """Every order says who gave it, why, and when, and lists all servers that it means.
+    """What all orders have in common: who gave the order, why, when (ms), and for which servers.
 
-    `issues` empty means all issues, where the kind of order allows that.
+    Empty `issues` means all issues, if the kind of order allows that.
     """
 
     id: OrderId
@@ -32,13 +32,16 @@ class _Order(Versioned):
 
 
 class WithdrawOrder(_Order):
-    """These issues are not to be deployed to these servers."""
+    """Do not deploy these issues to these servers."""
 
     kind: Literal["order.withdraw"] = "order.withdraw"
 
 
 class RetryOrder(_Order):
-    """What is parked is to be deployed again at once; or what one deploy covered, whose moves are `moves`."""
+    """Queue parked messages again now. With `deploy`, queue the messages again that this deploy covered.
+
+    `moves` are then the moves of those messages.
+    """
 
     kind: Literal["order.retry"] = "order.retry"
     deploy: DeployId | None = None
@@ -46,7 +49,7 @@ class RetryOrder(_Order):
 
 
 class DropOrder(_Order):
-    """What is parked is not to be deployed any more."""
+    """Do not deploy parked messages any more."""
 
     kind: Literal["order.drop"] = "order.drop"
 
@@ -63,26 +66,26 @@ class _Named(BaseModel):
 
 
 class ChangedMessage(_Named):
-    """A message that an order withdrew, or the next attempt of one that it retried."""
+    """A message that an order withdrew or dropped, or the next attempt of a message that it retried."""
 
     id: MessageId
     attempt: int
 
 
 class RunningMessage(_Named):
-    """A withdrawn message that `deploy` is deploying: the order takes effect only if that deploy does not pass."""
+    """A withdrawn message that `deploy` is deploying. The order takes effect only if that deploy does not pass."""
 
     deploy: str
 
 
 class LeftIssue(_Named):
-    """An issue that an order named and left as it is, and why."""
+    """An issue that an order named but did not change, and why."""
 
     why: str
 
 
 class OrderDone(Versioned):
-    """An order has been carried out: nothing that happens later is done because of it. `left` is bounded."""
+    """An order has been carried out. It changes nothing after this. `left` has at most MAX_LEFT items."""
 
     kind: Literal["order.done"] = "order.done"
     order: OrderId

@@ -1,4 +1,4 @@
-"""Bugs of the board: of how it is read, granted and cleaned."""
+"""Bugs of the board: how it is read, how it grants takings, and how it is cleaned."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from usher.core.events import DeployTaken
 from usher.core.states import Change, State
 
 
-@mutation("2: after a loss the same offset is another entry, and the board is no longer the journal's")
+@mutation("2: after a loss, the same offset has another entry, and the board no longer matches the journal")
 def going_on_without_comparing() -> None:
     def make(real: Method) -> Method:
         def was_read(self: Fold, entry: Any) -> Any:
@@ -25,7 +25,7 @@ def going_on_without_comparing() -> None:
     instead(Fold, "_was_read", make)
 
 
-@mutation("3: two holders have the right to run at the same time")
+@mutation("3: two holders may run a command at the same time")
 def taking_granted_while_another_is_unfinished() -> None:
     def take(self: ServerBoard, taken: DeployTaken, read_at: float) -> list[Change]:
         entries = [entry for m in taken.messages if (entry := self.open.get(m))]
@@ -38,12 +38,12 @@ def taking_granted_while_another_is_unfinished() -> None:
     put(turn, "takeover_wait", lambda settings: 0.0)
 
 
-@mutation("2: what is parked for a person is gone")
+@mutation("2: parked messages are lost")
 def cleaning_what_is_not_settled() -> None:
     cleaning._is_settled = lambda message, board: True
 
 
-@mutation("2: a pass settles a newer move that had failed, and nobody deploys it")
+@mutation("2: a pass settles a newer move that failed, so nobody deploys it")
 def cleaning_something_newer() -> None:
     def clean(self: ServerBoard, passed: Any, deploy: str) -> list[Change]:
         issues = {message.issue for message in passed}
@@ -56,12 +56,12 @@ def cleaning_something_newer() -> None:
     ServerBoard._clean = clean  # type: ignore[method-assign]
 
 
-@mutation("2: a failure whose next attempt came before its result stays undecided")
+@mutation("2: a failed message whose next attempt arrived before the result stays undecided")
 def decision_that_is_never_made_again() -> None:
     ServerBoard.retried = lambda self, retry, deploy: []  # type: ignore[method-assign]
 
 
-@mutation("2: what has been withdrawn comes back")
+@mutation("2: withdrawn messages come back")
 def board_that_forgets_withdrawals() -> None:
     def make(real: Method) -> Method:
         def noted(self: Board, changes: list[Change]) -> list[Change]:

@@ -1,4 +1,4 @@
-"""Bugs of orders: when they are carried out, how often, and on what."""
+"""Bugs of orders: when they are carried out, how often, and on which messages."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ class Unacked:
         return getattr(self._real, name)
 
     async def ack(self) -> None:
-        """It has been acked before."""
+        """Do nothing: it has already been acked."""
 
 
-@mutation("order: a crash in between, and a journal that loses its tail, lose it")
+@mutation("order: a crash before it is carried out, together with a journal that loses its tail, loses it")
 def order_acked_before_it_is_carried_out() -> None:
     def make(real: Method) -> Method:
         async def take(self: Carrying, delivery: Any) -> None:
@@ -38,7 +38,7 @@ def order_acked_before_it_is_carried_out() -> None:
     instead(Carrying, "_take", make)
 
 
-@mutation("order: what was moved after it was given is withdrawn, too")
+@mutation("order: moves that arrive after the order are withdrawn too")
 def order_carried_out_on_what_is_newer() -> None:
     def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...]:
         ids = {message.id for message in meant(entry.order, board)}
@@ -47,7 +47,7 @@ def order_carried_out_on_what_is_newer() -> None:
     put(carrying, "due", due)
 
 
-@mutation("order: a crash after the decision leaves the next attempts to the sweep")
+@mutation("order: after a crash that follows the decision, only the sweep publishes the next attempts")
 def next_attempts_of_a_crashed_try_not_published() -> None:
     granted: set[str] = set()
 
@@ -79,7 +79,7 @@ def next_attempts_of_a_crashed_try_not_published() -> None:
     instead(Carrying, "_carry_out", start)
 
 
-@mutation("order: given again after a lost answer, it acts again")
+@mutation("order: an order that is sent again after a lost answer is carried out again")
 def order_whose_id_is_forgotten() -> None:
     def make(real: Method) -> Method:
         def give(self: Orders, order: Any, servers: Any) -> None:
@@ -92,7 +92,7 @@ def order_whose_id_is_forgotten() -> None:
     put(Desk, "known", lambda self, kind, order: None)
 
 
-@mutation("order: a journal that loses it loses it for ever")
+@mutation("order: an order that the journal loses is never carried out")
 def order_that_the_journal_lost_not_published_again() -> None:
     def make(real: Method) -> Method:
         async def take(self: Carrying, delivery: Any) -> None:

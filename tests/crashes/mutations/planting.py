@@ -1,4 +1,4 @@
-"""How a bug is planted: instead of a function of the product's, for the rest of the process."""
+"""Plants bugs: replaces functions of the product for the rest of the process."""
 
 import json
 from collections.abc import Callable
@@ -21,16 +21,16 @@ class Mutation:
 MUTATIONS: dict[str, Mutation] = {}
 
 SEEDS = Path(__file__).with_name("seeds.json")
-"""For each bug a seed that finds it. A change of the product changes which seeds do: `make planted` finds them anew."""
+"""A seed for each bug that finds it. After a change of the product other seeds may find it: run `make planted`."""
 
 
 def recorded() -> dict[str, int]:
-    """The seeds of that file."""
+    """The seeds in that file."""
     return dict(json.loads(SEEDS.read_text())) if SEEDS.exists() else {}
 
 
 def mutation(breaks: str, *, calm: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Register one by its function's name."""
+    """Register a bug by the name of its function."""
 
     def register(plant: Callable[[], None]) -> Callable[[], None]:
         MUTATIONS[plant.__name__] = Mutation(breaks, plant, calm)
@@ -40,10 +40,10 @@ def mutation(breaks: str, *, calm: bool = False) -> Callable[[Callable[[], None]
 
 
 def put(owner: Any, name: str, what: Any) -> None:
-    """`what` instead of the owner's attribute of that name."""
+    """Replace the owner's attribute of that name by `what`."""
     setattr(owner, name, what)
 
 
 def instead(owner: Any, name: str, make: Callable[[Method], Method]) -> None:
-    """What is made of the owner's function of that name instead of it."""
+    """Replace the owner's function of that name by what `make` makes of it."""
     put(owner, name, make(getattr(owner, name)))

@@ -1,4 +1,4 @@
-"""Bugs on the way of a result."""
+"""Bugs in how results are published."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from usher.broker.journal import Journal
 from usher.core.events import DeployEnded
 
 
-@mutation("2: a crash between the ack and the result loses what the deploy covered")
+@mutation("2: a crash between the ack and the result loses the messages of the deploy")
 def ack_before_the_result_is_confirmed() -> None:
     held: dict[str, Any] = {}
 
@@ -38,7 +38,7 @@ def _remember(held: dict[str, Any]) -> None:
     instead(Turn, "_advance", make)
 
 
-@mutation("2: a journal that loses it loses the result for ever", calm=True)
+@mutation("2: a result that the journal loses is lost permanently", calm=True)
 def result_only_in_the_journal() -> None:
     async def write(self: Unwritten, server: str, journal: Journal, publisher: Any) -> None:
         if end := self._outcomes.get(server):
@@ -48,7 +48,7 @@ def result_only_in_the_journal() -> None:
     Unwritten.write = write  # type: ignore[method-assign]
 
 
-@mutation("2: a crash in between loses the result")
+@mutation("2: a crash between the journal and the reply queue loses the result")
 def journal_before_the_reply_queue() -> None:
     async def write(self: Unwritten, server: str, journal: Journal, publisher: Any) -> None:
         if end := self._outcomes.get(server):
@@ -60,7 +60,7 @@ def journal_before_the_reply_queue() -> None:
     Unwritten.write = write  # type: ignore[method-assign]
 
 
-@mutation("7: what was cut counts as failed, and costs an attempt")
+@mutation("7: a killed command counts as failed, and costs an attempt")
 def interrupted_counted_as_failed() -> None:
     def make(real: Method) -> Method:
         def end_of(taken: Any, batch: Any, job: Any, finished: Finished, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Bugs of a turn: who has it, for how long, and what runs in it."""
+"""Bugs of a turn: who holds it, for how long, and which command runs in it."""
 
 import asyncio
 import secrets
@@ -19,17 +19,17 @@ from usher.core.events import DeployTaken
 from usher.core.windows import Window
 
 
-@mutation("4: a storm that goes on keeps the window open for ever", calm=True)
+@mutation("4: moves that never pause keep the window open forever", calm=True)
 def window_that_forgets_its_start() -> None:
     Window.closes_at = lambda self, arrivals: max(arrivals) + self.quiet  # type: ignore[method-assign]
 
 
-@mutation("3: the former holder's command may still run")
+@mutation("3: the command of the former holder may still be running")
 def take_over_without_the_wait() -> None:
     put(turn, "takeover_wait", lambda settings: 0.0)
 
 
-@mutation("3: two that took at the same time both run")
+@mutation("3: two holders that take at the same time both run their commands")
 def right_to_run_without_reading_back() -> None:
     async def take(self: Deploy, taken: DeployTaken) -> Batch | None:
         batch = Batch.of([entry.message for m in taken.messages if (entry := self._board.open.get(m))])
@@ -39,7 +39,7 @@ def right_to_run_without_reading_back() -> None:
     Deploy._take = take  # type: ignore[method-assign]
 
 
-@mutation("6: what the journal has not brought yet looks unknown, and is told again", calm=True)
+@mutation("6: a message that has not been read from the journal yet looks unknown, and is re-published", calm=True)
 def settled_check_without_the_barrier() -> None:
     class Unread:
         def __init__(self, journal: Journal) -> None:
@@ -49,7 +49,7 @@ def settled_check_without_the_barrier() -> None:
             return getattr(self._journal, name)
 
         async def barrier(self) -> None:
-            """Not waited for."""
+            """Do not wait."""
 
     def make(real: Method) -> Method:
         def init(self: Turn, *arguments: Any) -> None:
@@ -82,7 +82,7 @@ def stop_that_is_not_heeded() -> None:
     Waits.check = check  # type: ignore[method-assign]
 
 
-@mutation("3: a command runs on beside the next one after its deploys was killed")
+@mutation("3: after its deploys is killed, a command goes on beside the next one")
 def guard_that_outlives_its_pipe() -> None:
     def close(self: Guard) -> None:
         self._closing = True
@@ -90,12 +90,12 @@ def guard_that_outlives_its_pipe() -> None:
     Guard.close = close  # type: ignore[method-assign]
 
 
-@mutation("3: a command runs on beside the next one while its deploys is frozen")
+@mutation("3: while its deploys is frozen, a command goes on beside the next one")
 def guard_that_does_not_mind_silence() -> None:
     Guard._missed = lambda self: False  # type: ignore[method-assign]
 
 
-@mutation("3: who has lost the turn goes on")
+@mutation("3: a command goes on after its deploys has lost the turn")
 def command_that_outlives_its_turn() -> None:
     def make(real: Method) -> Method:
         async def until(self: Any, ending: Any, lost: Any, kill: Any) -> Any:
@@ -106,7 +106,7 @@ def command_that_outlives_its_turn() -> None:
     instead(_GuardedCommand, "_until", make)
 
 
-@mutation("3: the next one starts while the command that was cut still ends")
+@mutation("3: the next command starts before the killed one has ended")
 def interrupted_before_it_is_dead() -> None:
     def make(real: Method) -> Method:
         async def run(self: Any, job: Any, lost: Any, drain: Any) -> Finished:

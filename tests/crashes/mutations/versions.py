@@ -1,4 +1,4 @@
-"""Bugs of a mixed fleet: of how an older reader halts, goes on, and what it leaves to others meanwhile."""
+"""Bugs of a mixed fleet: how an older reader halts and resumes, and what it leaves to newer ones."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from usher.broker.reading import Fold
 from usher.core.checkpoints import Checkpoint, is_checkpoint
 
 
-@mutation("11: an older deploys runs through a hold, which it passes over as unreadable")
+@mutation("11: an older deploys deploys during a hold, because it skips the hold as unreadable")
 def reader_that_does_not_halt() -> None:
     def halts(self: Fold, entry: Entry) -> bool:
         return False
@@ -18,7 +18,7 @@ def reader_that_does_not_halt() -> None:
     Fold._halts = halts  # type: ignore[method-assign]
 
 
-@mutation("11: an older successes writes a checkpoint without the hold, and an older deploys goes on there")
+@mutation("11: an older successes writes a checkpoint without the hold, and an older deploys resumes there")
 def older_checkpoint_writer() -> None:
     def make(real: Method) -> Method:
         def halts(self: Fold, entry: Entry) -> bool:
@@ -29,7 +29,7 @@ def older_checkpoint_writer() -> None:
     instead(Fold, "_halts", make)
 
 
-@mutation("11: a checkpoint that holds a server is read by processes that do not understand it")
+@mutation("11: processes resume at a checkpoint with a hold that they do not understand")
 def checkpoint_without_its_number() -> None:
     def make(real: Method) -> Method:
         async def checkpoint(self: Publisher, body: bytes, needs: int) -> None:
@@ -40,7 +40,7 @@ def checkpoint_without_its_number() -> None:
     instead(Publisher, "checkpoint", make)
 
 
-@mutation("11: an older deploys goes on at a checkpoint that only newer ones understand")
+@mutation("11: an older deploys resumes at a checkpoint that only newer ones understand")
 def going_on_at_any_checkpoint() -> None:
     def checkpoint(self: Entry) -> Checkpoint | None:
         found = self.says() if is_checkpoint(self.body) else None
@@ -49,7 +49,7 @@ def going_on_at_any_checkpoint() -> None:
     Entry.checkpoint = checkpoint  # type: ignore[method-assign]
 
 
-@mutation("2: after a downgrade the older processes halt for ever at a hold that is over")
+@mutation("2: after a downgrade, the older processes stay halted at a hold that is over")
 def no_checkpoint_when_less_is_needed() -> None:
     def compare(self: Fold, *_: Any) -> None:
         return None

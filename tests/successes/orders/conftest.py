@@ -1,4 +1,4 @@
-"""A running successes that takes orders."""
+"""A running successes that accepts orders."""
 
 import pytest
 

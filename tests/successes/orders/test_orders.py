@@ -1,4 +1,4 @@
-"""Orders over HTTP: what they change, what they leave and why."""
+"""Orders over HTTP: what they change, and why they leave other issues unchanged."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def state(world, message):
     return world.orders.desk.board.state(message.id)
 
 
-async def test_what_is_parked_is_listed_newest_first_with_how_it_failed(world, ask):
+async def test_parked_messages_are_listed_newest_first_with_how_they_failed(world, ask):
     [one, other], ended = await parked(world, "ABC-111", "ABC-112")
     await parked(world, "DEF-5")
     first = await ask.get("parked?per_page=1")
@@ -37,7 +37,7 @@ async def test_what_is_parked_is_listed_newest_first_with_how_it_failed(world, a
     assert (await ask.get("parked?server=nowhere"))["items"] == []
 
 
-async def test_a_retry_is_published_at_once_as_the_next_attempt_and_the_journal_says_who_ordered_it(world, ask):
+async def test_a_retry_is_published_immediately_as_the_next_attempt_and_the_journal_says_who_ordered_it(world, ask):
     [one, other], _ = await parked(world, "ABC-111", "ABC-112")
     again, order = one.again(0), new_id()
     answer = await ask.order("retry", id=order, issues=["ABC-111"], by="ann", reason="the disk is empty again")
@@ -62,7 +62,7 @@ async def test_a_retry_is_published_at_once_as_the_next_attempt_and_the_journal_
     assert again.id in await world.waits_in(topology.server_queue(BETA))
 
 
-async def test_a_dropped_message_leaves_the_queue_of_what_is_parked(make_world):
+async def test_a_dropped_message_is_removed_from_the_parked_queue(make_world):
     world = await make_world(watching=True, RETRIES__DELAYS="[]")
     async with asking(world) as ask:
         [one], _ = await parked(world, "ABC-111")
@@ -70,7 +70,7 @@ async def test_a_dropped_message_leaves_the_queue_of_what_is_parked(make_world):
         assert state(world, one) == "withdrawn"
 
 
-async def test_issues_are_withdrawn_from_all_servers_and_the_others_go_on_waiting(world, ask):
+async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiting(world, ask):
     first, other, second = await world.told("ABC-111", "ABC-112", "ABC-111")
     elsewhere = world.make.message("ABC-111", "test")
     await world.publisher.message(elsewhere)
@@ -84,7 +84,7 @@ async def test_issues_are_withdrawn_from_all_servers_and_the_others_go_on_waitin
 
 
 @pytest.mark.parametrize(("outcome", "ends"), [(Outcome.FAILED, "withdrawn"), (Outcome.PASSED, "deployed")])
-async def test_what_is_being_deployed_goes_on_and_is_withdrawn_only_if_that_deploy_does_not_pass(
+async def test_a_running_deploy_goes_on_and_its_message_is_withdrawn_only_if_it_does_not_pass(
     world, ask, outcome, ends
 ):
     [running] = await world.told("ABC-111")
@@ -99,7 +99,7 @@ async def test_what_is_being_deployed_goes_on_and_is_withdrawn_only_if_that_depl
     await until(lambda: state(world, running) == ends)
 
 
-async def test_what_arrives_after_the_order_is_not_touched(world, ask):
+async def test_a_message_that_arrives_after_the_order_is_not_changed(world, ask):
     await world.told("ABC-111")
     await ask.order("withdraw", issues=["ABC-111"])
     [later] = await world.told("ABC-111")
@@ -107,9 +107,12 @@ async def test_what_arrives_after_the_order_is_not_touched(world, ask):
     await until(lambda: state(world, later) == "waiting")
 
 
-async def test_a_second_order_changes_nothing_and_says_so(world, ask):
+async def test_a_second_order_changes_nothing_and_says_why(world, ask):
     await parked(world, "ABC-111", "ABC-112")
-    for what, issue, why in (("retry", "ABC-111", "waits already"), ("drop", "ABC-112", "was withdrawn by 10.1.2.3")):
+    for what, issue, why in (
+        ("retry", "ABC-111", "it is already waiting"),
+        ("drop", "ABC-112", "it was withdrawn by 10.1.2.3"),
+    ):
         assert len((await ask.order(what, server=BETA, issues=[issue]))["messages"]) == 1
         await world.handled()
         again = await ask.order(what, server=BETA, issues=[issue])
@@ -118,7 +121,7 @@ async def test_a_second_order_changes_nothing_and_says_so(world, ask):
     assert (await ask.order("retry", all=True))["messages"] == []
 
 
-async def test_all_that_is_parked_is_queued_again_on_every_server(world, ask):
+async def test_all_parked_issues_are_queued_again_on_every_server(world, ask):
     await parked(world, "ABC-111", "ABC-112")
     await parked(world, "DEF-5")
     answer = await ask.order("retry", all=True)
@@ -126,7 +129,7 @@ async def test_all_that_is_parked_is_queued_again_on_every_server(world, ask):
     assert (await ask.get("parked"))["total"] == 0
 
 
-async def test_what_is_left_is_named_with_the_reason(world, ask):
+async def test_unchanged_issues_are_named_with_the_reason(world, ask):
     await parked(world, "ABC-111")
     passed = await world.ended(*await world.told("ABC-111"))
     runs = await world.taken(*await world.told("ABC-112"))
@@ -134,37 +137,37 @@ async def test_what_is_left_is_named_with_the_reason(world, ask):
     await world.handled()
     answer = await ask.order("retry", server=BETA, issues=["ABC-111", "ABC-112", "ABC-113", "ABC-114"])
     assert {left["issue"]: left["why"] for left in answer["left"]} == {
-        "ABC-111": f"was deployed by deploy {passed.deploy}",
-        "ABC-112": f"is being deployed by deploy {runs.deploy}",
-        "ABC-113": "waits already",
-        "ABC-114": "nothing of it is parked",
+        "ABC-111": f"it was deployed by deploy {passed.deploy}",
+        "ABC-112": f"it is being deployed by deploy {runs.deploy}",
+        "ABC-113": "it is already waiting",
+        "ABC-114": "it is not parked",
     }
     assert answer["messages"] == []
 
 
-async def test_an_issue_that_is_known_nowhere_is_left_on_each_of_its_projects_servers(world, ask):
+async def test_an_unknown_issue_is_listed_as_unchanged_on_each_server_of_its_project(world, ask):
     left = (await ask.order("withdraw", issues=["ABC-7"]))["left"]
     assert [one["server"] for one in left] == [s.name for s in world.settings.catalogue if s.project == "abc"]
-    assert {one["why"] for one in left} == {"nothing of it is pending"}
+    assert {one["why"] for one in left} == {"it is not pending"}
 
 
-async def test_a_failed_deploy_is_retried_whole_and_once(world, ask):
+async def test_all_messages_of_a_failed_deploy_are_retried_once(world, ask):
     told, ended = await parked(world, "ABC-111", "ABC-112")
     answer = await ask.order("retry", deploy=ended.deploy, by="ann")
     assert answer["messages"] == changed(*(message.again(0) for message in told))
     assert (answer["deploy"], answer["servers"], answer["issues"]) == (ended.deploy, [BETA], ["ABC-111", "ABC-112"])
     assert facts(world, MessagesRetried)[0].deploy == ended.deploy
     again = await ask.order("retry", deploy=ended.deploy, by="ann")
-    assert (again["messages"], [left["why"] for left in again["left"]]) == ([], ["waits already"] * 2)
+    assert (again["messages"], [left["why"] for left in again["left"]]) == ([], ["it is already waiting"] * 2)
 
 
-async def test_a_deploy_that_passed_or_still_runs_is_not_retried_nor_one_that_nobody_knows(world, ask):
+async def test_a_passed_a_running_and_an_unknown_deploy_cannot_be_retried(world, ask):
     passed = await world.ended(*await world.told("ABC-111"))
     runs = await world.taken(*await world.told("ABC-112"))
     await world.handled()
     for deploy, code, why in (
-        (passed.deploy, 409, "has nothing to try again: it passed"),
-        (runs.deploy, 409, "has nothing to try again: it still runs"),
+        (passed.deploy, 409, "has nothing to retry: it passed"),
+        (runs.deploy, 409, "has nothing to retry: it is still running"),
         ("123456789abc", 404, "no deploy '123456789abc' is known; /api/deploys lists them"),
     ):
         answer = await ask.answer("retry", deploy=deploy, by="ann")
@@ -172,7 +175,7 @@ async def test_a_deploy_that_passed_or_still_runs_is_not_retried_nor_one_that_no
     assert (await ask.get("orders"))["total"] == 0
 
 
-async def test_what_has_a_next_attempt_ahead_is_queued_at_once_without_an_attempt_lost(make_world):
+async def test_a_message_that_waits_for_its_next_attempt_is_queued_immediately_and_loses_no_attempt(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with asking(world) as ask:
         [message] = await world.told("ABC-111")
@@ -180,14 +183,14 @@ async def test_what_has_a_next_attempt_ahead_is_queued_at_once_without_an_attemp
         await world.handled()
         [later] = world.orders.desk.board.server(message.server).retrying.values()
         [left] = (await ask.order("drop", server=BETA, issues=["ABC-111"]))["left"]
-        assert left["why"].startswith("is tried again at ")
+        assert left["why"].startswith("it will be retried at ")
         [item] = (await ask.order("retry", deploy=ended.deploy))["messages"]
         assert item["attempt"] == 2
         assert world.orders.desk.board.state(item["id"]) == "waiting"
         assert state(world, later) == "retried"
 
 
-async def test_the_audit_lists_who_gave_which_order_newest_first(world, ask):
+async def test_the_list_of_orders_shows_who_gave_which_order_newest_first(world, ask):
     await parked(world, "ABC-111")
     first = await ask.order("withdraw", issues=["DEF-5"], by="bob", reason="wrong release")
     second = await ask.order("retry", server=BETA, by="ann")

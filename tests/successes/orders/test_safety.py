@@ -1,4 +1,4 @@
-"""Orders are carried out once, whatever is lost: answers, connections, the database, the journal."""
+"""Orders are carried out exactly once, even if answers, connections, the database or the journal are lost."""
 
 import asyncio
 
@@ -25,12 +25,12 @@ def withdrawal(*issues, order=None):
 
 
 async def read(world, kind, count):
-    """Wait until the journal has that many of that kind."""
+    """Wait until the journal has that many events of that kind."""
     await until(lambda: len(facts(world, kind)) >= count)
     return facts(world, kind)
 
 
-async def test_an_order_that_is_given_again_with_the_same_id_is_answered_and_not_carried_out_again(world, ask):
+async def test_an_order_that_is_sent_again_with_the_same_id_is_answered_but_not_carried_out_again(world, ask):
     await parked(world, "ABC-111", "ABC-112")
     order = new_id()
     first = await ask.order("retry", id=order, issues=["ABC-111"])
@@ -41,14 +41,14 @@ async def test_an_order_that_is_given_again_with_the_same_id_is_answered_and_not
     await until(lambda: world.orders.desk.board.state(later.id) == "waiting")
 
 
-async def test_an_id_that_is_another_orders_is_refused(world, ask):
+async def test_the_id_of_another_order_is_refused(world, ask):
     order = new_id()
     await ask.order("withdraw", id=order, issues=["ABC-111"])
     answer = await ask.answer("drop", id=order, issues=["ABC-111"])
-    assert (answer.status_code, "make a new one" in answer.json()["detail"]) == (422, True)
+    assert (answer.status_code, "use a new id" in answer.json()["detail"]) == (422, True)
 
 
-async def test_an_order_that_is_given_at_two_replicas_at_once_is_carried_out_once(make_world):
+async def test_an_order_that_is_sent_to_two_replicas_at_the_same_time_is_carried_out_once(make_world):
     world, other = await make_world(RETRIES__DELAYS="[]"), await make_world(RETRIES__DELAYS="[]", watching=False)
     async with asking(world) as here, asking_beside(other) as there:
         [message], _ = await parked(world, "ABC-111")
@@ -64,17 +64,17 @@ async def test_an_order_that_is_given_at_two_replicas_at_once_is_carried_out_onc
 
 
 def asking_beside(world):
-    """A second replica: what it parks is watched by the first."""
+    """A second replica. The first one watches what both park."""
 
     async def nothing() -> None:
-        """The first replica's world waits for what is handled."""
+        """The first replica's world waits until results are handled."""
 
     world.handled = nothing
     return asking(world)
 
 
 async def test_an_order_is_carried_out_once_by_the_next_process_after_a_crash(world, monkeypatch):
-    """The first process dies with the decision written, before it published the next attempt."""
+    """The first process dies after it has written the decision, before it publishes the next attempt."""
     crashed = asyncio.Event()
     publishes = Carrying._publish_nexts
 
@@ -97,7 +97,7 @@ async def test_an_order_is_carried_out_once_by_the_next_process_after_a_crash(wo
         assert len(facts(world, MessagesRetried)) == 1
 
 
-async def test_an_order_that_takes_long_is_answered_with_its_id_and_carried_out_later(world, ask, monkeypatch):
+async def test_an_order_that_takes_too_long_is_answered_with_its_id_and_carried_out_later(world, ask, monkeypatch):
     go_on = asyncio.Event()
     carries_out = Carrying._carry_out
 
@@ -121,7 +121,7 @@ async def test_an_order_that_takes_long_is_answered_with_its_id_and_carried_out_
     assert world.orders.desk.board.state(later.id) == "waiting"
 
 
-async def test_an_order_that_is_not_confirmed_may_be_given_again_with_the_same_id(world, ask, monkeypatch):
+async def test_an_order_that_is_not_confirmed_can_be_sent_again_with_the_same_id(world, ask, monkeypatch):
     [message], _ = await parked(world, "ABC-111")
     publishes, failed = Publisher.order, asyncio.Event()
 
@@ -135,7 +135,7 @@ async def test_an_order_that_is_not_confirmed_may_be_given_again_with_the_same_i
     order = new_id()
     first = await ask.answer("retry", id=order, issues=["ABC-111"])
     assert (first.status_code, first.headers["retry-after"]) == (503, "10")
-    assert f"ask again with the same id, which does no harm: {order}" in first.json()["detail"]
+    assert f"it is safe to send it again with the same id: {order}" in first.json()["detail"]
     second = await ask.order("retry", id=order, issues=["ABC-111"])
     assert ids(second) == [message.again(0).id]
     assert len(facts(world, MessagesRetried)) == 1
@@ -162,13 +162,13 @@ async def test_an_order_that_cannot_be_read_is_parked_for_a_person(world, ask):
 
 
 async def lose_the_journal(world):
-    """All of it; who declares it anew begins with an empty one."""
+    """Delete the journal, and declare an empty one."""
     async with world.link.publishing.raw.channel() as channel:
         await channel.queue_delete(topology.JOURNAL)
     await topology.declare(world.link, world.settings.catalogue, world.settings.retries.every_delay)
 
 
-async def test_an_order_whose_entry_the_journal_lost_is_published_again_and_carried_out(make_world):
+async def test_an_order_whose_journal_entry_is_lost_is_republished_and_carried_out(make_world):
     world = await make_world(RETRIES__DELAYS="[]")
     order = withdrawal(world.make.message("ABC-111").issue)
     await world.publisher.order(order)
@@ -179,7 +179,7 @@ async def test_an_order_whose_entry_the_journal_lost_is_published_again_and_carr
         assert (await client.get(f"/api/orders/{order.id}")).json()["by"] == "ann"
 
 
-async def test_an_order_that_only_the_journal_has_is_published_again_after_a_while(make_world):
+async def test_an_order_that_is_only_in_the_journal_is_republished_after_a_while(make_world):
     world = await make_world(RETRIES__DELAYS="[]", SUCCESSES__SWEEP="1s")
     [message] = await world.told("ABC-111")
     order = withdrawal(message.issue)
@@ -193,7 +193,7 @@ async def test_an_order_that_only_the_journal_has_is_published_again_after_a_whi
 class TestWhileTheDatabaseIsDown:
     @pytest.fixture
     async def ask(self, world, monkeypatch):
-        """Orders are given after the database went down; what is parked was parked before."""
+        """Give orders after the database went down. Messages were parked before that."""
 
         def down(self, *_: object):
             raise LedgerFault(path="the ledger", done="read", why="no answer", check="PostgreSQL answers there")
@@ -204,14 +204,12 @@ class TestWhileTheDatabaseIsDown:
             monkeypatch.setattr(Ledger, "reading", down)
             yield asked
 
-    async def test_orders_are_carried_out_and_what_became_of_the_rest_is_said_to_be_unknown(self, world, ask):
+    async def test_orders_are_carried_out_and_the_last_state_of_unchanged_issues_is_unknown(self, world, ask):
         [message] = await world.told("ABC-112")
         assert ids(await ask.order("withdraw", issues=["ABC-112"])) == [message.id]
         assert len(ids(await ask.order("retry", issues=["ABC-111"]))) == 1
         [left] = (await ask.order("drop", server=BETA, issues=["ABC-113"]))["left"]
-        assert left["why"] == (
-            "nothing of it is parked; the ledger cannot be read now, so what became of it is not known"
-        )
+        assert left["why"] == "it is not parked; the ledger cannot be read now, so its last state is unknown"
         assert (await ask.get("orders"))["total"] == 3
 
     async def test_only_the_retry_of_a_past_deploy_is_refused(self, world, ask):

@@ -1,4 +1,4 @@
-"""The HTTP API: filters, pages, and faults in plain words."""
+"""The HTTP API: filters, pages, and clear errors."""
 
 import re
 
@@ -33,7 +33,7 @@ async def api(settings, ledger, board):
 
 @pytest.fixture
 async def passed(ledger, make):
-    """Three messages of two issues, deployed; one more waits."""
+    """Three deployed messages of two issues, and a waiting one. Returns the result."""
     told = [make.message(key) for key in ("ABC-113", "ABC-111", "ABC-113")]
     waits = make.message("DEF-7", "test")
     taken = make.taken(*told)
@@ -49,7 +49,7 @@ async def passed(ledger, make):
     return ended
 
 
-async def test_the_message_list_says_where_each_is_newest_first(api, passed):
+async def test_messages_are_listed_with_their_states_newest_first(api, passed):
     answer = (await api.get("/api/messages")).json()
     assert {key: answer[key] for key in ("total", "page", "pages")} == {"total": 4, "page": 1, "pages": 1}
     assert [(item["issue"], item["state"]) for item in answer["items"]] == [
@@ -80,12 +80,12 @@ async def test_the_message_list_says_where_each_is_newest_first(api, passed):
         ("project=x' OR '1'='1", 0),
     ],
 )
-async def test_messages_are_found_by_what_they_are(api, passed, query, found):
+async def test_messages_can_be_filtered(api, passed, query, found):
     answer = (await api.get(f"/api/messages?{query}")).json()
     assert answer["total"] == len(answer["items"]) == found
 
 
-async def test_pages_cut_the_list_without_losing_or_repeating_anything(api, passed):
+async def test_pages_neither_lose_nor_repeat_anything(api, passed):
     pages = [(await api.get(f"/api/messages?per_page=3&page={page}")).json() for page in (1, 2, 3)]
     assert [len(page["items"]) for page in pages] == [3, 1, 0]
     assert {(page["total"], page["pages"]) for page in pages} == {(4, 2)}
@@ -97,7 +97,7 @@ async def test_an_empty_list_has_one_empty_page(api):
     assert (await api.get("/api/deploys")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
-async def test_a_deploy_and_what_it_covers(api, passed):
+async def test_a_deploy_is_shown_with_the_issues_that_it_covers(api, passed):
     [item] = (await api.get("/api/deploys?server=beta.abc.wwts.com&outcome=passed")).json()["items"]
     assert item == (await api.get(f"/api/deploys/{passed.deploy}")).json()
     deploy = Deploy.model_validate(item)
@@ -108,29 +108,29 @@ async def test_a_deploy_and_what_it_covers(api, passed):
     assert (await api.get("/api/deploys?outcome=failed")).json()["total"] == 0
 
 
-async def test_a_deploy_that_runs_has_no_outcome_and_no_output_yet(api, ledger, make):
+async def test_a_running_deploy_has_no_outcome_and_no_output_yet(api, ledger, make):
     message = make.message("ABC-1")
     taken = make.taken(message)
     await ledger.write(News(received={message.id: (message, 1)}, taken=[(taken, taken.messages)]))
     deploy = Deploy.model_validate((await api.get(f"/api/deploys/{taken.deploy}")).json())
     assert (deploy.outcome, deploy.ended_at, deploy.command, deploy.rehearsed) == (None, None, None, True)
-    assert "it still runs" in (await api.get(f"/api/deploys/{taken.deploy}/log")).text
+    assert "it is still running" in (await api.get(f"/api/deploys/{taken.deploy}/log")).text
     cut = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="x", reason="stopped", at=make.clock)
     await ledger.write(News(interrupted=[cut]))
     assert "it was interrupted" in (await api.get(f"/api/deploys/{taken.deploy}/log")).text
 
 
-async def test_a_log_is_text_as_it_was_printed(api, passed):
+async def test_a_log_is_plain_text_as_the_command_printed_it(api, passed):
     answer = await api.get(f"/api/deploys/{passed.deploy}/log")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.text == "what it printed\n"
 
 
-async def test_a_log_that_was_cut_says_so_first_and_names_the_file(api, ledger, make):
+async def test_a_truncated_log_begins_by_saying_so_and_names_the_file(api, ledger, make):
     ended = make.ended(make.message("ABC-1"), outcome=Outcome.FAILED, cut=True, output="the end\n")
     await ledger.write(News(ended=[ended]))
     first, rest = (await api.get(f"/api/deploys/{ended.deploy}/log")).text.split("\n", 1)
-    assert first.startswith("[cut")
+    assert first.startswith("[truncated")
     assert "/logs/it.log on the deploys host" in first
     assert rest == "the end\n"
 
@@ -149,7 +149,7 @@ async def test_servers_come_from_the_board(api, board, make):
     assert [item["server"] for item in second["items"]] == [servers[1].server]
 
 
-async def test_before_the_journal_is_read_servers_are_not_guessed_at(settings, ledger):
+async def test_before_the_journal_is_read_servers_are_a_503(settings, ledger):
     app = make_app(settings, ledger, lambda: None, Desk(ledger, SystemClock()), ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://successes") as client:
         answer = await client.get("/api/servers")
@@ -167,7 +167,7 @@ async def test_before_the_journal_is_read_servers_are_not_guessed_at(settings, l
         ("/api/deploys/123456789abc/log", "no deploy '123456789abc' is known; /api/deploys lists them"),
     ],
 )
-async def test_what_is_unknown_is_a_404_with_a_sentence(api, path, sentence):
+async def test_an_unknown_server_or_deploy_is_a_404_with_a_sentence(api, path, sentence):
     answer = await api.get(path)
     assert answer.status_code == 404
     assert answer.json()["detail"].startswith(sentence)
@@ -187,13 +187,13 @@ async def test_what_is_unknown_is_a_404_with_a_sentence(api, path, sentence):
         "servers?page=-1",
     ],
 )
-async def test_a_bad_page_or_an_unknown_word_is_a_422(api, query):
+async def test_a_bad_page_or_filter_is_a_422(api, query):
     answer = await api.get(f"/api/{query}")
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
-async def test_a_page_far_behind_the_end_is_empty(api, passed):
+async def test_a_page_far_beyond_the_end_is_empty(api, passed):
     assert (await api.get("/api/messages?page=1000000000&per_page=500")).json()["items"] == []
 
 
@@ -206,7 +206,7 @@ async def test_a_ledger_that_cannot_be_read_is_a_503_with_a_sentence(api, ledger
     assert re.search('cannot be read: (no such table|relation "messages" does not exist)', answer.json()["detail"])
 
 
-async def test_the_api_is_described(api):
+async def test_openapi_describes_all_routes(api):
     paths = (await api.get("/openapi.json")).json()["paths"]
     assert {path for path in paths if path.startswith("/api")} == {
         "/api/servers",

@@ -1,4 +1,4 @@
-"""The HTTP API's orders: what is wrong with one is said before anything is published."""
+"""The HTTP API for orders: bad orders are refused before anything is published."""
 
 import httpx
 import pytest
@@ -24,9 +24,9 @@ async def api(settings, ledger):
 @pytest.mark.parametrize(
     ("what", "order", "code", "why"),
     [
-        ("drop", {"by": "ann"}, 422, 'name a server or issues, or say "all": true'),
-        ("retry", {"by": "ann"}, 422, 'name a server or issues, or say "all": true'),
-        ("retry", {"deploy": "123456789abc", "all": True}, 422, "name a deploy alone"),
+        ("drop", {"by": "ann"}, 422, 'name a server or issues, or set "all": true'),
+        ("retry", {"by": "ann"}, 422, 'name a server or issues, or set "all": true'),
+        ("retry", {"deploy": "123456789abc", "all": True}, 422, "name either a deploy, or a server"),
         ("withdraw", {"server": BETA}, 422, "issues: Field required"),
         ("withdraw", {"issues": []}, 422, "issues: Tuple should have at least 1 item"),
         ("drop", {"issues": ["ABC-0"]}, 422, "ABC-0"),
@@ -41,17 +41,17 @@ async def api(settings, ledger):
         ("drop", {"issues": ["ABC-1"] * 1001}, 422, "issues: Tuple should have at most 1000 items"),
     ],
 )
-async def test_a_bad_order_is_refused_in_a_sentence(api, what, order, code, why):
+async def test_a_bad_order_is_refused_with_a_sentence(api, what, order, code, why):
     answer = await api.post(f"/api/orders/{what}", json=order)
     assert answer.status_code == code
     assert why in answer.json()["detail"]
 
 
-async def test_no_order_is_taken_before_the_journal_is_read_or_from_another_sites_page(api):
+async def test_no_order_is_accepted_before_the_journal_is_read_or_from_another_sites_page(api):
     early = await api.post("/api/orders/retry", json={"all": True})
     foreign = await api.post("/api/orders/retry", json={"all": True}, headers={"Sec-Fetch-Site": "cross-site"})
     assert (early.status_code, early.headers["retry-after"]) == (503, "10")
-    assert "not read to its end yet" in early.json()["detail"]
+    assert "the journal is still being read" in early.json()["detail"]
     assert (foreign.status_code, "another site's page" in foreign.json()["detail"]) == (403, True)
     assert (await api.get("/api/orders")).status_code == 503
 

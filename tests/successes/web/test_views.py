@@ -1,4 +1,4 @@
-"""What a server looks like, from its board alone."""
+"""The API's view of a server, computed from its board."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from usher.settings import load
 
 @pytest.fixture
 def settings():
-    """No ledger has to do with it."""
+    """Settings without a ledger, which these tests do not need."""
     return load({})
 
 
@@ -24,14 +24,14 @@ def look(settings, *events, name="beta.abc.wwts.com"):
     return server_state(settings.catalogue.named(name), board.server(name), settings)
 
 
-def test_nothing_waits(settings):
+def test_an_idle_server(settings):
     idle = look(settings)
     assert (idle.server, idle.project, idle.status, idle.state) == ("beta.abc.wwts.com", "abc", "beta", "idle")
     assert (idle.waiting, idle.waiting_messages, idle.command, idle.window_closes_at) == ((), 0, None, None)
     assert (idle.running, idle.last, idle.rehearsed) == (None, None, True)
 
 
-def test_what_waits_is_named_once_each_with_the_command_and_the_window(settings, make):
+def test_waiting_issues_are_listed_once_each_with_the_command_and_the_window(settings, make):
     first, second, third = (make.message(key) for key in ("ABC-113", "ABC-111", "ABC-113"))
     waits = look(settings, first, second, third)
 
@@ -43,7 +43,7 @@ def test_what_waits_is_named_once_each_with_the_command_and_the_window(settings,
     assert waits.window_closes_at == time(third.queued_at + 120_000), "two minutes after the last"
 
 
-def test_the_command_names_as_many_issues_as_one_deploy_takes(make):
+def test_the_command_contains_at_most_as_many_issues_as_one_deploy_may(make):
     few = load({"USHER_DEPLOYS__MOST": "1", "USHER_DEPLOYS__COMMAND": '["ship", "{status}", "{numbers}"]'})
     waits = look(few, make.message("ABC-113"), make.message("ABC-111"))
     assert waits.command == ("ship", "beta", "113")
@@ -51,7 +51,7 @@ def test_the_command_names_as_many_issues_as_one_deploy_takes(make):
     assert not waits.rehearsed
 
 
-def test_a_deploy_that_runs_and_what_waits_meanwhile(settings, make):
+def test_a_running_deploy_and_the_issues_that_wait_meanwhile(settings, make):
     first = make.message("ABC-111")
     taken, later = make.taken(first), make.message("ABC-112")
     runs = look(settings, first, taken, later)
@@ -63,7 +63,7 @@ def test_a_deploy_that_runs_and_what_waits_meanwhile(settings, make):
 
 
 @pytest.mark.parametrize("outcome", ["passed", "interrupted"])
-def test_how_the_last_deploy_ended(settings, make, outcome):
+def test_the_outcome_of_the_last_deploy(settings, make, outcome):
     message = make.message("ABC-111")
     taken = make.taken(message)
     end = (
@@ -76,7 +76,7 @@ def test_how_the_last_deploy_ended(settings, make, outcome):
     assert ended.state == ("idle" if outcome == "passed" else "waiting")
 
 
-def test_a_server_fails_while_something_of_its_last_deploy_is_tried_again_or_parked(settings, make):
+def test_a_server_is_failing_while_issues_of_its_last_deploy_are_retrying_or_parked(settings, make):
     one, other = make.message("ABC-112"), make.message("ABC-111")
     taken = make.taken(one, other)
     failed = [one, other, taken, make.ended(one, other, taken=taken, outcome=Outcome.FAILED)]
@@ -96,6 +96,6 @@ def test_a_server_fails_while_something_of_its_last_deploy_is_tried_again_or_par
     assert (passed.state, passed.retrying, passed.retried_at, passed.parked) == ("idle", (), None, ())
 
 
-def test_times_keep_their_milliseconds_and_have_an_end():
+def test_times_keep_their_milliseconds_and_have_a_maximum():
     assert time(1_795_000_000_123) == datetime(2026, 11, 18, 11, 6, 40, 123_000, tzinfo=UTC)
     assert time(2**53).year == 9999

@@ -1,4 +1,4 @@
-"""The client of the HTTP APIs: where it asks, and what it makes of answers that are not Usher's."""
+"""The client of the HTTP APIs: which URLs it requests, and how it handles answers that are not Usher's."""
 
 import inspect
 import json
@@ -18,7 +18,7 @@ from usher.settings import Settings, load
 from usher.settings.sections import WebSettings
 
 Answer = Callable[..., tuple[int, str]]
-"""What is answered to a path, or to a path and a body."""
+"""Returns the status code and body for a path, or for a path and a body."""
 IDLE = {
     "project": "abc",
     "status": "beta",
@@ -35,8 +35,8 @@ IDLE = {
 
 
 @contextmanager
-def something_that_answers(answer: Answer) -> Iterator[Client]:
-    """A client of a server that answers anything at all: real services never say these things."""
+def fake_service(answer: Answer) -> Iterator[Client]:
+    """Yields a client of a server that gives these answers. Real services never give most of them."""
 
     takes_bodies = len(inspect.signature(answer).parameters) == 2
 
@@ -82,7 +82,7 @@ def settings_on(port: int) -> Settings:
         ("build.wwts.com", "http://build.wwts.com:8003"),
     ],
 )
-def test_a_service_that_listens_everywhere_is_asked_on_this_machine(host: str, base: str) -> None:
+def test_a_service_that_listens_on_all_addresses_is_reached_on_this_machine(host: str, base: str) -> None:
     assert base_url(WebSettings(host=host, port=8003)) == base
 
 
@@ -92,18 +92,18 @@ def test_pages_are_read_to_the_end() -> None:
         items = [{**IDLE, "server": f"{page}.{n}"} for n in range(2)]
         return 200, json.dumps({"items": items, "total": 6, "page": page, "pages": 3})
 
-    with something_that_answers(answer) as client:
+    with fake_service(answer) as client:
         assert [server.server for server in client.servers()] == ["1.0", "1.1", "2.0", "2.1", "3.0", "3.1"]
 
 
-def test_a_server_s_name_is_one_part_of_the_address_whatever_it_holds() -> None:
+def test_a_servers_name_is_escaped_in_the_path() -> None:
     asked: list[str] = []
 
     def answer(path: str) -> tuple[int, str]:
         asked.append(path)
         return 404, '{"detail": "unknown server"}'
 
-    with something_that_answers(answer) as client, pytest.raises(ServiceError, match="unknown server"):
+    with fake_service(answer) as client, pytest.raises(ServiceError, match="unknown server"):
         client.server("../api?x=#/y")
     assert asked == ["/api/servers/..%2Fapi%3Fx%3D%23%2Fy"]
 
@@ -113,18 +113,18 @@ def test_a_server_s_name_is_one_part_of_the_address_whatever_it_holds() -> None:
     [
         (200, "<html>", "is not Usher"),
         (200, "[]", "is not Usher"),
-        (200, '{"server": 1}', "does not understand .*same version"),
-        (500, "oops", "answers 500 to /api/servers/x; see its log"),
+        (200, '{"server": 1}', "does not understand a service's answer .*same version"),
+        (500, "oops", "answered /api/servers/x with 500; see its log"),
         (503, '{"reason": "no connection to the broker"}', "no connection to the broker"),
         (422, '{"detail": [{"loc": ["body"], "msg": "Value error, unknown status x"}]}', "^unknown status x$"),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_is_a_sentence(code: int, body: str, says: str) -> None:
-    with something_that_answers(lambda path: (code, body)) as client, pytest.raises(ServiceError, match=says):
+def test_an_unexpected_answer_is_a_clear_error(code: int, body: str, says: str) -> None:
+    with fake_service(lambda path: (code, body)) as client, pytest.raises(ServiceError, match=says):
         client.server("x")
 
 
-def test_a_service_that_gives_no_answer_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_does_not_answer_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.api.client.SECONDS", 0.2)
     over = threading.Event()
 
@@ -132,8 +132,8 @@ def test_a_service_that_gives_no_answer_in_time_is_named(monkeypatch: pytest.Mon
         over.wait(5)
         return 200, "{}"
 
-    with something_that_answers(answer) as client:
-        with pytest.raises(ServiceError, match="successes at .* gives no answer within"):
+    with fake_service(answer) as client:
+        with pytest.raises(ServiceError, match="successes at .* did not answer within"):
             client.server("x")
         over.set()
 
@@ -152,18 +152,18 @@ ORDER = {
     "abridged": False,
     "messages": [{"id": "0" * 32, "issue": "ABC-1", "server": "beta.abc.wwts.com", "attempt": 2}],
     "running": [],
-    "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "waits already"}],
+    "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "it is already waiting"}],
 }
 
 
-def test_every_order_says_who_gives_it_and_why_and_reads_what_came_of_it() -> None:
+def test_every_order_is_sent_with_who_gives_it_and_why_and_its_result_is_read() -> None:
     asked: list[tuple[str, dict[str, object]]] = []
 
     def answer(path: str, body: str) -> tuple[int, str]:
         asked.append((path, json.loads(body)))
         return 200, json.dumps(ORDER)
 
-    with something_that_answers(answer) as client:
+    with fake_service(answer) as client:
         states = [
             client.withdraw(["ABC-1", "ABC-2"], "beta.abc.wwts.com", reason="wrong release"),
             client.order_parked("retry", None, ["ABC-1"]),
@@ -189,7 +189,7 @@ def test_every_order_says_who_gives_it_and_why_and_reads_what_came_of_it() -> No
     ]
 
 
-def test_an_order_whose_answer_is_lost_or_early_is_asked_for_again_with_the_same_id(
+def test_an_order_is_sent_again_with_the_same_id_if_its_answer_is_lost_or_early(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("usher.api.client.SECONDS", 0.2)
@@ -203,13 +203,13 @@ def test_an_order_whose_answer_is_lost_or_early_is_asked_for_again_with_the_same
         state = "done" if len(ids) == 3 else "requested"
         return 200 if state == "done" else 202, json.dumps({**ORDER, "state": state})
 
-    with something_that_answers(answer) as client:
+    with fake_service(answer) as client:
         state = client.withdraw(["ABC-1"])
         over.set()
     assert (state.state, len(ids), len(set(ids))) == ("done", 3, 1)
 
 
-def test_an_order_that_is_never_answered_names_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_an_unanswered_order_names_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.api.client.SECONDS", 0.1)
     over = threading.Event()
 
@@ -217,13 +217,13 @@ def test_an_order_that_is_never_answered_names_its_id(monkeypatch: pytest.Monkey
         over.wait(5)
         return 200, "{}"
 
-    with something_that_answers(answer) as client:
-        with pytest.raises(ServiceError, match="may be carried out all the same: `usher orders [0-9a-f]{32}` says so"):
+    with fake_service(answer) as client:
+        with pytest.raises(ServiceError, match="may still be carried out: check with `usher orders [0-9a-f]{32}`"):
             client.withdraw(["ABC-1"])
         over.set()
 
 
-def test_orders_are_listed_and_found_by_their_id() -> None:
+def test_orders_are_listed_and_found_by_id() -> None:
     asked: list[str] = []
 
     def answer(path: str) -> tuple[int, str]:
@@ -231,12 +231,12 @@ def test_orders_are_listed_and_found_by_their_id() -> None:
         page = {"items": [ORDER], "total": 1, "page": 1, "pages": 1}
         return 200, json.dumps(page if "?" in path else ORDER)
 
-    with something_that_answers(answer) as client:
+    with fake_service(answer) as client:
         assert client.orders(20, by="jane@desk") == [client.order("../x")]
     assert asked == ["/api/orders?by=jane%40desk&page=1&per_page=20", "/api/orders/..%2Fx"]
 
 
-def test_who_gives_an_order_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_name_the_user_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless() -> str:
         raise KeyError("uid not found")
 

@@ -1,4 +1,4 @@
-"""Folding the journal, without a broker: wherever a reader starts, its board is the same in the end."""
+"""Folding the journal, without a broker: wherever a reader starts, it ends with the same board."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

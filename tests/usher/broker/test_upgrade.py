@@ -63,7 +63,7 @@ async def test_a_0_10_that_declares_its_exchange_during_the_upgrade_is_shut_out_
         await as_0_10_declares(await link.publishing.channel(confirms=False))
 
 
-async def test_if_it_cannot_be_shut_out_the_error_says_which_processes_to_stop(
+async def test_if_0_10_cannot_be_shut_out_the_error_says_which_processes_to_stop(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def declared(link: Link, *, delete_first: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The board: every reader of the same journal gets the same board."""
+"""The board: all readers of a journal compute the same board."""
 
 import gzip
 
@@ -87,24 +87,24 @@ def states(board: Board, *numbers: int) -> list[State | None]:
     return [board.state(message(n).id) for n in numbers]
 
 
-def test_a_message_waits_then_deploys_then_is_deployed() -> None:
+def test_a_message_is_waiting_then_deploying_then_deployed() -> None:
     journal = [message(1), taken(1, 1), ended(1, Outcome.PASSED, 1)]
     assert [states(board_of(*journal[: n + 1]), 1) for n in range(3)] == [
         [State.WAITING], [State.DEPLOYING], [State.DEPLOYED],
     ]  # fmt: skip
 
 
-def test_only_one_taking_is_granted_at_a_time_and_another_counts_for_nothing_for_ever() -> None:
+def test_only_one_taking_is_granted_at_a_time_and_another_never_takes_effect() -> None:
     board = board_of(message(1), message(2), taken(1, 1), taken(2, 2), interrupted(1))
     assert board.server(SERVER.name).running is None
     assert states(board, 1, 2) == [State.WAITING, State.WAITING]
 
 
-def test_a_taking_of_nothing_that_waits_is_not_granted() -> None:
+def test_a_taking_without_waiting_messages_is_not_granted() -> None:
     assert board_of(taken(1, 1), message(1)).server(SERVER.name).running is None
 
 
-def test_a_takings_batch_is_what_of_it_still_waits() -> None:
+def test_the_batch_of_a_taking_is_its_messages_that_are_still_waiting() -> None:
     board = board_of(message(1), message(2), taken(1, 1), ended(1, Outcome.PASSED, 1), taken(2, 1, 2))
     running = board.server(SERVER.name).running
     assert running
@@ -127,7 +127,7 @@ def test_the_older_messages_of_an_issue_are_superseded_by_the_newest() -> None:
     assert states(board, 1, 4) == [State.SUPERSEDED, State.DEPLOYED]
 
 
-def test_a_message_that_a_result_names_twice_is_in_one_state() -> None:
+def test_a_message_that_a_result_names_twice_has_one_state() -> None:
     twice = ended(1, Outcome.FAILED, 1, 1)
     assert twice.superseded == (message(1).id,)
     board = board_of(message(1), taken(1, 1), twice)
@@ -135,25 +135,25 @@ def test_a_message_that_a_result_names_twice_is_in_one_state() -> None:
     assert not board.closed
 
 
-def test_what_failed_is_parked_only_by_the_deploy_that_failed() -> None:
+def test_only_failed_messages_are_parked() -> None:
     journal = [message(1), taken(1, 1), ended(1, Outcome.FAILED, 1)]
     assert states(board_of(*journal), 1) == [State.FAILED]
     assert states(board_of(*journal, parked(1, 1)), 1) == [State.PARKED]
     assert states(board_of(message(1), parked(1, 1)), 1) == [State.WAITING]
 
 
-def test_what_was_parked_before_the_journal_had_the_result_is_parked() -> None:
+def test_a_message_that_is_parked_before_its_result_is_read_is_parked() -> None:
     board = board_of(message(1), taken(1, 1), parked(1, 1), ended(1, Outcome.FAILED, 1))
     assert states(board, 1) == [State.PARKED]
 
 
-def test_the_same_message_told_twice_is_one_message() -> None:
+def test_a_message_that_is_received_again_is_the_same_message() -> None:
     board = board_of(message(1), message(1), taken(1, 1), ended(1, Outcome.PASSED, 1), message(1))
     assert states(board, 1) == [State.DEPLOYED]
     assert board.server(SERVER.name).waiting == ()
 
 
-def test_a_retry_is_a_message_of_its_own_that_waits_when_it_has_come_back() -> None:
+def test_a_retry_is_a_separate_message_that_waits_once_it_returns() -> None:
     first, again = message(1), message(1).again(at=500)
     journal = [first, *failing(1, 1), retried(1, first)]
     assert [board_of(*journal).state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
@@ -163,7 +163,7 @@ def test_a_retry_is_a_message_of_its_own_that_waits_when_it_has_come_back() -> N
     assert (again.move, again.age, again.attempt) == (first.id, first.queued_at, 2)
 
 
-def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() -> None:
+def test_a_retry_that_is_decided_before_the_result_is_read_takes_effect_with_the_result() -> None:
     board = board_of(message(1), taken(1, 1), retried(1, message(1)), ended(1, Outcome.FAILED, 1))
     assert board.state(message(1).again(at=500).id) is State.RETRYING
     board = board_of(message(1), taken(1, 1), retried(1, message(1)), interrupted(1))
@@ -171,8 +171,8 @@ def test_a_retry_decided_before_the_journal_had_the_result_counts_when_it_has() 
     assert board.state(message(1).again(at=500).id) is State.SUPERSEDED
 
 
-def test_a_retry_decided_again_settles_what_failed_though_the_next_attempt_is_known_already() -> None:
-    """The journal has lost the first decision, and not what came of it."""
+def test_a_repeated_decision_to_retry_settles_the_failed_message_even_if_the_next_attempt_is_known() -> None:
+    """The journal has lost the first decision, but not the next attempt."""
     board, failed = Board(), message(1)
     again = failed.again(5, deploy="1")
     decided = MessagesRetried(
@@ -187,13 +187,13 @@ def test_a_retry_decided_again_settles_what_failed_though_the_next_attempt_is_kn
     assert not board.server(SERVER.name).undecided
 
 
-def test_a_retry_decided_early_of_what_was_withdrawn_meanwhile_is_withdrawn_with_it() -> None:
+def test_an_early_retry_of_a_message_that_is_withdrawn_meanwhile_is_withdrawn_too() -> None:
     first = message(1)
     board = board_of(first, taken(1, 1), retried(1, first), withdrawn(first), ended(1, Outcome.FAILED, 1))
     assert [board.state(m.id) for m in (first, first.again(at=500))] == [State.WITHDRAWN, State.WITHDRAWN]
 
 
-def test_a_pass_settles_older_attempts_of_its_issue_and_never_a_newer_one() -> None:
+def test_a_pass_settles_older_attempts_of_its_issues_but_never_newer_ones() -> None:
     older, newer, other = message(1, at=1), message(4, at=7), message(2, at=1)
     passing = [message(7, at=5), taken(9, 7), ended(9, Outcome.PASSED, 7)]
     for decision, state in ((retried(1, older), State.RETRIED), (parked(1, 1), State.SUPERSEDED)):
@@ -204,7 +204,7 @@ def test_a_pass_settles_older_attempts_of_its_issue_and_never_a_newer_one() -> N
     assert [board.state(m.id) for m in (newer, other)] == [State.PARKED, State.PARKED]
 
 
-def test_a_retry_that_came_back_during_the_deploy_of_a_newer_message_is_settled_by_its_pass() -> None:
+def test_a_retry_that_returns_while_a_newer_message_is_deployed_is_settled_by_the_pass() -> None:
     older, newer = message(1, at=1), message(4, at=7)
     again = older.again(at=500)
     journal = [older, taken(1, 1), ended_of(1, older), retried(1, older), newer, taken(2, 4), again]
@@ -212,7 +212,7 @@ def test_a_retry_that_came_back_during_the_deploy_of_a_newer_message_is_settled_
     assert board_of(*journal, interrupted(2)).state(again.id) is State.WAITING
 
 
-def test_what_waits_or_is_parked_is_withdrawn_at_once_and_what_runs_only_if_it_does_not_pass() -> None:
+def test_waiting_and_parked_messages_are_withdrawn_at_once_and_deploying_ones_only_without_a_pass() -> None:
     first = message(1)
     assert states(board_of(first, withdrawn(first)), 1) == [State.WITHDRAWN]
     assert states(board_of(first, *failing(1, 1), parked(1, 1), withdrawn(first)), 1) == [State.WITHDRAWN]
@@ -227,14 +227,14 @@ def test_what_waits_or_is_parked_is_withdrawn_at_once_and_what_runs_only_if_it_d
     )
 
 
-def test_what_is_parked_can_be_tried_again_by_an_order_once() -> None:
+def test_an_order_retries_a_parked_message_once() -> None:
     first, again = message(1), message(1).again(at=500)
     order = retried(1, first, by="me")
     board = board_of(first, *failing(1, 1), parked(1, 1), order, order)
     assert [board.state(m.id) for m in (first, again)] == [State.RETRIED, State.RETRYING]
 
 
-def test_only_so_many_settled_messages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_settled_messages_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.core.board.board.REMEMBERED", 1)
     board = board_of(message(1), message(2), withdrawn(message(1)), withdrawn(message(2)))
     assert states(board, 1, 2) == [None, State.WITHDRAWN]
@@ -244,33 +244,33 @@ def test_a_time_in_the_future_counts_as_now() -> None:
     assert board_of(message(1, at=10**9)).server(SERVER.name).arrivals == (1000,)
 
 
-def test_what_came_during_a_deploy_keeps_its_own_clock() -> None:
+def test_a_message_that_arrives_during_a_deploy_keeps_its_arrival_time() -> None:
     board = board_of(message(1, at=1), taken(1, 1), message(2, at=7))
     assert board.server(SERVER.name).arrivals == (7,)
 
 
-def over(*events: Event) -> list[list[int]]:
-    """Which returns of the messages 1 and 2, the first to the third, come after a turn that has ended in order."""
+def cleanly_ended(*events: Event) -> list[list[int]]:
+    """For messages 1 and 2: the delivery counts (1 to 3) for which the turn before that delivery ended cleanly."""
     server = board_of(message(1), message(2), *events).server(SERVER.name)
     return [[returns for returns in (1, 2, 3) if server.is_over(message(n).id, returns)] for n in (1, 2)]
 
 
-def test_who_gives_a_turn_back_says_so_to_the_next_holder_alone() -> None:
+def test_giving_a_turn_back_applies_to_the_next_delivery_only() -> None:
     given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", returns=1)
-    assert over() == [[], []]
-    assert over(given) == [[2], []]
-    assert over(given, taken(1, 1, 2)) == [[2], []]
-    assert over(given.model_copy(update={"returns": None})) == [[], []]
+    assert cleanly_ended() == [[], []]
+    assert cleanly_ended(given) == [[2], []]
+    assert cleanly_ended(given, taken(1, 1, 2)) == [[2], []]
+    assert cleanly_ended(given.model_copy(update={"returns": None})) == [[], []]
 
 
-def test_a_result_ends_the_turn_with_whatever_it_covers() -> None:
-    assert over(taken(1, 1, 2), ended(1, Outcome.PASSED, 1, 2)) == [[1, 2, 3], [1, 2, 3]]
+def test_a_result_ends_the_turn_of_every_message_that_it_covers() -> None:
+    assert cleanly_ended(taken(1, 1, 2), ended(1, Outcome.PASSED, 1, 2)) == [[1, 2, 3], [1, 2, 3]]
 
 
-def test_an_interruption_ends_the_turn_only_if_it_says_so() -> None:
+def test_an_interruption_ends_the_turn_only_if_it_names_the_held_message() -> None:
     within = interrupted(1)
-    assert over(taken(1, 1, 2), within) == [[], []]
-    assert over(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "returns": 0})) == [[1], []]
+    assert cleanly_ended(taken(1, 1, 2), within) == [[], []]
+    assert cleanly_ended(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "returns": 0})) == [[1], []]
 
 
 numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
@@ -297,7 +297,7 @@ journals = st.lists(
 
 
 @given(journals)
-def test_whatever_the_journal_says_a_message_is_in_one_state_and_terminal_states_are_kept(journal: list[Event]) -> None:
+def test_in_every_journal_a_message_has_one_state_and_terminal_states_are_final(journal: list[Event]) -> None:
     board, before = Board(), dict[str, State]()
     for event in journal:
         for change in board.apply(event, now=1000, read_at=0.0):
@@ -316,13 +316,13 @@ def test_whatever_the_journal_says_a_message_is_in_one_state_and_terminal_states
 
 
 @given(journals)
-def test_two_readers_have_the_same_board_whatever_travelled_between(journal: list[Event]) -> None:
+def test_two_readers_have_the_same_board_after_encoding_and_decoding(journal: list[Event]) -> None:
     one, other = board_of(*journal), board_of(*(decode(encode(event)) for event in journal))
     assert one.server(SERVER.name) == other.server(SERVER.name)
 
 
 @given(journals, st.integers(0, 60))
-def test_a_board_goes_on_from_a_checkpoint_as_if_it_had_read_everything(journal: list[Event], cut: int) -> None:
+def test_a_board_from_a_checkpoint_continues_as_if_it_had_read_everything(journal: list[Event], cut: int) -> None:
     whole, half = board_of(*journal), board_of(*journal[:cut])
     body = encode_checkpoint(Checkpoint.of(half, through=cut, at=0))
     again = decode_checkpoint(body).board(read_at=0.0)
@@ -334,7 +334,7 @@ def test_a_board_goes_on_from_a_checkpoint_as_if_it_had_read_everything(journal:
     assert states(again, *range(9)) == states(whole, *range(9))
 
 
-def test_the_wait_for_a_running_deploy_counts_from_reading_the_checkpoint() -> None:
+def test_the_wait_for_a_running_deploy_starts_when_the_checkpoint_is_read() -> None:
     body = encode_checkpoint(Checkpoint.of(board_of(message(1), taken(1, 1)), through=2, at=0))
     running = decode_checkpoint(body).board(read_at=77.0).server(SERVER.name).running
     assert running
@@ -342,7 +342,7 @@ def test_the_wait_for_a_running_deploy_counts_from_reading_the_checkpoint() -> N
 
 
 @given(st.binary(max_size=200))
-def test_whatever_is_no_checkpoint_is_unreadable(body: bytes) -> None:
+def test_anything_but_a_checkpoint_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_checkpoint(body)
     with pytest.raises(Unreadable):

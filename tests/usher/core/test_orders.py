@@ -1,4 +1,4 @@
-"""Orders on the board: what each means at its place in the journal, what it changed, and that it counts once."""
+"""Orders on the board: which messages each applies to, what it changes, and that it takes effect once."""
 
 import gzip
 import json
@@ -104,66 +104,66 @@ def board_of(*events: Event) -> Board:
     return board
 
 
-def ahead(order: Order, *events: Event) -> list[str]:
-    """The ids of what that order, which is among these events, has still to change."""
+def still_due(order: Order, *events: Event) -> list[str]:
+    """The ids of the messages that an order, which is among these events, still has to change."""
     board = board_of(*events)
     entry = board.orders.get(order.id)
     assert entry
     return [known.message.id for known in due(entry, SERVER.name, board.server(SERVER.name))]
 
 
-def test_a_withdrawal_means_whatever_is_pending_of_its_issues_when_it_is_given() -> None:
+def test_a_withdrawal_applies_to_the_messages_of_its_issues_that_are_pending_when_it_is_given() -> None:
     failed, parks, waits, other, later = (message(n) for n in (0, 3, 6, 1, 9))
     order = withdraw(1, 1)
-    assert ahead(order, *failing(1, failed), *parked(2, parks), waits, other, order, later) == [waits.id, failed.id]
+    assert still_due(order, *failing(1, failed), *parked(2, parks), waits, other, order, later) == [waits.id, failed.id]
 
 
-def test_a_withdrawal_means_what_is_being_deployed_until_it_has_said_so() -> None:
+def test_a_withdrawal_applies_to_a_deploying_message_until_that_is_written() -> None:
     running, order = message(0), withdraw(1, 1)
     journal = [running, taken(1, running), order]
-    assert ahead(order, *journal) == [running.id]
-    said = withdrawn(order.id, running)
-    assert ahead(order, *journal, said) == []
-    entry = board_of(*journal, said).orders.get(order.id)
+    assert still_due(order, *journal) == [running.id]
+    written = withdrawn(order.id, running)
+    assert still_due(order, *journal, written) == []
+    entry = board_of(*journal, written).orders.get(order.id)
     assert entry
     assert [(str(r.issue), r.server, r.deploy) for r in entry.running.values()] == [("ABC-1", SERVER.name, f"{1:012x}")]
     assert entry.changed == {}
 
 
-def test_a_withdrawal_follows_a_move_to_its_next_attempt() -> None:
+def test_a_withdrawal_also_applies_to_the_next_attempt_of_a_move() -> None:
     failed, order = message(0), withdraw(1, 1)
     again = failed.again(GIVEN)
-    assert ahead(order, *failing(1, failed), order, retried(failed)) == [again.id]
-    assert ahead(order, *failing(1, failed), order, retried(failed), again) == [again.id]
+    assert still_due(order, *failing(1, failed), order, retried(failed)) == [again.id]
+    assert still_due(order, *failing(1, failed), order, retried(failed), again) == [again.id]
 
 
-def test_a_drop_means_what_is_parked_of_its_issues_or_of_all() -> None:
+def test_a_drop_applies_to_the_parked_messages_of_its_issues_or_to_all() -> None:
     one, other, failed = message(0), message(1), message(2)
     journal = [*parked(1, one, other), *failing(2, failed)]
     for order, meant in ((drop(1), [one, other]), (drop(2, 1), [one]), (drop(3, 3), [])):
-        assert ahead(order, *journal, order) == [m.id for m in meant]
+        assert still_due(order, *journal, order) == [m.id for m in meant]
 
 
-def test_a_retry_means_what_is_parked_and_the_returns_that_are_named_or_overdue() -> None:
+def test_a_retry_applies_to_parked_messages_and_to_retrying_ones_that_are_named_or_overdue() -> None:
     one, soon, late = message(0), message(1), message(2)
     journal = [*parked(1, one), *failing(2, soon, late), retried(soon, at=GIVEN), retried(late, at=GIVEN + 1)]
-    assert ahead(retry(1), *journal, retry(1)) == [one.id, soon.again(GIVEN).id]
-    assert ahead(retry(2, 3), *journal, retry(2, 3)) == [late.again(GIVEN).id]
+    assert still_due(retry(1), *journal, retry(1)) == [one.id, soon.again(GIVEN).id]
+    assert still_due(retry(2, 3), *journal, retry(2, 3)) == [late.again(GIVEN).id]
 
 
-def test_the_retry_of_a_deploy_means_the_moves_of_it_that_have_not_passed() -> None:
+def test_the_retry_of_a_deploy_applies_to_its_moves_that_have_not_passed() -> None:
     failed, parks, returns, other = (message(n) for n in (0, 1, 2, 3))
     order = retry(1, deploy=f"{1:012x}", moves=tuple(m.id for m in (failed, parks, returns)))
     journal = [*parked(1, parks), *failing(2, failed, returns), *failing(3, other), retried(returns), order]
-    assert ahead(order, *journal) == [parks.id, failed.id, returns.again(GIVEN).id]
+    assert still_due(order, *journal) == [parks.id, failed.id, returns.again(GIVEN).id]
 
 
 def test_an_order_that_is_published_twice_is_one_order_and_keeps_its_place() -> None:
     first, later, order = message(0), message(3), withdraw(1, 1)
-    assert ahead(order, first, order, later, order) == [first.id]
+    assert still_due(order, first, order, later, order) == [first.id]
 
 
-def test_an_order_that_is_done_changes_nothing_any_more() -> None:
+def test_an_order_that_is_done_changes_nothing() -> None:
     first, order = message(0), withdraw(1, 1)
     board = board_of(first, order, done(order), withdrawn(order.id, first))
     assert board.state(first.id) is State.WAITING
@@ -172,9 +172,9 @@ def test_an_order_that_is_done_changes_nothing_any_more() -> None:
     assert board.state(parks.id) is State.PARKED
 
 
-def test_what_an_order_changed_and_left_is_remembered() -> None:
+def test_the_changes_and_the_unchanged_issues_of_an_order_are_remembered() -> None:
     first, parks, order, again = message(0), message(1), withdraw(1, 1, 3), retry(2)
-    left = LeftIssue(issue=Issue("ABC", 3), server=SERVER.name, why="nothing of it is pending")
+    left = LeftIssue(issue=Issue("ABC", 3), server=SERVER.name, why="it is not pending")
     journal = [first, *parked(1, parks), order, withdrawn(order.id, first), again, retried(parks, order=again.id)]
     entries = board_of(*journal, done(order, left), done(again)).orders.entries
     withdrew, requeued = entries.values()
@@ -183,14 +183,14 @@ def test_what_an_order_changed_and_left_is_remembered() -> None:
     assert (withdrew.left, withdrew.done_at, withdrew.meant) == ((left,), GIVEN + 1, {})
 
 
-def test_the_oldest_orders_are_forgotten_and_first_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_orders_are_forgotten_those_that_are_done_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.core.board.orders.REMEMBERED", 2)
     one, two, three, four = (withdraw(n, 1) for n in range(1, 5))
     assert list(board_of(one, two, done(two), three).orders.entries) == [one.id, three.id]
     assert list(board_of(one, two, done(two), three, four).orders.entries) == [three.id, four.id]
 
 
-def test_of_old_orders_only_who_gave_them_is_kept_when_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_old_orders_are_abridged_to_who_gave_them_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.core.board.orders.DETAILS", 5)
     one, two = withdraw(1, 1, 2, 3), withdraw(2, 1)
     board = board_of(one, done(one), two, done(two))
@@ -199,14 +199,14 @@ def test_of_old_orders_only_who_gave_them_is_kept_when_they_are_large(monkeypatc
     assert (second.abridged, second.order.issues) == (False, (Issue("ABC", 1),))
 
 
-def test_an_order_travels_whole_and_nothing_else_is_one() -> None:
+def test_orders_are_encoded_completely_and_other_events_are_refused() -> None:
     for order in (withdraw(1, 1), retry(2, deploy="0" * 12, moves=("1" * 32,)), drop(3)):
         assert decode_order(encode(order)) == order
     with pytest.raises(Exception, match="message is not an order"):
         decode_order(encode(message(1)))
 
 
-def test_a_checkpoint_from_before_there_were_orders_is_read() -> None:
+def test_a_checkpoint_without_orders_can_be_read() -> None:
     body = json.loads(gzip.decompress(encode_checkpoint(Checkpoint.of(board_of(message(1)), through=1, at=0))))
     del body["orders"]
     board = decode_checkpoint(gzip.compress(json.dumps(body).encode())).board(read_at=0.0)
@@ -237,7 +237,7 @@ journals = st.lists(
 
 
 @given(journals, st.integers(0, 50), st.sampled_from([2, 10_000]), st.sampled_from([4, 100_000]))
-def test_orders_go_on_from_a_checkpoint_as_if_everything_had_been_read(
+def test_orders_from_a_checkpoint_continue_as_if_everything_had_been_read(
     journal: list[Event], cut: int, remembered: int, details: int
 ) -> None:
     with patch.multiple("usher.core.board.orders", REMEMBERED=remembered, DETAILS=details):
@@ -250,13 +250,13 @@ def test_orders_go_on_from_a_checkpoint_as_if_everything_had_been_read(
 
 
 @given(journals)
-def test_readers_agree_about_orders_whatever_travelled_between(journal: list[Event]) -> None:
+def test_two_readers_have_the_same_orders_after_encoding_and_decoding(journal: list[Event]) -> None:
     one, other = board_of(*journal), board_of(*(decode(encode(event)) for event in journal))
     assert list(one.orders.entries.items()) == list(other.orders.entries.items())
 
 
 @given(journals)
-def test_an_order_changes_nothing_that_is_newer_if_it_is_carried_out_as_the_board_says(journal: list[Event]) -> None:
+def test_no_order_applies_to_a_message_that_is_newer_than_the_order(journal: list[Event]) -> None:
     board, first_at, given_at = Board(), dict[str, int](), dict[str, int]()
     for place, event in enumerate(journal):
         board.apply(event, now=GIVEN, read_at=0.0)

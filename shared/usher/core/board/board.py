@@ -1,4 +1,4 @@
-"""The board: what there is to do, folded from the journal, event by event. Every reader gets the same board."""
+"""The board: the state of all servers, folded from the journal, event by event. Every reader gets the same board."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,12 @@ from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
 from usher.core.states import TERMINAL, Change, State
 
 REMEMBERED = 100_000
-"""Messages in a last state that are remembered, so that a late delivery of one is acked. The oldest are forgotten."""
+"""How many messages in a terminal state are remembered, so that late deliveries of them are acked. The oldest are
+forgotten."""
 
 
 class Board:
-    """All servers. `apply` is the only way in; a message's state depends on nothing but the events before."""
+    """All servers. Only `apply` changes it, so the state of a message depends only on the events before."""
 
     def __init__(
         self,
@@ -33,8 +34,11 @@ class Board:
         told: dict[str, int] | None = None,
         orders: dict[str, Ordered] | None = None,
     ) -> None:
-        """An empty board, or the one with these parts: `closed` are the messages in a last state, oldest first, `told`
-        says how often those were told that were told more than once, and `orders` are the last orders, oldest first."""
+        """Create an empty board, or one from these parts.
+
+        `closed` are the messages in a terminal state, oldest first. `told` are the times received, of messages that
+        were received more than once. `orders` are the last orders, oldest first.
+        """
         self.servers = servers or {}
         self.closed = closed or {}
         self.told = told or {}
@@ -46,21 +50,21 @@ class Board:
 
     @property
     def needs(self) -> int:
-        """The journal version that a reader of this board needs: what its checkpoint says (`usher.core.versions`)."""
+        """The journal version that a reader of this board's checkpoint needs (`usher.core.versions`)."""
         return 1
 
     def server(self, name: str) -> ServerBoard:
-        """That server's part, empty if the journal has nothing of it."""
+        """The board of that server. It is empty if the journal has no entry about the server."""
         return self.servers.setdefault(name, ServerBoard())
 
     def state(self, message: str) -> State | None:
-        """Where that message is; None if the journal does not know it."""
+        """The state of that message; None if the journal does not know it."""
         return self._states.get(message) or self.closed.get(message)
 
     def apply(self, event: Event, *, now: int, read_at: float) -> tuple[Change, ...]:
-        """Take in the next event, read at `now` (ms) and at `read_at` on the reader's own clock (s).
+        """Apply the next event, which was read at `now` (ms) and at `read_at` on the reader's monotonic clock (s).
 
-        Returns the messages whose state it changed.
+        Returns the changes of state.
         """
         match event:
             case BackMessage():
@@ -84,7 +88,7 @@ class Board:
         return tuple(changes)
 
     def _ordered(self, event: Event) -> None:
-        """An order or its end changes no message by itself."""
+        """Apply an order or its end. This changes no message by itself."""
         match event:
             case WithdrawOrder() | RetryOrder() | DropOrder():
                 self.orders.give(event, self.servers)
@@ -100,7 +104,7 @@ class Board:
         return []
 
     def _ended(self, ended: DeployEnded) -> list[Change]:
-        """A result, and then what was decided about it before it was read."""
+        """Apply a result, and then the decisions about it that were read before it."""
         server = self.server(ended.server)
         early = server.early
         changes = self._noted(server.end(ended))
@@ -109,7 +113,7 @@ class Board:
         return changes
 
     def _interrupted(self, interrupted: DeployInterrupted) -> list[Change]:
-        """No result: what was decided about one counts for nothing, and its next attempts are not wanted."""
+        """Apply an interruption. It voids earlier decisions about the deploy, and supersedes their next attempts."""
         server = self.server(interrupted.server)
         early = server.early
         changes = self._noted(server.interrupt(interrupted))
@@ -148,7 +152,7 @@ class Board:
         return changes
 
     def _unwanted(self, retry: Retry) -> list[Change]:
-        """The next attempt of what has been settled meanwhile is settled too: it may be on its way already."""
+        """Settle the next attempt of a message that has been settled meanwhile. It may already be published."""
         state = self.closed.get(retry.failed)
         if state is None:
             return []

@@ -1,4 +1,4 @@
-"""What the board keeps of a message that waits or has failed, and of a server's deploys."""
+"""The board's entries: open and failed messages, and deploys of a server."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,11 @@ from usher.core.states import State
 
 @dataclass(slots=True)
 class Waiting:
-    """A message that has still to be deployed. `arrived_at` (ms) is its `queued_at`, or when it was read if that is
-    earlier: a time in the future counts as now. `withdrawn` counts if the deploy that covers it does not pass."""
+    """A message that still has to be deployed.
+
+    `arrived_at` (ms) is its `queued_at`, or the time at which it was read if that is earlier: a time in the future
+    counts as now. `withdrawn` takes effect only if the deploy that covers the message does not pass.
+    """
 
     message: BackMessage
     arrived_at: int
@@ -20,7 +23,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """A granted taking. `batch` are those of its messages that waited; `read_at` is the reader's own clock (s)."""
+    """A granted taking. `batch` are those of its messages that were waiting.
+
+    `read_at` is when it was read, on the reader's monotonic clock (s).
+    """
 
     event: DeployTaken
     batch: tuple[BackMessage, ...]
@@ -38,7 +44,7 @@ class Ended:
 
     @classmethod
     def of(cls, end: DeployEnded | DeployInterrupted) -> "Ended":
-        """What the board keeps of an end."""
+        """The entry for this result or interruption."""
         if isinstance(end, DeployEnded):
             return cls(end.deploy, end.outcome, end.ended_at, end.rehearsed)
         return cls(end.deploy, Outcome.INTERRUPTED, end.at)
@@ -46,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A message that a deploy covered which did not pass, and which is not decided about yet, or is parked."""
+    """A message whose deploy did not pass. It is parked, or nothing has been decided about it yet."""
 
     message: BackMessage
     deploy: str
@@ -58,7 +64,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A message that is not settled, and its state. `deploy` is the one that covers it, or in which it failed."""
+    """A message that is not settled, and its state. `deploy` covers it, or is the deploy in which it failed."""
 
     message: BackMessage
     state: State

@@ -1,7 +1,7 @@
-"""What the board remembers of orders: which messages each means, what it changed, and whether it has been carried out.
+"""Orders on the board: which messages each applies to, what it changed, and whether it has been carried out.
 
-An order means what is on the board at its place in the journal. So a late carry-out touches nothing newer, and an order
-that is published twice is one order.
+An order applies to the messages that are on the board at its place in the journal. So an order that is carried out late
+changes nothing newer, and an order that is published twice is one order.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,14 +24,14 @@ from usher.core.orders import (
 from usher.core.states import Change, State
 
 REMEMBERED = 10_000
-"""Orders that are remembered, so that one that is given twice changes nothing. The oldest are forgotten."""
+"""How many orders are remembered, so that a repeated order changes nothing. The oldest are forgotten."""
 
 DETAILS = 100_000
-"""Names that all orders carried out hold together. Of the oldest, only who gave them, when and why is kept."""
+"""The maximum number of names that all completed orders hold together. The oldest orders beyond that are abridged."""
 
 
 def meant(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
-    """The messages of a server that an order means, given the server as it is at the order's place in the journal."""
+    """The messages that an order applies to, from the board of the server at the order's place in the journal."""
     match order:
         case WithdrawOrder():
             wanted = set(order.issues)
@@ -56,18 +56,18 @@ def _parked(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
 
 
 def _returning(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
-    """What has a next attempt ahead: the issues that are named; else what should have returned when it was ordered."""
+    """Messages that wait for their next attempt: of the named issues, or else those already due at the order's time."""
     wanted = set(order.issues)
     return tuple(m for m in server.retrying.values() if (m.issue in wanted if wanted else m.queued_at <= order.at))
 
 
 @dataclass(slots=True)
 class Ordered:
-    """An order and what came of it. `changed` and `running` are by the messages' ids.
+    """An order and its result. The keys of `changed` and `running` are message ids.
 
-    `meant` are, by server and until it is done, the ids of the messages that it means; for a withdrawal, the ids of
-    their first attempts, since a later attempt of the same move is withdrawn too. One that is `abridged` has been
-    carried out, and its details are no longer kept.
+    `meant` are the ids of the messages that it applies to, by server, until it is done. For a withdrawal, they are the
+    ids of the first attempts, because a later attempt of the same move is withdrawn too. An `abridged` order has been
+    carried out, and its details have been deleted.
     """
 
     order: AnyOrder
@@ -80,7 +80,7 @@ class Ordered:
 
     @property
     def names(self) -> int:
-        """How many names it holds: what it takes to remember it."""
+        """How many names it holds. This measures the memory that it takes."""
         held: tuple[Collection[object], ...] = (
             self.order.servers,
             self.order.issues,
@@ -92,7 +92,7 @@ class Ordered:
 
 
 def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...]:
-    """What an order has still to change on a server, whose board is as it is now."""
+    """The messages that an order still has to change on a server, given the server's board now."""
     targets = set(entry.meant.get(server, ()))
     match entry.order:
         case WithdrawOrder():
@@ -104,35 +104,35 @@ def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...
 
 
 class Orders:
-    """The last orders by id, oldest first. Every method takes an entry of the journal."""
+    """The last orders by id, oldest first. Each method that changes them applies one entry of the journal."""
 
     def __init__(self, entries: dict[str, Ordered] | None = None) -> None:
         self.entries = entries or {}
         self._names = sum(entry.names for entry in self.entries.values() if entry.done_at is not None)
 
     def get(self, order: str | None) -> Ordered | None:
-        """That order; None if the journal does not know it, or too many came after it."""
+        """The order with that id; None if the journal does not know it, or if it has been forgotten."""
         return None if order is None else self.entries.get(order)
 
     def give(self, order: Order, servers: Mapping[str, ServerBoard]) -> None:
-        """A new order; one that is known changes nothing."""
+        """Add an order. A known order changes nothing."""
         if order.id in self.entries:
             return
         means = {name: tuple(_target(order, m) for m in meant(order, servers[name])) for name in _known(order, servers)}
         self.entries[order.id] = Ordered(order, {name: targets for name, targets in means.items() if targets})
         if len(self.entries) > REMEMBERED:
-            # one that is still to be carried out is forgotten last: forgotten, it would be given again
+            # forget unfinished orders last: a forgotten one would be re-published as a new order
             done = (known for known, entry in self.entries.items() if entry.done_at is not None)
             forgotten = self.entries.pop(next(done, next(iter(self.entries))))
             self._names -= forgotten.names if forgotten.done_at is not None else 0
 
     def counts(self, fact: MessagesWithdrawn | MessagesRetried) -> bool:
-        """Whether that fact may change anything: what an order did after it had been carried out does not."""
+        """Whether that fact may change anything. A fact of an order that is already done may not."""
         entry = self.get(fact.order)
         return entry is None or entry.done_at is None
 
     def withdrawing(self, fact: MessagesWithdrawn, server: ServerBoard) -> None:
-        """An order withdraws these; `server` is as it was before."""
+        """Note the messages that an order withdraws. Call this before the change is applied to `server`."""
         if entry := self.get(fact.order):
             for known in _of(fact.messages, server):
                 message = known.message
@@ -144,14 +144,14 @@ class Orders:
                     entry.changed[message.id] = _changed(message)
 
     def retried(self, fact: MessagesRetried, changes: Collection[Change]) -> None:
-        """An order retried messages; `changes` says which."""
+        """Note the messages that an order retried, which are among `changes`."""
         if entry := self.get(fact.order):
             granted = {change.message for change in changes if change.state is State.RETRYING}
             nexts = (retry.next for retry in fact.retries if retry.next.id in granted)
             entry.changed |= {message.id: _changed(message) for message in nexts}
 
     def finish(self, done: OrderDone) -> None:
-        """An order has been carried out; the second time changes nothing."""
+        """Mark an order as carried out. A second time changes nothing."""
         entry = self.get(done.order)
         if entry is None or entry.done_at is not None:
             return

@@ -1,4 +1,4 @@
-"""One server's part of the board: what waits, what runs, what failed, and how each event changes it."""
+"""The board of one server: open, running and failed messages, and how each event changes them."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from usher.core.states import Change, State
 
 @dataclass(slots=True)
 class ServerBoard:
-    """One server. Every method takes an event and returns the messages whose state it changed."""
+    """One server. The methods that apply an event return the changes of state."""
 
     open: dict[str, Waiting] = field(default_factory=dict)
     failed: dict[str, Failed] = field(default_factory=dict)
@@ -30,35 +30,36 @@ class ServerBoard:
     last: Ended | None = None
     fence: int = 0
     ended_turns: dict[str, int | None] = field(default_factory=dict)
-    """With which message the last turn was had that ended in order, and how often it had come back by then: who gets it
-    next need not wait. With None, whoever gets it: a result has covered it."""
+    """The messages whose turn ended cleanly, each with its delivery count at that time. The next delivery needs no
+    take-over wait. With None, no later delivery needs one: a result has covered the message."""
     owed: int = 0
-    """Of the take-over wait, what that turn had still to keep (ms)."""
+    """The remainder of the take-over wait when that turn ended (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
-    """Decisions about the running deploy from before its result: the reply queue is faster than the journal's copy."""
+    """Decisions about the running deploy that were read before its result. The reply queue can be faster than the
+    journal."""
 
     @property
     def waiting(self) -> tuple[BackMessage, ...]:
-        """What waits and no unfinished deploy covers, in the order in which it came."""
+        """The waiting messages that no running deploy covers, in the order of arrival."""
         return tuple(entry.message for entry in self.open.values() if not entry.deploying)
 
     @property
     def arrivals(self) -> tuple[int, ...]:
-        """When what waits arrived (ms): the window's clock."""
+        """When the waiting messages arrived (ms). The window is computed from this."""
         return tuple(entry.arrived_at for entry in self.open.values() if not entry.deploying)
 
     @property
     def undecided(self) -> tuple[Failed, ...]:
-        """What has failed and is neither retried nor parked yet."""
+        """The failed messages that are neither retried nor parked yet."""
         return tuple(entry for entry in self.failed.values() if not entry.parked)
 
     @property
     def parked(self) -> tuple[Failed, ...]:
-        """What is given up until a person, or a later pass, decides."""
+        """The parked messages. A person, or a later pass, decides what happens to them."""
         return tuple(entry for entry in self.failed.values() if entry.parked)
 
     def messages(self) -> Iterator[Unsettled]:
-        """Every message of the server that is not settled: what is open, then what failed, then what is retried."""
+        """Every message of the server that is not settled: open, then failed, then retrying ones."""
         deploy = self.running.event.deploy if self.running else None
         for entry in self.open.values():
             if entry.deploying:
@@ -71,18 +72,21 @@ class ServerBoard:
             yield Unsettled(message, State.RETRYING)
 
     def read_again(self, read_at: float) -> None:
-        """It comes from a checkpoint, read at `read_at` on the reader's own clock (s): so does the running deploy."""
+        """Note that it was restored from a checkpoint, at `read_at` on the reader's monotonic clock (s).
+
+        The running deploy counts as read at that time.
+        """
         if self.running:
             self.running = replace(self.running, read_at=read_at)
 
     def accept(self, message: BackMessage, now: int) -> list[Change]:
-        """A message that is new, or a retry that has come back."""
+        """Apply a new message, or a retry that has returned from its delay."""
         self.retrying.pop(message.id, None)
         self.open[message.id] = Waiting(message, min(message.queued_at, now))
         return [Change(message.id, State.WAITING)]
 
     def take(self, taken: DeployTaken, read_at: float) -> list[Change]:
-        """Granted if no granted taking is unfinished and at least one of its messages still waits."""
+        """Apply a taking. It is granted if no granted taking is unfinished and at least one of its messages is open."""
         entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
         if self.running or not entries:
             return []
@@ -93,10 +97,10 @@ class ServerBoard:
         return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
 
     def end(self, ended: DeployEnded) -> list[Change]:
-        """The result of the running deploy; of any other it changes nothing."""
+        """Apply the result of the running deploy. The result of any other deploy changes nothing."""
         if not self._finishes(ended):
             return []
-        # what a result names twice stands, and counts once
+        # a message that a result names twice is standing, and counts once
         standing = {message.id: message for message in ended.standing if self._covers(message.id)}
         stood = list(standing.values())
         older = [m for m in dict.fromkeys(ended.superseded) if self._covers(m) and m not in standing]
@@ -111,19 +115,19 @@ class ServerBoard:
         return [*superseded, *changes, *self._wait_again()]
 
     def interrupt(self, interrupted: DeployInterrupted) -> list[Change]:
-        """The running deploy has no result: what it took waits again."""
+        """Apply the interruption of the running deploy: its messages wait again."""
         return self._wait_again() if self._finishes(interrupted) else []
 
     def give_back(self, given_back: TurnGivenBack) -> None:
-        """A turn has ended in order."""
+        """Apply the clean end of a turn."""
         self.ended_turns, self.owed = _over(given_back.message, given_back.returns), given_back.owes
 
     def is_over(self, message: str, returns: int) -> bool:
-        """Whether the turn had with that message, before it came back for the so manieth time, has ended in order."""
+        """Whether the turn before the delivery of that message with delivery count `returns` ended cleanly."""
         return message in self.ended_turns and self.ended_turns[message] in (None, returns - 1)
 
     def park(self, parked: MessagesParked) -> list[Change]:
-        """What failed is given up."""
+        """Park failed messages."""
         entries = [(m, entry) for m in dict.fromkeys(parked.messages) if (entry := self.failed.get(m))]
         entries = [(m, entry) for m, entry in entries if not entry.parked]
         for m, entry in entries:
@@ -131,7 +135,7 @@ class ServerBoard:
         return [Change(m, State.PARKED, parked.deploy) for m, _ in entries]
 
     def retry(self, retry: Retry, deploy: str | None) -> list[Change]:
-        """What failed or is parked is tried again; what is to be tried again later is tried at once."""
+        """Retry a message that failed or is parked, or replace a retry that is not due yet."""
         if retry.failed in self.failed:
             del self.failed[retry.failed]
         elif retry.failed in self.retrying:
@@ -142,11 +146,11 @@ class ServerBoard:
         return [Change(retry.failed, State.RETRIED, deploy), Change(retry.next.id, State.RETRYING, deploy)]
 
     def retried(self, retry: Retry, deploy: str | None) -> list[Change]:
-        """What failed has been tried again, and its next attempt told, before this was decided or read."""
+        """Settle a failed message whose next attempt was already on the board when the decision was read."""
         return [Change(retry.failed, State.RETRIED, deploy)] if self.failed.pop(retry.failed, None) else []
 
     def withdraw(self, withdrawn: MessagesWithdrawn) -> list[Change]:
-        """Out of what waits, is to be retried, or is parked; never out of what runs."""
+        """Withdraw waiting, retrying, failed and parked messages. A message that is being deployed is only marked."""
         changes = []
         for m in dict.fromkeys(withdrawn.messages):
             entry = self.open.get(m)
@@ -168,7 +172,7 @@ class ServerBoard:
         return Change(message.id, State.FAILED, ended.deploy)
 
     def _clean(self, passed: Collection[BackMessage], deploy: str) -> list[Change]:
-        """What passed settles every older attempt of its issue that failed, is parked, or is to be tried again."""
+        """Settle every older attempt of the issues that passed, if it failed, is parked, or is being retried."""
         newest = {message.issue: message.age for message in passed}
 
         def settled(messages: Iterable[BackMessage]) -> list[Change]:
@@ -182,7 +186,7 @@ class ServerBoard:
         return changes
 
     def _close(self, changes: Iterable[Change]) -> None:
-        """Forget what has come into a state that is none of this server's to go on with."""
+        """Drop the messages that this server no longer tracks."""
         for change in changes:
             self.open.pop(change.message, None)
             self.retrying.pop(change.message, None)
@@ -190,7 +194,7 @@ class ServerBoard:
                 self.failed.pop(change.message, None)
 
     def _wait_again(self) -> list[Change]:
-        """What a deploy took and no result settled, unless it was withdrawn meanwhile."""
+        """Reset the deploying messages to waiting, or to withdrawn if they were withdrawn meanwhile."""
         again = [entry for entry in self.open.values() if entry.deploying]
         changes = []
         for entry in again:
@@ -201,7 +205,7 @@ class ServerBoard:
         return changes
 
     def _finishes(self, end: DeployEnded | DeployInterrupted) -> bool:
-        """A granted taking ends with the first of its result or its interruption; anything later changes nothing."""
+        """Whether this ends the running deploy. The first result or interruption does; later ones change nothing."""
         taking = self.running
         if taking is None or taking.event.deploy != end.deploy:
             return False
@@ -209,7 +213,7 @@ class ServerBoard:
         if isinstance(end, DeployEnded):
             self.ended_turns = dict.fromkeys(message.id for message in taking.batch)
         else:
-            # within a turn it says nothing of its end: the next taking may be lost, and its command run
+            # without `held` the turn goes on, and its holder may start another command
             self.ended_turns = _over(end.held, end.returns)
         self.owed = 0
         return True
