@@ -13,6 +13,7 @@ from usher.broker.topology import server_queue
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.servers import Server
 from usher.core.versions import NotUnderstood
+from usher.runtime.tasks import until_first
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,13 @@ async def work(context: Context, link: Link, server: Server) -> None:
     """
     waits = Waits(context.clock, link.lost, context.journal, context.drain.stop)
     try:
-        while not waits.over:
-            try:
-                await _turns(context, link, server)
-            except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
-                if not waits.over:
-                    log.warning("! %s: %s; does its queue exist? Run `usher doctor`", server, fault)
-                    await waits.sleep(PAUSE)
-    except Stopping:
+        while True:
+            waits.check()
+            await _consume(context, link, server, waits)
+    except (Stopping, ConsumerLost):
         return
     except NotUnderstood:
-        with suppress(BrokerError):  # readers that understand the journal can see how our deploy ended
-            await context.unwritten.write(server.name, context.journal, context.publisher)
+        await _write_outcome(context, link, server)
     except BrokerError as fault:
         log.warning("! %s: %s", server, fault)
     except Exception:
@@ -50,6 +46,34 @@ async def work(context: Context, link: Link, server: Server) -> None:
     finally:
         if not (context.drain.stop.is_set() or context.journal.halted.is_set()):
             link.lost.set()
+
+
+async def _consume(context: Context, link: Link, server: Server, waits: Waits) -> None:
+    """Take turns until the consumer is lost, or a message is not understood; then wait a while, unless all is over."""
+    try:
+        await _turns(context, link, server)
+    except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
+        if waits.over:
+            return
+        hint = "" if isinstance(fault, NotUnderstood) else "; does its queue exist? Run `usher doctor`"
+        log.warning("! %s: %s%s", server, fault, hint)
+        await waits.sleep(PAUSE)
+
+
+async def _write_outcome(context: Context, link: Link, server: Server) -> None:
+    """Write how our deploy ended, although our reader has halted: those that understand the journal can read it."""
+    while True:
+        try:
+            await context.unwritten.write(server.name, context.journal, context.publisher)
+        except NotConfirmed as fault:
+            log.warning("! %s: %s; trying again", server, fault)
+        except BrokerError:
+            return
+        else:
+            return
+        if link.lost.is_set() or context.drain.stop.is_set():
+            return
+        await until_first(context.clock.sleep(PAUSE), link.lost.wait(), context.drain.stop.wait())
 
 
 async def _turns(context: Context, link: Link, server: Server) -> None:

@@ -64,7 +64,7 @@ class Carrying:
         else:
             entry = self._board.orders.get(order.id)
             if entry is None:
-                await self._publisher.order(order)
+                await self._publisher.order(order.model_copy(update={"republished": True}))
                 log.warning("order %s of %s: the journal does not know it; re-published", order.id, order.by)
             elif entry.done_at is None:
                 await self._carry_out(entry)

@@ -67,7 +67,9 @@ class Refusals:
                 yield name
 
     def _newest(self, places: Sequence[Place]) -> dict[Place, MessageState]:
-        """The newest message for each place, if the ledger has one."""
+        """The newest message for each place, if the ledger has one. Without places it is not asked."""
+        if not places:
+            return {}
         with self._ledger.reading() as connection:
             found = {
                 (server, issue): find_messages(connection, {"server": server, "issue": str(issue)}, Cut(1, 1)).items

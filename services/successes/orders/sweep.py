@@ -29,7 +29,7 @@ async def sweep_orders(journal: Journal, publisher: Publisher, clock: Clock, spa
             if now - since[known] >= span:
                 since[known] = now
                 try:
-                    await publisher.order(order)
+                    await publisher.order(order.model_copy(update={"republished": True}))
                 except NotConfirmed as fault:
                     log.warning("%s; the sweep will try again", fault)
                 else:

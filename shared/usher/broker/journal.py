@@ -143,18 +143,28 @@ class Journal:
                     await caught_up
                     self._fold.settle()
                 if self.halted.is_set():
-                    await self._until_adopted(stop)
-                reader.add_done_callback(lambda _: self._link.lost.set())
+                    await self._until_adopted(stop, reader)
+                reader.add_done_callback(self._lose)
                 yield
             finally:
+                reader.remove_done_callback(self._lose)
                 await end(reader, caught_up)
 
-    async def _until_adopted(self, stop: asyncio.Event | None) -> NoReturn:
-        """Wait until there is a checkpoint to continue at (raises _Adopted) or `stop` is set (raises NotUnderstood)."""
+    def _lose(self, _: object) -> None:
+        """The reader has ended by itself, and the board stands still."""
+        self._link.lost.set()
+
+    async def _until_adopted(self, stop: asyncio.Event | None, reader: "asyncio.Task[None]") -> NoReturn:
+        """Wait until there is a checkpoint to continue at (raises _Adopted) or `stop` is set (raises NotUnderstood).
+
+        Raises LinkLost if the reader ends meanwhile.
+        """
         why = self._fold.why()
         if stop:
             log.error("%s. Until then, or until there is a checkpoint that it understands, it does nothing", why)
-            await self._link.hold(first(self._fold.adopted.wait(), (stop, self._fold.why)))
+            ended = asyncio.Event()
+            reader.add_done_callback(lambda _: ended.set())
+            await self._link.hold(first(self._fold.adopted.wait(), (stop, self._fold.why), (ended, LinkLost)))
             log.info("the journal has a checkpoint that this process understands; continuing there")
             raise _Adopted
         raise why

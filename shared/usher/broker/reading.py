@@ -150,7 +150,7 @@ class Fold:
             changes = board.apply(content, now=self._clock.now(), read_at=self._clock.monotonic())
             if observe:
                 observe(content, changes)
-        self._compare(entry, board, content.through if isinstance(content, Checkpoint) else -1)
+        self._compare(entry, self._memory.board or board, content.through if isinstance(content, Checkpoint) else -1)
         return changes
 
     def _compare(self, entry: Entry, board: Board, through: int) -> None:

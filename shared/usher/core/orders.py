@@ -20,7 +20,8 @@ MAX_LEFT = 1000
 class _Order(Versioned):
     """What all orders have in common: who gave the order, why, when (ms), and for which servers.
 
-    Empty `issues` means all issues, if the kind of order allows that.
+    Empty `issues` means all issues, if the kind of order allows that. An order is `republished` if no queue delivered
+    it, or if the journal had lost it.
     """
 
     id: OrderId
@@ -29,6 +30,7 @@ class _Order(Versioned):
     at: Millis
     servers: tuple[str, ...]
     issues: tuple[Issue, ...] = ()
+    republished: bool = False
 
 
 class WithdrawOrder(_Order):

@@ -1,14 +1,16 @@
 """Reading the journal on a real broker: where a reader starts, and that this makes no difference to its board."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from newer import write_newer_fact
 from usher.broker import topology
 from usher.broker.journal import Journal, follow
-from usher.broker.link import connect
+from usher.broker.link import LinkLost, connect
 from usher.broker.places import Memory, Position
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Observer
@@ -172,3 +174,28 @@ async def test_a_long_journal_is_read_to_its_end_however_long_it_takes(
     monkeypatch.setattr("usher.broker.journal.PREFETCH", 10)
     async with reading(Memory(), lambda event, changes: time.sleep(0.02)) as journal:
         assert len(waiting(journal.board)) == 60
+
+
+async def test_leaving_the_journal_does_not_cost_the_connection(settings: Settings) -> None:
+    async with connect(settings.broker, "test") as link:
+        await topology.declare(link, settings.catalogue)
+        publisher = await Publisher.open(link, "test")
+        async with follow(link, publisher, SystemClock(), "test", Memory()):
+            pass
+        assert not link.lost.is_set()
+
+
+async def test_a_halted_reader_whose_stream_is_deleted_gives_the_connection_up(settings: Settings) -> None:
+    memory, stop = Memory(), asyncio.Event()
+    async with connect(settings.broker, "test") as link, connect(settings.broker, "operator") as operator:
+        await topology.declare(link, settings.catalogue)
+        publisher = await Publisher.open(link, "test")
+        await write_newer_fact(publisher)
+        reading = follow(link, publisher, SystemClock(), "test", memory, stop=stop)
+        entering = asyncio.create_task(reading.__aenter__())
+        async with asyncio.timeout(20):
+            while memory.halted is None:
+                await asyncio.sleep(0.01)
+            await (await operator.consuming.channel(confirms=False)).delete_queue(topology.JOURNAL)
+            with pytest.raises(LinkLost):
+                await entering

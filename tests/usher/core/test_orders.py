@@ -183,11 +183,22 @@ def test_the_changes_and_the_unchanged_issues_of_an_order_are_remembered() -> No
     assert (withdrew.left, withdrew.done_at, withdrew.meant) == ((left,), GIVEN + 1, {})
 
 
-def test_the_oldest_orders_are_forgotten_those_that_are_done_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_completed_orders_are_forgotten_and_unfinished_ones_never(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.core.board.orders.REMEMBERED", 2)
     one, two, three, four = (withdraw(n, 1) for n in range(1, 5))
     assert list(board_of(one, two, done(two), three).orders.entries) == [one.id, three.id]
-    assert list(board_of(one, two, done(two), three, four).orders.entries) == [three.id, four.id]
+    unfinished = board_of(one, two, done(two), three, four).orders.entries
+    assert list(unfinished) == [one.id, three.id, four.id]
+
+
+def test_a_republished_order_applies_to_nothing_that_was_published_after_it_was_given() -> None:
+    older, newer = message(0, at=GIVEN), message(3, at=GIVEN + 1)
+    order = withdraw(1, 1)
+    assert older.issue == newer.issue
+    again = order.model_copy(update={"republished": True})
+    for one, means in ((order, 2), (again, 1)):
+        [targets] = board_of(older, newer, one).orders.entries[order.id].meant.values()
+        assert len(targets) == means
 
 
 def test_large_old_orders_are_abridged_to_who_gave_them_and_when(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ An order applies to the messages that are on the board at its place in the journ
 changes nothing newer, and an order that is published twice is one order.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from usher.core.board.entries import Unsettled
@@ -24,27 +24,34 @@ from usher.core.orders import (
 from usher.core.states import Change, State
 
 REMEMBERED = 10_000
-"""How many orders are remembered, so that a repeated order changes nothing. The oldest are forgotten."""
+"""How many orders are remembered, so that a repeated order changes nothing. The oldest completed ones are forgotten."""
 
 DETAILS = 100_000
 """The maximum number of names that all completed orders hold together. The oldest orders beyond that are abridged."""
 
 
 def meant(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
-    """The messages that an order applies to, from the board of the server at the order's place in the journal."""
+    """The messages that an order applies to, from the board of the server at the order's place in the journal.
+
+    The place of a re-published order is later than when it was given. It applies to no message published since then.
+    """
+    return tuple(m for m in _matching(order, server) if not order.republished or m.age <= order.at)
+
+
+def _matching(order: Order, server: ServerBoard) -> Iterator[BackMessage]:
     match order:
         case WithdrawOrder():
             wanted = set(order.issues)
-            return tuple(
+            yield from (
                 m.message for m in server.messages() if m.state is not State.PARKED and m.message.issue in wanted
             )
         case RetryOrder(deploy=str()):
             moves = set(order.moves)
-            return tuple(m.message for m in server.messages() if m.state in _UNPASSED and m.message.move in moves)
+            yield from (m.message for m in server.messages() if m.state in _UNPASSED and m.message.move in moves)
         case RetryOrder():
-            return (*_parked(order, server), *_returning(order, server))
+            yield from (*_parked(order, server), *_returning(order, server))
         case _:
-            return _parked(order, server)
+            yield from _parked(order, server)
 
 
 _UNPASSED = (State.FAILED, State.PARKED, State.RETRYING)
@@ -121,10 +128,10 @@ class Orders:
         means = {name: tuple(_target(order, m) for m in meant(order, servers[name])) for name in _known(order, servers)}
         self.entries[order.id] = Ordered(order, {name: targets for name, targets in means.items() if targets})
         if len(self.entries) > REMEMBERED:
-            # forget unfinished orders last: a forgotten one would be re-published as a new order
+            # never an unfinished order: the queue would deliver it as an unknown one, and it would be re-published
             done = (known for known, entry in self.entries.items() if entry.done_at is not None)
-            forgotten = self.entries.pop(next(done, next(iter(self.entries))))
-            self._names -= forgotten.names if forgotten.done_at is not None else 0
+            if oldest := next(done, None):
+                self._names -= self.entries.pop(oldest).names
 
     def counts(self, fact: MessagesWithdrawn | MessagesRetried) -> bool:
         """Whether that fact may change anything. A fact of an order that is already done may not."""
