@@ -64,10 +64,10 @@ async def asking(world):
 
 async def parked(world, *keys):
     """Park messages of one server. Returns them, and the deploy in which they failed."""
-    told = await world.told(*keys)
-    ended = await world.ended(*told, outcome=Outcome.FAILED)
+    messages = await world.published(*keys)
+    ended = await world.ended(*messages, outcome=Outcome.FAILED)
     await world.handled()
-    return told, ended
+    return messages, ended
 
 
 def facts(world, kind):

@@ -145,7 +145,7 @@ def one(asked: argparse.Namespace) -> int:
             print("\n".join(map(str, run(plan, disk).evidence.history.entries)))
         elif verdict.about:
             print(verdict.about)
-        print("\n".join(verdict.violations) or f"all holds ({verdict.steps} steps, {verdict.commands} commands)")
+        print("\n".join(verdict.violations) or f"all hold ({verdict.steps} steps, {verdict.commands} commands)")
         return 1 if verdict.violations else 0
     finally:
         disk.close()

@@ -111,11 +111,11 @@ class World:
     def observe(self, event: Event, changes: tuple[Change, ...]) -> None:
         self.seen.append(event)
 
-    async def told(self, *keys: str) -> list[BackMessage]:
-        told = [self.make.message(key) for key in keys]
-        for message in told:
+    async def published(self, *keys: str) -> list[BackMessage]:
+        messages = [self.make.message(key) for key in keys]
+        for message in messages:
             await self.publisher.message(message)
-        return told
+        return messages
 
     async def ended(self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, **more: object) -> DeployEnded:
         """Publish a deploy of these messages, from its taking to its result."""

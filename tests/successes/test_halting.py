@@ -22,13 +22,13 @@ async def until_nobody_consumes(world: Any, *queues: str) -> None:
 
 
 async def test_on_a_journal_for_newer_readers_it_handles_no_results_until_a_checkpoint(world: Any) -> None:
-    [before] = await world.told("ABC-1")
+    [before] = await world.published("ABC-1")
     async with world.running():
         await world.handled()
         await write_newer_fact(world.publisher)
         await until_unready(world, "entry")
         await until_nobody_consumes(world, topology.RESULTS, topology.RETURNS)
-        [after] = await world.told("ABC-2")
+        [after] = await world.published("ABC-2")
         ended = world.make.ended(before)
         await world.publisher.result(ended, ended.deploy)
         assert world.states() == {before.id: "waiting"}
@@ -42,18 +42,18 @@ async def test_on_a_journal_for_newer_readers_it_handles_no_results_until_a_chec
 
 async def test_the_ledger_keeps_its_position_while_the_journal_is_not_understood(world: Any) -> None:
     async with world.running():
-        await world.told("ABC-1")
+        await world.published("ABC-1")
         await world.handled()
         await write_newer_fact(world.publisher)
         await until_unready(world, "entry")
-        await world.told("ABC-2")
+        await world.published("ABC-2")
     through = await world.ledger.through()
     assert through is not None
     assert through.offset <= world.journal.position.offset
 
 
 async def test_a_result_for_newer_readers_is_neither_parked_nor_acked(world: Any) -> None:
-    [message] = await world.told("ABC-1")
+    [message] = await world.published("ABC-1")
     ended = world.make.ended(message)
     newer = NewerResult.model_validate(ended.model_dump())
     async with world.running():

@@ -27,10 +27,10 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_it_shows_waiting_and_deployed_issues_and_stops_when_asked(world, make_settings, free_port):
-    told = await world.told("ABC-113", "ABC-111")
+    told = await world.published("ABC-113", "ABC-111")
     taken = await world.taken(*told)
     await world.result(world.make.ended(*told, taken=taken))
-    await world.told("ABC-112")
+    await world.published("ABC-112")
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(make_settings(SUCCESSES__PORT=free_port), stop))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as client:
@@ -74,7 +74,7 @@ async def test_it_resumes_after_the_reply_queue_was_deleted(world):
             return await world.service.unready() is None and await consumers(world, topology.RESULTS) == 1
 
         await until(reads_again)
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         await world.ended(message)
         await world.handled()
     assert world.states() == {message.id: "deployed"}

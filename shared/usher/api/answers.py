@@ -13,10 +13,10 @@ A = TypeVar("A", bound=BaseModel)
 def fault_of(answer: httpx.Response) -> str | None:
     """The error message in a service's answer; None if there is none."""
     try:
-        said = json_of(answer)
+        body = json_of(answer)
     except ServiceError:
         return None
-    detail = said.get("detail") or said.get("reason")
+    detail = body.get("detail") or body.get("reason")
     if isinstance(detail, list):
         detail = "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in detail if "msg" in item)
     return detail if isinstance(detail, str) else None
@@ -25,14 +25,14 @@ def fault_of(answer: httpx.Response) -> str | None:
 def json_of(answer: httpx.Response) -> dict[str, Any]:
     """The JSON object in a service's answer. Raises ServiceError if the answer is not a JSON object."""
     try:
-        said = answer.json()
+        body = answer.json()
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
+        body = None
+    if not isinstance(body, dict):
         raise ServiceError(
             why=f"the program at {answer.url} is not Usher; choose an unused port in [trackers] and [successes]"
         )
-    return said
+    return body
 
 
 def read(kind: type[A], item: object) -> A:

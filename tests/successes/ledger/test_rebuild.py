@@ -32,7 +32,7 @@ def everything(ledger):
 async def history(world):
     """Messages that passed, failed, were superseded, interrupted, or received repeatedly; one still runs, one waits."""
     async with world.running():
-        sent = await world.told("ABC-1", "ABC-2", "ABC-2", "ABC-3", "ABC-4", "ABC-5", "ABC-6")
+        sent = await world.published("ABC-1", "ABC-2", "ABC-2", "ABC-3", "ABC-4", "ABC-5", "ABC-6")
         for _ in range(2):
             await world.publisher.message(sent[0])
         passed = await world.taken(*sent[:3])
@@ -98,7 +98,7 @@ async def test_wrong_and_missing_rows_are_repaired_and_rows_that_the_journal_no_
 
 async def test_a_result_that_the_journal_never_had_is_kept(world):
     async with world.running():
-        sent = await world.told("ABC-1")
+        sent = await world.published("ABC-1")
         taken = await world.taken(*sent)
         await world.result(world.make.ended(*sent, taken=taken), journal=False)
         await world.handled()
@@ -161,7 +161,7 @@ async def test_the_program_reports_its_result_and_can_run_beside_successes(world
             sys.executable, "-m", "successes.ledger.rebuild", env=os.environ | variables, stderr=asyncio.subprocess.PIPE
         )
         said = (await program.communicate())[1].decode()
-        sent = await world.told("ABC-77")
+        sent = await world.published("ABC-77")
         await world.handled()
     assert program.returncode == 0, said
     assert "the ledger has 7 messages and 5 deploys from the journal" in said

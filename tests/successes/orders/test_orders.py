@@ -71,7 +71,7 @@ async def test_a_dropped_message_is_removed_from_the_parked_queue(make_world):
 
 
 async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiting(world, ask):
-    first, other, second = await world.told("ABC-111", "ABC-112", "ABC-111")
+    first, other, second = await world.published("ABC-111", "ABC-112", "ABC-111")
     elsewhere = world.make.message("ABC-111", "test")
     await world.publisher.message(elsewhere)
     answer = await ask.order("withdraw", issues=["ABC-111"], by="ann")
@@ -87,9 +87,9 @@ async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiti
 async def test_a_running_deploy_goes_on_and_its_message_is_withdrawn_only_if_it_does_not_pass(
     world, ask, outcome, ends
 ):
-    [running] = await world.told("ABC-111")
+    [running] = await world.published("ABC-111")
     taken = await world.taken(running)
-    [waiting] = await world.told("ABC-111")
+    [waiting] = await world.published("ABC-111")
     answer = await ask.order("withdraw", server=BETA, issues=["ABC-111"])
     assert answer["messages"] == changed(waiting)
     assert answer["running"] == [{"issue": "ABC-111", "server": BETA, "deploy": taken.deploy}]
@@ -100,9 +100,9 @@ async def test_a_running_deploy_goes_on_and_its_message_is_withdrawn_only_if_it_
 
 
 async def test_a_message_that_arrives_after_the_order_is_not_changed(world, ask):
-    await world.told("ABC-111")
+    await world.published("ABC-111")
     await ask.order("withdraw", issues=["ABC-111"])
-    [later] = await world.told("ABC-111")
+    [later] = await world.published("ABC-111")
     await world.journal.barrier()
     await until(lambda: state(world, later) == "waiting")
 
@@ -131,9 +131,9 @@ async def test_all_parked_issues_are_queued_again_on_every_server(world, ask):
 
 async def test_unchanged_issues_are_named_with_the_reason(world, ask):
     await parked(world, "ABC-111")
-    passed = await world.ended(*await world.told("ABC-111"))
-    runs = await world.taken(*await world.told("ABC-112"))
-    await world.told("ABC-113")
+    passed = await world.ended(*await world.published("ABC-111"))
+    runs = await world.taken(*await world.published("ABC-112"))
+    await world.published("ABC-113")
     await world.handled()
     answer = await ask.order("retry", server=BETA, issues=["ABC-111", "ABC-112", "ABC-113", "ABC-114"])
     assert {left["issue"]: left["why"] for left in answer["left"]} == {
@@ -162,8 +162,8 @@ async def test_all_messages_of_a_failed_deploy_are_retried_once(world, ask):
 
 
 async def test_a_passed_a_running_and_an_unknown_deploy_cannot_be_retried(world, ask):
-    passed = await world.ended(*await world.told("ABC-111"))
-    runs = await world.taken(*await world.told("ABC-112"))
+    passed = await world.ended(*await world.published("ABC-111"))
+    runs = await world.taken(*await world.published("ABC-112"))
     await world.handled()
     for deploy, code, why in (
         (passed.deploy, 409, "has nothing to retry: it passed"),
@@ -178,7 +178,7 @@ async def test_a_passed_a_running_and_an_unknown_deploy_cannot_be_retried(world,
 async def test_a_message_that_waits_for_its_next_attempt_is_queued_immediately_and_loses_no_attempt(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with asking(world) as ask:
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
         [later] = world.orders.desk.board.server(message.server).retrying.values()

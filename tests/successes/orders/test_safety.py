@@ -35,7 +35,7 @@ async def test_an_order_that_is_sent_again_with_the_same_id_is_answered_but_not_
     order = new_id()
     first = await ask.order("retry", id=order, issues=["ABC-111"])
     await ask.order("drop", issues=["ABC-112"])
-    [later] = await world.told("ABC-111")
+    [later] = await world.published("ABC-111")
     assert await ask.order("retry", id=order, issues=["ABC-111"]) == first
     assert len(facts(world, MessagesRetried)) == 1
     await until(lambda: world.orders.desk.board.state(later.id) == "waiting")
@@ -107,10 +107,10 @@ async def test_an_order_that_takes_too_long_is_answered_with_its_id_and_carried_
 
     monkeypatch.setattr(Carrying, "_carry_out", waits)
     monkeypatch.setattr("successes.orders.desk.SECONDS", 0.2)
-    [message] = await world.told("ABC-111")
+    [message] = await world.published("ABC-111")
     answer = await ask.answer("withdraw", issues=["ABC-111"])
     assert (answer.status_code, answer.json()["state"]) == (202, "requested")
-    [later] = await world.told("ABC-111")
+    [later] = await world.published("ABC-111")
     await world.journal.barrier()
     go_on.set()
     await read(world, OrderDone, 1)
@@ -142,7 +142,7 @@ async def test_an_order_that_is_not_confirmed_can_be_sent_again_with_the_same_id
 
 
 async def test_a_withdrawal_from_trackers_is_carried_out_and_shown_with_who_gave_it(world, ask):
-    [message] = await world.told("ABC-111")
+    [message] = await world.published("ABC-111")
     order = withdrawal(message.issue)
     await world.publisher.order(order)
     await read(world, OrderDone, 1)
@@ -181,7 +181,7 @@ async def test_an_order_whose_journal_entry_is_lost_is_republished_and_carried_o
 
 async def test_an_order_that_is_only_in_the_journal_is_republished_after_a_while(make_world):
     world = await make_world(RETRIES__DELAYS="[]", SUCCESSES__SWEEP="1s")
-    [message] = await world.told("ABC-111")
+    [message] = await world.published("ABC-111")
     order = withdrawal(message.issue)
     await world.journal.append(order)
     async with world.running():
@@ -205,7 +205,7 @@ class TestWhileTheDatabaseIsDown:
             yield asked
 
     async def test_orders_are_carried_out_and_the_last_state_of_unchanged_issues_is_unknown(self, world, ask):
-        [message] = await world.told("ABC-112")
+        [message] = await world.published("ABC-112")
         assert ids(await ask.order("withdraw", issues=["ABC-112"])) == [message.id]
         assert len(ids(await ask.order("retry", issues=["ABC-111"]))) == 1
         [left] = (await ask.order("drop", server=BETA, issues=["ABC-113"]))["left"]

@@ -22,7 +22,7 @@ async def world(make_world, monkeypatch, caplog):
 
 async def park(world, key):
     """Send a message whose deploy fails, and wait until it is parked."""
-    [message] = await world.told(key)
+    [message] = await world.published(key)
     await world.ended(message, outcome=Outcome.FAILED)
     changed = world.journal.changed(message.server)
     async with asyncio.timeout(20):
@@ -46,7 +46,7 @@ async def test_messages_settled_by_a_later_pass_or_an_order_are_removed_and_othe
         await world.publisher.park(encode(older), older.id, "parked twice")
         unknown = world.make.message("ABC-4")
         await world.publisher.park(encode(unknown), unknown.id, "unknown to the journal")
-        await world.ended(*await world.told("ABC-1"))
+        await world.ended(*await world.published("ABC-1"))
         order = MessagesWithdrawn(server=dropped.server, messages=(dropped.id,), by="ann", at=world.make.clock)
         await world.journal.append(order)
         await until_removed(caplog, 3)
@@ -58,7 +58,7 @@ async def test_messages_settled_while_successes_was_stopped_are_removed_after_it
     async with world.running():
         older = await park(world, "ABC-1")
         stays = await park(world, "ABC-2")
-    await world.ended(*await world.told("ABC-1"))
+    await world.ended(*await world.published("ABC-1"))
     assert older.id in await world.waits_in(topology.PARKED)
     async with world.running():
         await until_removed(caplog, 1)
@@ -66,7 +66,7 @@ async def test_messages_settled_while_successes_was_stopped_are_removed_after_it
 
 
 async def test_a_message_that_was_never_parked_on_the_board_is_removed_when_it_passes(world, caplog):
-    [settled], [waiting] = await world.told("ABC-1"), await world.told("ABC-2")
+    [settled], [waiting] = await world.published("ABC-1"), await world.published("ABC-2")
     for message in (settled, waiting):
         # as if a `successes` had parked it because of a result whose copy never reached the journal
         await world.publisher.park(encode(message), message.id, "exit code 1")
@@ -82,7 +82,7 @@ async def test_a_message_that_a_lost_connection_held_at_the_start_is_removed_onc
     world, caplog, monkeypatch
 ):
     monkeypatch.setattr("successes.results.cleaning.HELD_SECONDS", 1.0)
-    [settled] = await world.told("ABC-1")
+    [settled] = await world.published("ABC-1")
     await world.publisher.park(encode(settled), settled.id, "exit code 1")
     await world.ended(settled)
     looked, released, cleans, passes = asyncio.Event(), asyncio.Event(), Cleaning._clean, []

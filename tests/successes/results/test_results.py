@@ -14,7 +14,7 @@ from usher.core.events import MessagesParked, MessagesRetried, MessagesWithdrawn
 async def test_messages_that_passed_are_deployed_and_their_deploy_is_in_the_ledger(world, caplog):
     caplog.set_level(logging.INFO)
     async with world.running():
-        sent = await world.told("ABC-113", "ABC-111")
+        sent = await world.published("ABC-113", "ABC-111")
         taken = await world.taken(*sent)
         ended = world.make.ended(*sent, taken=taken)
         await world.result(ended)
@@ -31,7 +31,7 @@ async def test_messages_that_passed_are_deployed_and_their_deploy_is_in_the_ledg
 
 async def test_messages_that_failed_are_parked_with_the_reason_and_the_journal_records_it(world, caplog):
     async with world.running():
-        sent = await world.told("ABC-111", "ABC-113")
+        sent = await world.published("ABC-111", "ABC-113")
         taken = await world.taken(*sent)
         await world.result(world.make.ended(*sent, taken=taken, outcome=Outcome.FAILED))
         parked = await world.handled()
@@ -54,7 +54,7 @@ async def test_messages_that_failed_are_parked_with_the_reason_and_the_journal_r
 
 async def test_an_older_message_of_the_same_issue_is_superseded_and_only_the_newest_is_parked(world):
     async with world.running():
-        older, newer = await world.told("ABC-111", "ABC-111")
+        older, newer = await world.published("ABC-111", "ABC-111")
         taken = await world.taken(older, newer)
         await world.result(world.make.ended(older, newer, taken=taken, outcome=Outcome.TIMED_OUT))
         parked = await world.handled()
@@ -65,7 +65,7 @@ async def test_an_older_message_of_the_same_issue_is_superseded_and_only_the_new
 
 async def test_a_result_that_is_delivered_twice_parks_its_messages_once(world):
     async with world.running():
-        sent = await world.told("ABC-111")
+        sent = await world.published("ABC-111")
         ended = world.make.ended(*sent, taken=await world.taken(*sent), outcome=Outcome.FAILED)
         await world.result(ended)
         first = await world.handled()
@@ -80,7 +80,7 @@ async def test_a_result_that_is_delivered_twice_parks_its_messages_once(world):
 
 async def test_a_result_is_decided_about_even_before_its_copy_is_in_the_journal(world):
     async with world.running():
-        passed, failed = await world.told("ABC-111", "DEF-5")
+        passed, failed = await world.published("ABC-111", "DEF-5")
         await world.result(world.make.ended(passed, taken=await world.taken(passed)), journal=False)
         ended = world.make.ended(failed, taken=await world.taken(failed), outcome=Outcome.FAILED)
         await world.result(ended, journal=False)
@@ -97,7 +97,7 @@ async def test_a_result_is_decided_about_even_before_its_copy_is_in_the_journal(
 
 async def test_a_message_that_passed_stays_deployed_although_its_deploy_was_interrupted_and_its_next_one_fails(world):
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         first = await world.taken(message)
         await world.interrupted(first)
         await world.result(world.make.ended(message, taken=first))
@@ -109,10 +109,10 @@ async def test_a_message_that_passed_stays_deployed_although_its_deploy_was_inte
 
 async def test_a_later_pass_of_the_issue_settles_its_parked_message(world):
     async with world.running():
-        [older] = await world.told("ABC-111")
+        [older] = await world.published("ABC-111")
         await world.ended(older, outcome=Outcome.FAILED)
         assert len(await world.handled()) == 1
-        [newer] = await world.told("ABC-111")
+        [newer] = await world.published("ABC-111")
         passed = await world.ended(newer)
         await world.handled()
 
@@ -123,7 +123,7 @@ async def test_a_later_pass_of_the_issue_settles_its_parked_message(world):
 async def test_the_messages_of_an_interrupted_deploy_wait_again_whatever_its_result_says(world, caplog):
     caplog.set_level(logging.INFO)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         first = await world.taken(message)
         await world.interrupted(first)
         await world.result(world.make.ended(message, taken=first, outcome=Outcome.FAILED))
@@ -137,7 +137,7 @@ async def test_the_messages_of_an_interrupted_deploy_wait_again_whatever_its_res
 
 async def test_a_result_that_cannot_be_read_is_parked_with_its_reason(world):
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         await world.publisher.result(message, "not-a-result")
         parked = await world.handled()
         assert await world.handled() == []
@@ -158,7 +158,7 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
 
     monkeypatch.setattr(type(world.ledger), "write", fails_once)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         await world.ended(message, outcome=Outcome.FAILED)
         assert [delivery.message_id for delivery in await world.handled()] == [message.id]
 
@@ -172,7 +172,7 @@ async def test_a_result_is_not_acked_before_it_is_in_the_ledger(world, monkeypat
 async def test_parking_is_completed_after_a_crash_when_the_result_is_delivered_again(world, monkeypatch, step):
     failed = fails_once(monkeypatch, step, MessagesParked)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
         twice = [message.id] * (2 if step == "event" else 1)
         assert [delivery.message_id for delivery in await world.handled()] == twice
@@ -200,7 +200,7 @@ def fails_once(monkeypatch, step, kind):
 async def test_a_failed_message_is_retried_after_the_first_delay_and_the_journal_knows_it_first(make_world, caplog):
     world = await make_world(RETRIES__DELAYS='["1h", "2h"]')
     async with world.running():
-        sent = await world.told("ABC-111", "ABC-113")
+        sent = await world.published("ABC-111", "ABC-113")
         ended = await world.ended(*sent, outcome=Outcome.FAILED)
         assert await world.handled() == []
 
@@ -219,7 +219,7 @@ async def test_a_retry_is_completed_after_a_crash_when_the_result_is_delivered_a
     world = await make_world(RETRIES__DELAYS='["1h"]')
     failed = fails_once(monkeypatch, step, MessagesRetried)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         await world.ended(message, outcome=Outcome.FAILED)
         assert await world.handled() == []
         assert failed.is_set()
@@ -233,7 +233,7 @@ async def test_a_retry_is_completed_after_a_crash_when_the_result_is_delivered_a
 async def test_a_message_that_was_withdrawn_during_its_deploy_is_not_retried(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with world.running():
-        one, other = await world.told("ABC-111", "ABC-113")
+        one, other = await world.published("ABC-111", "ABC-113")
         taken = await world.taken(one, other)
         order = MessagesWithdrawn(server=one.server, messages=(one.id,), by="ann", at=world.make.clock)
         await world.journal.append(order)
@@ -249,7 +249,7 @@ async def test_a_message_that_was_withdrawn_during_its_deploy_is_not_retried(mak
 async def test_a_decision_that_two_replicas_make_counts_once(make_world):
     world = await make_world(RETRIES__DELAYS='["1h"]')
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
         [again] = world.journal.board.server(message.server).retrying
@@ -271,7 +271,7 @@ async def test_a_decision_that_two_replicas_make_counts_once(make_world):
 async def test_two_replicas_on_the_same_queues_and_ledger_lose_and_duplicate_nothing(make_world):
     world = await make_world(RETRIES__DELAYS='["1s"]', RETRIES__JITTER="0.9")
     async with world.running(), world.running():
-        sent = await world.told(*(f"ABC-{number}" for number in range(1, 21)))
+        sent = await world.published(*(f"ABC-{number}" for number in range(1, 21)))
         for message in sent:
             await world.ended(message, outcome=Outcome.FAILED)
         async with asyncio.timeout(20):

@@ -37,7 +37,7 @@ async def until(world, message, state):
 
 async def test_a_failed_message_waits_again_as_its_next_attempt_after_the_delay(world):
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
         again = message.again(0, deploy=ended.deploy)
@@ -60,7 +60,7 @@ async def test_a_retry_that_a_pass_has_settled_is_not_published(slow_world, capl
     world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
-        older, newer = await world.told("ABC-111"), await world.told("ABC-111")
+        older, newer = await world.published("ABC-111"), await world.published("ABC-111")
         await world.ended(*older, outcome=Outcome.FAILED)
         await world.handled()
         await world.ended(*newer)
@@ -75,7 +75,7 @@ async def test_a_retry_that_was_withdrawn_is_not_published(slow_world, caplog):
     world = slow_world
     caplog.set_level(logging.INFO)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         await world.ended(message, outcome=Outcome.FAILED)
         await world.handled()
         [again] = world.journal.board.server(message.server).retrying
@@ -113,10 +113,10 @@ async def test_a_server_whose_queue_is_full_delays_its_retries_but_no_results(wo
 
     monkeypatch.setattr(Publisher, "message", refuse)
     async with world.running():
-        [message] = await world.told("ABC-111")
+        [message] = await world.published("ABC-111")
         ended = await world.ended(message, outcome=Outcome.FAILED)
         await asyncio.wait_for(refused.wait(), 20)
-        [other] = await world.told("DEF-5")
+        [other] = await world.published("DEF-5")
         await world.ended(other)
         await world.handled()
         assert world.states()[other.id] == "deployed"

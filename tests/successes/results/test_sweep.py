@@ -121,7 +121,7 @@ def test_the_sweeps_of_a_settled_message_are_forgotten(reading, make):
 @pytest.mark.slow
 async def test_a_message_whose_queue_was_purged_is_re_published_and_an_undecided_failure_is_decided(make_world):
     world = await make_world(watching=False, SUCCESSES__SWEEP="1s", RETRIES__DELAYS="[]")
-    [message], [failed] = await world.told("ABC-1"), await world.told("DEF-5")
+    [message], [failed] = await world.published("ABC-1"), await world.published("DEF-5")
     queue = topology.server_queue(message.server)
     async with world.link.publishing.raw.channel() as channel:
         await (await channel.get_queue(queue)).purge()
