@@ -117,9 +117,9 @@ def record(workers: int) -> int:
 
 def print_failed(verdict: Verdict, planted: str | None) -> None:
     """Print the first violation of a seed, and the command that replays it."""
-    more = f" --planted {planted}" if planted else ""
+    again = f"python {sys.argv[0]} --planted {planted} --seed {verdict.seed} --shrink"
     print(f"seed {verdict.seed}: {verdict.violations[0]}", flush=True)
-    print(f"  replay: make crashes SEED={verdict.seed}, or python {sys.argv[0]} --seed {verdict.seed} --shrink{more}")
+    print(f"  replay: {again if planted else f'make crashes SEED={verdict.seed}'}")
 
 
 def one(asked: argparse.Namespace) -> int:
@@ -128,7 +128,7 @@ def one(asked: argparse.Namespace) -> int:
         MUTATIONS[asked.planted].plant()
     disk = Disk()
     try:
-        plan = Plan.of(asked.seed)
+        plan = Plan.of(asked.seed, calm=bool(asked.planted) and MUTATIONS[asked.planted].calm)
         verdict = judge(plan, disk)
         if verdict.violations and asked.shrink:
             guarantee = verdict.violations[0].partition("]")[0]

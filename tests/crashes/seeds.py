@@ -46,6 +46,13 @@ def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
     return Verdict(plan.seed, outcome.steps, outcome.seconds, commands, tuple(map(str, violations)), digest, about)
 
 
+def judge_seed(seed: int, disk: Disk, mutation: str = "") -> Verdict:
+    """Run the seed's plan. With that bug planted, the plan may be a calm one, and its steps are limited."""
+    if mutation:
+        return judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk, PLANTED_BUDGET)
+    return judge(Plan.of(seed), disk)
+
+
 def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterator[Verdict]:
     """Yield the verdicts as they arrive. With a mutation, that bug is planted in the product first."""
     chunks: list[tuple[list[int], str]] = [([], mutation)]
@@ -82,8 +89,7 @@ def _first(mutation: str, seeds: Iterable[int]) -> Verdict | None:
     disk = Disk()
     try:
         MUTATIONS[mutation].plant()
-        plans = (Plan.of(seed, calm=MUTATIONS[mutation].calm) for seed in seeds)
-        verdicts = (judge(plan, disk, PLANTED_BUDGET) for plan in plans)
+        verdicts = (judge_seed(seed, disk, mutation) for seed in seeds)
         return next((verdict for verdict in verdicts if verdict.violations), None)
     finally:
         disk.close()
@@ -95,6 +101,6 @@ def _work(chunk: tuple[list[int], str]) -> list[Verdict]:
     try:
         if mutation:
             MUTATIONS[mutation].plant()
-        return [judge(Plan.of(seed), disk) for seed in seeds]
+        return [judge_seed(seed, disk, mutation) for seed in seeds]
     finally:
         disk.close()
