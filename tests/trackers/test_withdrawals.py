@@ -117,7 +117,7 @@ async def test_an_order_that_is_not_confirmed_is_answered_with_its_id(
         ("issue=ABC-1&id=7", 422, "id should be 32 lower-case hexadecimal digits"),
         ("&".join(["issue=ABC-1"] * 1001), 422, "at most 1000 issues in one order"),
         ("issue=" + "A" * 40_000, 422, "is not an issue"),
-        ("issue=XYZ-1", 422, "no server deploys XYZ, so XYZ-1 is not there"),
+        ("issue=XYZ-1", 422, "no server deploys XYZ, so XYZ-1 cannot be deployed there"),
         ("issue=DEF-1&server=beta.abc.wwts.com", 422, "beta.abc.wwts.com does not deploy DEF"),
         ("issue=ABC-1&server=prod.abc.wwts.com", 404, "unknown server 'prod.abc.wwts.com'; known: "),
         ("issue=ABC-1&server=", 404, "unknown server ''"),

@@ -25,7 +25,7 @@ class Page(BaseModel, Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PageRequest:
     """A page request: the page's number, counted from 1, and its maximum number of items."""
 
     page: int
@@ -41,30 +41,30 @@ class Cut:
         return Page(items=items, total=total, page=self.page, pages=max(1, ceil(total / self.per_page)))
 
 
-def find_messages(connection: Connection, matching: Mapping[str, str | None], cut: Cut) -> Page[MessageState]:
+def find_messages(connection: Connection, matching: Mapping[str, str | None], asked: PageRequest) -> Page[MessageState]:
     """The messages whose columns equal `matching` (None: any value), the last received first."""
-    total, rows = _page(connection, messages.c, matching, (messages.c.queued_at.desc(), messages.c.id), cut)
+    total, rows = _page(connection, messages.c, matching, (messages.c.queued_at.desc(), messages.c.id), asked)
     rehearsed = _rehearsed(connection, {row.deploy for row in rows if row.deploy})
     found = [_message(row) for row in rows]
-    return cut.of(total, [m.model_copy(update={"rehearsed": m.deploy in rehearsed}) for m in found])
+    return asked.of(total, [m.model_copy(update={"rehearsed": m.deploy in rehearsed}) for m in found])
 
 
 def find_deploys(
-    connection: Connection, matching: Mapping[str, str | None], cut: Cut, *, rehearses: bool
+    connection: Connection, matching: Mapping[str, str | None], asked: PageRequest, *, rehearses: bool
 ) -> Page[Deploy]:
     """The deploys whose columns equal `matching` (None: any value), the last started first.
 
     `rehearses` says whether a deploy that still runs is a rehearsal.
     """
     listed = [column for column in deploys.c if column.name != "output"]
-    total, rows = _page(connection, listed, matching, (deploys.c.began_at.desc(), deploys.c.id), cut)
+    total, rows = _page(connection, listed, matching, (deploys.c.began_at.desc(), deploys.c.id), asked)
     covered = _covered(connection, [row.id for row in rows])
-    return cut.of(total, [_deploy(row, covered.get(row.id, []), rehearses) for row in rows])
+    return asked.of(total, [_deploy(row, covered.get(row.id, []), rehearses) for row in rows])
 
 
 def find_deploy(connection: Connection, deploy: str, *, rehearses: bool) -> Deploy | None:
     """That deploy; None if the ledger does not have it."""
-    return next(iter(find_deploys(connection, {"id": deploy}, Cut(1, 1), rehearses=rehearses).items), None)
+    return next(iter(find_deploys(connection, {"id": deploy}, PageRequest(1, 1), rehearses=rehearses).items), None)
 
 
 def find_output(connection: Connection, deploy: str) -> str | None:
@@ -93,14 +93,14 @@ def _page(
     columns: Iterable[Column[Any]],
     matching: Mapping[str, str | None],
     order: tuple[ColumnElement[Any], ...],
-    cut: Cut,
+    asked: PageRequest,
 ) -> tuple[int, Sequence[Row[Any]]]:
     """The number of matching rows, and the rows of one page."""
     columns = list(columns)
     table = columns[0].table
     wanted = [table.c[name] == value for name, value in matching.items() if value is not None]
     total = connection.execute(select(func.count()).select_from(table).where(*wanted)).scalar_one()
-    query = select(*columns).where(*wanted).order_by(*order).limit(cut.per_page).offset(cut.offset)
+    query = select(*columns).where(*wanted).order_by(*order).limit(asked.per_page).offset(asked.offset)
     return total, connection.execute(query).all()
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from successes.ledger.ledger import Ledger, LedgerFault
-from successes.ledger.queries import Cut, find_messages
+from successes.ledger.queries import PageRequest, find_messages
 from usher.api.types import MessageState, rfc3339, time
 from usher.core.board.board import Board
 from usher.core.board.entries import Unsettled
@@ -72,7 +72,9 @@ class Refusals:
             return {}
         with self._ledger.reading() as connection:
             found = {
-                (server, issue): find_messages(connection, {"server": server, "issue": str(issue)}, Cut(1, 1)).items
+                (server, issue): find_messages(
+                    connection, {"server": server, "issue": str(issue)}, PageRequest(1, 1)
+                ).items
                 for server, issue in places
             }
         return {place: newest[0] for place, newest in found.items() if newest}

@@ -53,12 +53,12 @@ def _caught_up(board: Callable[[], Board | None]) -> Callable[[], Board]:
 
 def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/servers", tags=["servers"], responses=UNREAD)
-    async def servers(cut: Paged) -> Page[ServerState]:
+    async def servers(asked: Paged) -> Page[ServerState]:
         """All servers: waiting issues, window, the command that would run now, running deploy, last deploy."""
         now = caught_up()
         listed = list(settings.catalogue)
-        here = listed[cut.offset : cut.offset + cut.per_page]
-        return cut.of(len(listed), [server_state(server, now.server(server.name), settings) for server in here])
+        here = listed[asked.offset : asked.offset + asked.per_page]
+        return asked.of(len(listed), [server_state(server, now.server(server.name), settings) for server in here])
 
     @app.get("/api/servers/{server}", tags=["servers"], responses={**UNKNOWN, **UNREAD})
     async def one_server(server: str) -> ServerState:
@@ -70,7 +70,7 @@ def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board
 def _add_messages(app: FastAPI, ledger: Ledger) -> None:
     @app.get("/api/messages", tags=["messages"], responses=UNREAD)
     def messages(
-        cut: Paged,
+        asked: Paged,
         project: Key = None,
         status: Key = None,
         state: State | None = None,
@@ -80,7 +80,7 @@ def _add_messages(app: FastAPI, ledger: Ledger) -> None:
         """Messages and their states, newest first."""
         matching = {"project": project, "status": status, "state": state, "issue": issue, "server": server}
         with ledger.reading() as connection:
-            return find_messages(connection, matching, cut)
+            return find_messages(connection, matching, asked)
 
 
 def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
@@ -92,10 +92,10 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
         return found
 
     @app.get("/api/deploys", tags=["deploys"], responses=UNREAD)
-    def deploys(cut: Paged, server: str | None = None, outcome: Outcome | None = None) -> Page[Deploy]:
+    def deploys(asked: Paged, server: str | None = None, outcome: Outcome | None = None) -> Page[Deploy]:
         """Deploys, newest first. `outcome` is null while a deploy is running."""
         with ledger.reading() as connection:
-            return find_deploys(connection, {"server": server, "outcome": outcome}, cut, rehearses=rehearses)
+            return find_deploys(connection, {"server": server, "outcome": outcome}, asked, rehearses=rehearses)
 
     @app.get("/api/deploys/{deploy}", tags=["deploys"], responses={**UNKNOWN, **UNREAD})
     def one_deploy(deploy: str) -> Deploy:
@@ -114,7 +114,7 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
 
 def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/parked", tags=["parked"], responses=UNREAD)
-    async def parked(cut: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
+    async def parked(asked: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
         """Parked messages, newest first. Their last attempt failed, and they wait for a person."""
         board = caught_up()
         found = [
@@ -125,7 +125,7 @@ def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) ->
             if issue is None or str(entry.message.issue) == issue
         ]
         found.sort(key=lambda entry: (-entry.message.queued_at, entry.message.id))
-        here = found[cut.offset : cut.offset + cut.per_page]
+        here = found[asked.offset : asked.offset + asked.per_page]
 
         def read() -> dict[str, MessageState]:
             with ledger.reading() as connection:
@@ -134,7 +134,7 @@ def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) ->
         known = await asyncio.to_thread(read)
         told = board.told
         items = [parked_message(e, told.get(e.message.id, 1), known.get(e.message.id)) for e in here]
-        return cut.of(len(found), items)
+        return asked.of(len(found), items)
 
 
 def _log(deploy: Deploy, output: str | None) -> str:

@@ -117,12 +117,12 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
 def _add_audit(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/orders", tags=["orders"], responses=faults(422, 503))
     async def orders(
-        cut: Paged, issue: IssueKey = None, server: str | None = None, by: str | None = None
+        asked: Paged, issue: IssueKey = None, server: str | None = None, by: str | None = None
     ) -> Page[OrderState]:
         """The last orders, newest first: who gave each, why, and its result."""
         found = desk.listed(Issue.parse(issue) if issue else None, server, by)
-        here = found[cut.offset : cut.offset + cut.per_page]
-        return cut.of(len(found), [OrderState.of(entry) for entry in here])
+        here = found[asked.offset : asked.offset + asked.per_page]
+        return asked.of(len(found), [OrderState.of(entry) for entry in here])
 
     @app.get("/api/orders/{order}", tags=["orders"], responses=faults(404, 503))
     async def one_order(order: str) -> OrderState:

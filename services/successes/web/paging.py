@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import AfterValidator
 
-from successes.ledger.queries import Cut
+from successes.ledger.queries import PageRequest
 from usher.core.errors import BadIssue
 from usher.core.issues import Issue
 
@@ -14,8 +14,8 @@ MOST_PAGES = 1_000_000_000
 
 def _cut(
     page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, per_page: Annotated[int, Query(ge=1, le=500)] = 50
-) -> Cut:
-    return Cut(page, per_page)
+) -> PageRequest:
+    return PageRequest(page, per_page)
 
 
 def _issue(text: str) -> str:
@@ -25,6 +25,6 @@ def _issue(text: str) -> str:
         raise ValueError(str(bad)) from None
 
 
-Paged = Annotated[Cut, Depends(_cut)]
+Paged = Annotated[PageRequest, Depends(_cut)]
 Key = Annotated[str | None, AfterValidator(lambda text: text and text.strip().lower()), Query()]
 IssueKey = Annotated[str | None, AfterValidator(lambda text: text and _issue(text)), Query()]

@@ -62,7 +62,7 @@ class Servers:
         for issue in issues:
             if issue.project.lower() not in known:
                 which = f"{servers[0]} does not deploy" if name else "no server deploys"
-                raise BadMessage(why=f"{which} {issue.project}, so {issue} is not there")
+                raise BadMessage(why=f"{which} {issue.project}, so {issue} cannot be deployed there")
         return tuple(server for server in servers if not wanted or server.project in wanted)
 
     def status(self, *words: str | None) -> str | None:

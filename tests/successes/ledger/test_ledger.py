@@ -14,7 +14,7 @@ from yarl import URL
 
 from successes.ledger import writes
 from successes.ledger.ledger import Ledger, LedgerFault
-from successes.ledger.queries import Cut, find_messages
+from successes.ledger.queries import PageRequest, find_messages
 from successes.ledger.schema import messages
 from successes.ledger.writes import Moved, News
 from usher.core.errors import ServiceError
@@ -112,8 +112,8 @@ async def test_text_that_postgresql_would_refuse_is_stored_the_same_way_in_both_
         "command": ["deploy", "\0"],
     }
     with ledger.reading() as connection:
-        assert find_messages(connection, {"server": "\0"}, Cut(1, 1)).total == 0
-        assert find_messages(connection, {"status": "be\0ta"}, Cut(1, 1)).total == 1
+        assert find_messages(connection, {"server": "\0"}, PageRequest(1, 1)).total == 0
+        assert find_messages(connection, {"status": "be\0ta"}, PageRequest(1, 1)).total == 1
 
 
 async def test_two_replicas_can_write_the_same_news_at_the_same_time(settings, make, read_rows):

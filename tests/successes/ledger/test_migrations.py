@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 
 from successes.ledger.ledger import Ledger
-from successes.ledger.queries import Cut, find_deploys, find_messages, find_output
+from successes.ledger.queries import PageRequest, find_deploys, find_messages, find_output
 from successes.ledger.schema import metadata
 from successes.ledger.writes import News
 from usher.core.errors import ServiceError
@@ -88,8 +88,8 @@ def test_a_ledger_of_version_0_9_0_is_migrated_and_keeps_its_rows(old, caplog) -
         try:
             assert (differences(ledger), revision(ledger)) == ([], HEAD)
             with ledger.reading() as connection:
-                sent = find_messages(connection, {}, Cut(1, 10))
-                deploy = find_deploys(connection, {}, Cut(1, 10), rehearses=True).items[0]
+                sent = find_messages(connection, {}, PageRequest(1, 10))
+                deploy = find_deploys(connection, {}, PageRequest(1, 10), rehearses=True).items[0]
                 output = find_output(connection, deploy.id)
                 added = connection.exec_driver_sql('SELECT origin = id, due_at, "by" FROM messages').all()
         finally:
