@@ -33,6 +33,9 @@ from usher.core.versions import NEEDS
 OLDER, NEWER = 1, 2
 
 LOOK = 5.0
+MAX_HALT = 900.0
+"""Seconds after the hold and after all faults in which a checkpoint must let halted readers go on."""
+
 RELEASE_AGAIN = 6
 """The number of looks after which a release is written again, because the journal may have lost it."""
 
@@ -129,6 +132,11 @@ class Operator:
                 await self._write(ServerReleased(server=server))
             looks += 1
             await asyncio.sleep(LOOK)
+        halted = self._world.loop.time() - max(self._fleet.at + self._fleet.seconds, self._world.horizon)
+        if halted > MAX_HALT:
+            self._world.history.note(
+                "violation", why=f"readers still halted {halted:.0f} s after the last hold and fault"
+            )
         if self._fleet.downgrade:
             self._downgraded = True
             for replica in self._world.replicas:
