@@ -114,7 +114,7 @@ def _draft(
 
 
 def _jira() -> dict[str, tuple[str, ...]]:
-    """Jira's names and ids for each status. A status that only has its own name needs no section."""
+    """Jira's names and ids for each status. A status that Jira calls by the same name needs no section."""
     answers = {}
     for status in WELL_KNOWN_STATUSES:
         question = f"What does Jira call the status that deploys to {status}? For example: Ready for Beta, 10003"

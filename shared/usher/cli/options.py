@@ -10,7 +10,7 @@ from usher.core.issues import Issue
 from usher.core.servers import Servers
 
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON, with times in UTC.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.", metavar="TEXT")]
+Reason = Annotated[str, typer.Option("--reason", help="Your reason. It is kept with the order.", metavar="TEXT")]
 
 
 def is_issue(word: str) -> bool:

@@ -25,7 +25,7 @@ parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_nam
 
 @parked.callback(invoke_without_command=True)
 def list_parked(context: typer.Context, as_json: Json = False) -> None:
-    """List the messages that wait for a person after their last attempt failed. Queue them again, or drop them.
+    """List the messages whose last attempt failed. `retry` queues them again, `drop` drops them.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
 
 @parked.command()
 def retry(words: Words = None, everything: All = False, reason: Reason = "", as_json: Json = False) -> None:
-    """Queue parked issues again: those of a server, these issues, or --all. The usual window applies.
+    """Queue parked issues again: a server's, the ones you name, or all (--all). The usual window applies.
 
     The exit code is 1 if nothing was parked.
 
@@ -78,7 +78,7 @@ def drop(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Drop parked issues: those of a server, these issues, or --all. They are not deployed until they move again.
+    """Drop parked issues: a server's, the ones you name, or all (--all). They are not deployed until they move again.
 
     The exit code is 1 if nothing was parked.
 

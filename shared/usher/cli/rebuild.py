@@ -16,7 +16,7 @@ PACKAGE = "successes"
 def rebuild() -> None:
     """Rebuild the ledger from the journal. Rows that the journal no longer covers are kept.
 
-    Usher may keep running. If Usher manages the broker and it is stopped, it is started for the rebuild.
+    Usher may keep running. If Usher manages the broker and the broker is not running, the rebuild starts it.
 
     \b
     Examples:

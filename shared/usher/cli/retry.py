@@ -22,7 +22,7 @@ def retry(
     \b
     Examples:
       usher retry 0f8fad5bd9cb
-      usher history --outcome failed     lists them
+      usher history --outcome failed     lists failed deploys
     """
     with Client(load()) as client:
         done = client.retry(deploy, reason=reason)

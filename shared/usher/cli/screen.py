@@ -35,7 +35,7 @@ WHOLE = ("Deploy", "Outcome", "State", "Took", "ID")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The console for people: coloured only on a terminal; wide enough for everything in a file or a pipe."""
+    """The console for people: coloured only on a terminal; in a file or a pipe, so wide that lines need not wrap."""
     found = Console(stderr=stderr, highlight=False, markup=False)
     return found if found.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=PIPED_WIDTH)
 

@@ -23,7 +23,9 @@ def send(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="ISSUE STATUS, or the arguments of a deploy command.", metavar="WORDS...", show_default=False
+            help="ISSUE STATUS, or the long or short form of a deploy command's arguments.",
+            metavar="WORDS...",
+            show_default=False,
         ),
     ] = None,
     as_json: Json = False,

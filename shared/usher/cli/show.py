@@ -28,7 +28,7 @@ def show(
     ],
     as_json: Json = False,
 ) -> None:
-    """Why not yet? Show a server's pending issues and next deploy, an issue's history per server, or one deploy.
+    """Show a server's pending issues and next deploy, an issue's history per server, or one deploy.
 
     \b
     Examples:

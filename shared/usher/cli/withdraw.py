@@ -13,7 +13,7 @@ from usher.settings import load
 
 def withdraw(
     words: Annotated[
-        list[str], typer.Argument(help="Issues, and a server to withdraw only from that one.", metavar="SERVER|ISSUE")
+        list[str], typer.Argument(help="The issues; with a server, only from that server.", metavar="SERVER|ISSUE")
     ],
     reason: Reason = "",
     as_json: Json = False,
