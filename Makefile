@@ -1,7 +1,7 @@
 # Usher's tasks, for GNU Make 3.81 and POSIX sh. `make` without a target lists them.
 
 # How many tests run at once, each worker on a broker of its own. Tests mostly wait, so it is more than there are cores.
-WORKERS = 4
+WORKERS = 3
 PYTEST = .venv/bin/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: help up demo check test test-all test-long storm guards crashes planted lint model bench lock env clean

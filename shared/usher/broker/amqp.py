@@ -19,7 +19,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 
 from usher.broker import port
-from usher.broker.connecting import CLOSE_SECONDS, closed, open_connection
+from usher.broker.connecting import CLOSE_SECONDS, channel_closed, closed, open_connection
 from usher.broker.port import (
     Argument,
     ChannelClosed,
@@ -156,7 +156,7 @@ class Channel:
             await self._underlay.queue_delete(queue)
 
     async def close(self) -> None:
-        await closed(self.raw.close(), CHANNEL_SECONDS)
+        await channel_closed(self.raw.close(), CHANNEL_SECONDS)
 
 
 @contextmanager

@@ -62,7 +62,18 @@ def address(url: SecretStr) -> str:
 
 
 async def closed(closing: Awaitable[None], seconds: float) -> None:
-    """Wait at most `seconds` for a channel or a connection to close. Errors are ignored: it may be lost already."""
+    """Wait at most `seconds` for a connection to close, then give up. Errors are ignored: it may be lost already."""
     task = asyncio.ensure_future(closing)
     await asyncio.wait((task,), timeout=seconds)
     await end(task)
+
+
+async def channel_closed(closing: Awaitable[None], seconds: float) -> None:
+    """Wait at most `seconds` for a channel to close; after that it closes in the background. Errors are ignored.
+
+    It is never cancelled: the client would send the request a second time, and the broker answers a request to close a
+    closed channel by closing the connection.
+    """
+    task = asyncio.ensure_future(closing)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait((task,), timeout=seconds)
