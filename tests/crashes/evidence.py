@@ -123,7 +123,7 @@ class Evidence:
                 yield entry
 
     def ends_of(self, message: str) -> set[State | None]:
-        """The last states of that message, or of its next attempts if it was retried."""
+        """The terminal states of that message, or of its next attempts if it was retried."""
         ends: set[State | None] = set()
         todo, seen = [message], set()
         while todo:

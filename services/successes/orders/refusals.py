@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 LEDGER_SECONDS = 3.0
 """How long to wait for the ledger's answer."""
 
-UNREACHABLE = "; the ledger cannot be read now, so its last state is unknown"
+UNREACHABLE = "; the ledger cannot be read now, so what happened to it is unknown"
 
 Place = tuple[str, Issue]
 

@@ -209,7 +209,7 @@ class TestWhileTheDatabaseIsDown:
         assert ids(await ask.order("withdraw", issues=["ABC-112"])) == [message.id]
         assert len(ids(await ask.order("retry", issues=["ABC-111"]))) == 1
         [left] = (await ask.order("drop", server=BETA, issues=["ABC-113"]))["left"]
-        assert left["why"] == "it is not parked; the ledger cannot be read now, so its last state is unknown"
+        assert left["why"] == "it is not parked; the ledger cannot be read now, so what happened to it is unknown"
         assert (await ask.get("orders"))["total"] == 3
 
     async def test_only_the_retry_of_a_past_deploy_is_refused(self, world, ask):
