@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pytest
+
+from deploys import worker
 from deploys.service import Deploys
 from newer import write_covering_checkpoint, write_newer_fact
 from usher.broker import topology
 from usher.broker.consumer import consume
+from usher.core.errors import NotConfirmed
 from usher.core.events import Outcome, decode
+from usher.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from conftest import World
@@ -71,3 +77,21 @@ async def test_a_message_for_newer_readers_is_neither_deployed_nor_parked(make_w
     assert world.notes() == []
     async with consume(world.link, topology.server_queue(BETA), "look", prefetch=1) as queue, asyncio.timeout(20):
         assert (await queue.get()).message_id == message.id
+
+
+async def test_a_halted_worker_tries_until_its_outcome_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PAUSE", 0.0)
+    tries: list[str] = []
+
+    async def write(server: str, *_: object) -> None:
+        tries.append(server)
+        if len(tries) < 3:
+            raise NotConfirmed(what="the outcome", why="no answer")
+
+    context = SimpleNamespace(
+        unwritten=SimpleNamespace(write=write), journal=None, publisher=None, clock=SystemClock(),
+        drain=SimpleNamespace(stop=asyncio.Event()),
+    )  # fmt: skip
+    async with asyncio.timeout(5):
+        await worker._write_outcome(context, SimpleNamespace(lost=asyncio.Event()), SimpleNamespace(name=BETA))
+    assert tries == [BETA] * 3
