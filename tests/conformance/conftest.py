@@ -3,25 +3,28 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Protocol
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from crashes.loop import SimulatedLoop
 from crashes.memory.broker import MemoryBroker
 from usher.broker import amqp
 from usher.broker.port import Argument, Channel, Connection, Delivered, Dial, Envelope
 from usher.local.choose import Broker
 
+HERE = Path(__file__).parent
 HEARTBEAT = 10
 SECONDS = 10.0
 """How long to wait for something that must happen."""
 NOTHING = 0.15
 """How long to wait before concluding that nothing happens."""
-AT_ONCE = 0.02
-"""The same for the broker in memory, where frames take no time."""
+STEPS = 100_000
+"""After this many callbacks, a test of the broker in memory is considered to spin."""
 QUORUM: dict[str, Argument] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 SINGLE: dict[str, Argument] = {**QUORUM, "x-single-active-consumer": True}
 STREAM: dict[str, Argument] = {"x-queue-type": "stream"}
@@ -95,8 +98,7 @@ def _name_of(connection: dict[str, dict[str, str]]) -> str | None:
 class Inbox:
     """The deliveries of a consumer, in order."""
 
-    def __init__(self, nothing: float) -> None:
-        self._nothing = nothing
+    def __init__(self) -> None:
         self.got: list[Delivered] = []
         self.cancelled = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -116,7 +118,7 @@ class Inbox:
     async def only(self, count: int) -> list[Delivered]:
         """Wait for this many deliveries, and check that no more arrive."""
         await self.first(count)
-        await asyncio.sleep(self._nothing)
+        await asyncio.sleep(NOTHING)
         assert bodies(self.got) == bodies(self.got[:count])
         return self.got
 
@@ -130,7 +132,6 @@ class World:
 
     def __init__(self, dial: Dial, url: str, operator: Operator) -> None:
         self.operator = operator
-        self.nothing = AT_ONCE if isinstance(operator, MemoryOperator) else NOTHING
         self._dial, self._url = dial, url
         self._connections: list[Connection] = []
 
@@ -154,7 +155,7 @@ class World:
         **arguments: Argument,
     ) -> tuple[Channel, Inbox]:
         """Start a consumer, on a new channel if none is given."""
-        inbox = Inbox(self.nothing)
+        inbox = Inbox()
         channel = channel or await self.channel(confirms=False)
         renamed = {f"x-{name.replace('_', '-')}": argument for name, argument in arguments.items()}
         await channel.consume(queue, tag, prefetch, inbox.deliver, inbox.cancelled.set, renamed)
@@ -191,18 +192,33 @@ async def closed(channel: Channel | Connection) -> None:
         await channel.closed.wait()
 
 
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=[pytest.mark.real, pytest.mark.slow])])
-def fresh(request: pytest.FixtureRequest) -> World:
-    """A world with the broker in memory, or with RabbitMQ. Only the latter needs the broker of the test run."""
-    if request.param == "memory":
-        memory = MemoryBroker(now=time.time)
-        return World(memory.dial, "amqp://memory/", MemoryOperator(memory))
-    url = request.getfixturevalue("vhost_url")
-    return World(amqp.dial, url, RealOperator(request.getfixturevalue("broker"), url.rpartition("/")[2]))
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run each test twice: in virtual time with the broker in memory, and with RabbitMQ."""
+    return {"memory": lambda: SimulatedLoop(0, STEPS), "rabbitmq": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests with RabbitMQ. Their fixtures don't say that they need a broker, since half of them don't."""
+    for item in items:
+        if isinstance(item, pytest.Function) and HERE in item.path.parents and "[rabbitmq" in item.name:
+            item.add_marker("programs" if item.path.name == "test_outages.py" else "real")
+            item.add_marker("slow")
+
+
+def in_memory() -> bool:
+    """Whether this test uses the broker in memory."""
+    return isinstance(asyncio.get_running_loop(), SimulatedLoop)
 
 
 @pytest.fixture
-async def world(fresh: World) -> AsyncIterator[World]:
-    """A world with an empty broker."""
-    yield fresh
-    await fresh.close()
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A world with an empty broker. Only RabbitMQ needs the broker of the test run."""
+    if in_memory():
+        memory = MemoryBroker(now=time.time)
+        world = World(memory.dial, "amqp://memory/", MemoryOperator(memory))
+    else:
+        url = request.getfixturevalue("vhost_url")
+        world = World(amqp.dial, url, RealOperator(request.getfixturevalue("broker"), url.rpartition("/")[2]))
+    yield world
+    await world.close()

@@ -15,6 +15,8 @@ from crashes.memory.wire import Wire
 from usher.broker.port import Connection, Envelope, Gone, Kind, Refused
 from usher.core.errors import BrokerError
 
+pytestmark = pytest.mark.asyncio(loop_factories=["memory"])
+
 
 class SlowNetwork(Network):
     """A network with latency, and with unreachable hosts."""

@@ -2,9 +2,7 @@
 
 import asyncio
 
-import pytest
-
-from conformance.conftest import NOTHING, QUORUM, World, bodies
+from conformance.conftest import QUORUM, World, bodies
 from usher.broker.port import Argument, Channel, Envelope, Kind
 
 DYING: dict[str, Argument] = {
@@ -13,12 +11,6 @@ DYING: dict[str, Argument] = {
     "x-dead-letter-exchange": "returns",
     "x-dead-letter-strategy": "at-least-once",
 }
-
-
-@pytest.fixture(autouse=True)
-def patience(world: World) -> None:
-    """Wait longer before concluding that nothing happens: expired messages arrive late in memory, too."""
-    world.nothing = NOTHING
 
 
 async def retry(world: World, **arguments: Argument) -> Channel:

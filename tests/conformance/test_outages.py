@@ -20,6 +20,7 @@ from conformance.conftest import (
     World,
     bodies,
     closed,
+    in_memory,
     put,
 )
 from crashes.memory.broker import MemoryBroker
@@ -91,22 +92,26 @@ def container() -> Iterator[Container]:
         yield container
 
 
-@pytest.fixture(params=["memory", pytest.param("container", marks=[pytest.mark.slow, pytest.mark.programs])])
-def both(request: pytest.FixtureRequest) -> tuple[World, Machine]:
-    if request.param == "memory":
+@pytest.fixture
+async def both(request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, Machine]]:
+    """A world, and the machine of its broker."""
+    if in_memory():
         memory = MemoryBroker(now=time.time)
-        return World(memory.dial, "amqp://memory/", MemoryOperator(memory)), MemoryMachine(memory)
-    container: Container = request.getfixturevalue("container")
-    vhost = f"test-{secrets.token_hex(6)}"
-    container.console("PUT", f"vhosts/{vhost}")
-    broker = replace(container.broker, url=container.broker.url_of(vhost))
-    return World(amqp.dial, broker.url, RealOperator(broker, vhost)), ContainerMachine(container)
+        world, machine = World(memory.dial, "amqp://memory/", MemoryOperator(memory)), MemoryMachine(memory)
+        yield world, machine
+    else:
+        container: Container = request.getfixturevalue("container")
+        vhost = f"test-{secrets.token_hex(6)}"
+        container.console("PUT", f"vhosts/{vhost}")
+        broker = replace(container.broker, url=container.broker.url_of(vhost))
+        world = World(amqp.dial, broker.url, RealOperator(broker, vhost))
+        yield world, ContainerMachine(container)
+    await world.close()
 
 
 @pytest.fixture
-async def world(both: tuple[World, Machine]) -> AsyncIterator[World]:
-    yield both[0]
-    await both[0].close()
+def world(both: tuple[World, Machine]) -> World:
+    return both[0]
 
 
 @pytest.fixture

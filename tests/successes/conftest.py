@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -201,9 +202,18 @@ class World:
             await asyncio.gather(*keeping)
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty ledger in SQLite. Copying it is a hundred times faster than running the migrations."""
+    path = tmp_path_factory.mktemp("ledger") / "usher.db"
+    Ledger.open(SecretStr(f"sqlite:///{path}")).close()
+    return path
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger/usher.db"
+def sqlite_url(tmp_path: Path, empty_ledger: Path) -> str:
+    shutil.copy(empty_ledger, tmp_path / "ledger.db")
+    return f"sqlite:///{tmp_path}/ledger.db"
 
 
 POSTGRESQL = pytest.param("postgres_url", id="postgresql", marks=[pytest.mark.slow, pytest.mark.programs])

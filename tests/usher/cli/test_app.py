@@ -44,6 +44,7 @@ def test_wrong_usage_is_exit_code_2_without_a_traceback(usher, arguments: list[s
     assert "Traceback" not in result.err
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("arguments", [["--version"], ["explain", "ABC-111", "beta"]])
 def test_python_m_usher_with_arguments_is_the_same_command(folder, arguments: list[str]) -> None:
     result = subprocess.run([sys.executable, "-m", "usher", *arguments], capture_output=True, text=True, check=True)
