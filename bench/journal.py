@@ -57,7 +57,7 @@ def history(count: int, settings: Settings) -> Iterable[Event]:
             yield DeployEnded(
                 deploy=deploy, server=server.name, outcome=Outcome.PASSED, reason="", exit_code=0, rehearsed=False,
                 command=("x",), standing=standing, superseded=(), started_at=n, ended_at=n, output="x" * 1000,
-                cut=False, log=None,
+                truncated=False, log=None,
             )  # fmt: skip
 
 

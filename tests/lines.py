@@ -30,7 +30,7 @@ class _Pair:
 
 
 class Proxy:
-    """Listens on `port` of this machine, and forwards everything in both directions until it is told otherwise."""
+    """Listens on `port` of this machine, and forwards everything in both directions until its behaviour is changed."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target

@@ -44,7 +44,7 @@ class Deploy:
         written in the turn's next round.
         """
         async with self._context.runner.prepare() as prepared:
-            now, max_issues = self._context.clock.now(), self._context.settings.deploys.most
+            now, max_issues = self._context.clock.now(), self._context.settings.deploys.max_issues
             max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
@@ -60,7 +60,7 @@ class Deploy:
             end = await self._command(prepared, taken, batch)
             if isinstance(end, DeployInterrupted) and (self._waits.lost.is_set() or self._journal.halted.is_set()):
                 # the turn is over and the command is dead, so the next holder need not wait
-                self._context.unwritten.add(end.model_copy(update={"held": held.id, "returns": delivery_count}))
+                self._context.unwritten.add(end.model_copy(update={"held": held.id, "delivery_count": delivery_count}))
         if isinstance(end, DeployInterrupted):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             await self._waits.sleep(RETRY_PAUSE)

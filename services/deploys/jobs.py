@@ -83,6 +83,6 @@ def end_of(
         started_at=started_at,
         ended_at=ended_at,
         output=finished.output,
-        cut=finished.truncated,
+        truncated=finished.truncated,
         log=str(finished.log) if finished.log else None,
     )

@@ -64,8 +64,8 @@ class Turn:
                     server=self._server.name,
                     message=held.id,
                     holder=self._context.holder,
-                    owes=left,
-                    returns=self._delivery_count,
+                    wait_left=left,
+                    delivery_count=self._delivery_count,
                 )
             )
         except (BrokerError, Unreadable) as fault:
@@ -177,7 +177,7 @@ class Turn:
         if not self._delivery.redelivered or self._board.running:
             return 0
         is_over = self._board.is_over(held.id, self._delivery_count)
-        wait = self._board.owed / 1000 if is_over else takeover_wait(self._context.settings)
+        wait = self._board.wait_left / 1000 if is_over else takeover_wait(self._context.settings)
         return max(0, self._received_at + wait - self._context.clock.monotonic())
 
     async def _end_unfinished(self, taken: DeployTaken, dead_at: float) -> None:

@@ -232,7 +232,7 @@ def calm(seen: Evidence) -> Iterator[Violation]:
     for entry in seen.history.of("accepted"):
         accepted[str(entry["message"])] = accepted.get(str(entry["message"]), 0) + 1
     for message, times in accepted.items():
-        if (counted := seen.board.told.get(message, 1)) != times:
+        if (counted := seen.board.received.get(message, 1)) != times:
             yield Violation(
                 "6", f"{message} was accepted {times} times, but the board counted {counted}", seen.ended_at
             )

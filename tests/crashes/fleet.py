@@ -102,7 +102,7 @@ def decode(body: bytes) -> Event:
 
 def is_held(board: Board, server: str) -> bool:
     """Whether that server is held on the board of a newer process."""
-    return _key(server) in board.told
+    return _key(server) in board.received
 
 
 class Operator:
@@ -163,7 +163,7 @@ class Operator:
             if entry.needs > OLDER:
                 last, covered = offset, False
             elif (found := entry.checkpoint()) and found.through >= last:
-                covered = not any(map(_is_key, found.told))
+                covered = not any(map(_is_key, found.received))
         return covered
 
 
@@ -178,10 +178,10 @@ def mixed(fleet: Fleet | None) -> Iterator[None]:
     def newer_apply(board: Board, event: Any, **clocks: Any) -> Any:
         match event:
             case ServerHeld():
-                board.told[_key(event.server)] = 1
+                board.received[_key(event.server)] = 1
                 return ()
             case ServerReleased():
-                board.told.pop(_key(event.server), None)
+                board.received.pop(_key(event.server), None)
                 return ()
             case DeployTaken() if is_held(board, event.server) and _version() >= NEWER:
                 return ()
@@ -203,7 +203,7 @@ def _version() -> int:
 
 
 def _needs(board: Board) -> int:
-    return NEWER if any(map(_is_key, board.told)) else OLDER
+    return NEWER if any(map(_is_key, board.received)) else OLDER
 
 
 def _key(server: str) -> str:

@@ -77,7 +77,7 @@ class Plan:
     successes: int = 1
     trackers: int = 1
     parallel: int = 2
-    most: int = 1000
+    max_issues: int = 1000
     latency: float = 0.002
     moves: tuple[Move, ...] = ()
     orders: tuple[Order, ...] = ()
@@ -98,7 +98,7 @@ class Plan:
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.servers} servers, {self.deploys} deploys, {self.successes} successes, "
-            f"{self.trackers} trackers, {self.parallel} commands at a time, at most {self.most} issues"
+            f"{self.trackers} trackers, {self.parallel} commands at a time, at most {self.max_issues} issues"
         ]
         for part in (self.moves, self.orders, self.commands):
             lines += [f"  {one}" for one in part]
@@ -132,7 +132,7 @@ class _Drawing:
             successes=successes,
             trackers=trackers,
             parallel=chance.choice((1, 2, 4)),
-            most=chance.choice((1, 3, 1000, 1000)),
+            max_issues=chance.choice((1, 3, 1000, 1000)),
             latency=chance.choice((0.0005, 0.002, 0.02)),
             moves=tuple(sorted((self._move(servers) for _ in range(chance.randint(5, 30))), key=lambda m: m.at)),
             orders=tuple(self._order(servers) for _ in range(chance.choice((0, 0, 1, 3)))),

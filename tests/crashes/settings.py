@@ -25,7 +25,7 @@ def settings_of(plan: Plan) -> Settings:
             "deploys": {
                 "command": ["deploy", "{server}", "{issues}"],
                 "parallel": plan.parallel,
-                "most": plan.most,
+                "max_issues": plan.max_issues,
                 "timeout": 60 * seconds,
                 "grace": 2 * seconds,
                 "silence": 3 * seconds,

@@ -150,7 +150,7 @@ class World:
 
 @pytest.fixture
 async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
-    """Makes worlds with given settings: `await make_world(DEPLOYS__MOST="2")`."""
+    """Makes worlds with given settings: `await make_world(DEPLOYS__MAX_ISSUES="2")`."""
     async with AsyncExitStack() as stack:
 
         async def make(**variables: str) -> World:

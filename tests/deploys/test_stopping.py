@@ -150,8 +150,8 @@ async def test_a_stop_during_the_take_over_wait_leaves_the_rest_of_it_to_the_nex
                 await asyncio.sleep(0.01)
         given_back = world.of("turn.given_back")
         assert [event.message for event in given_back] == [message.id] * times
-        assert 0 < given_back[-1].owes < left
-        left = given_back[-1].owes
+        assert 0 < given_back[-1].wait_left < left
+        left = given_back[-1].wait_left
     assert world.of("deploy.taken") == []
 
 

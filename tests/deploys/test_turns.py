@@ -147,7 +147,7 @@ async def test_the_number_of_commands_is_limited_and_a_turn_without_a_slot_takes
 
 
 async def test_messages_that_do_not_fit_into_a_batch_are_deployed_in_the_next_turn(make_world: MakeWorld) -> None:
-    world = await make_world(DEPLOYS__MOST="2")
+    world = await make_world(DEPLOYS__MAX_ISSUES="2")
     async with world.deploys():
         await world.publish("ABC-3 beta", "ABC-2 beta", "ABC-1 beta", "ABC-3 beta")
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
@@ -296,7 +296,9 @@ async def test_a_message_that_is_redelivered_many_times_is_deployed_alone(
         async with consume(world.link, topology.server_queue(BETA), "dies", prefetch=1) as dies:
             assert (await dies.get()).message_id == first.id
     # given back, so that the next holder need not wait
-    await world.journal.append(TurnGivenBack(server=BETA, message=first.id, holder="dies", returns=MAX_DELIVERY_COUNT))
+    await world.journal.append(
+        TurnGivenBack(server=BETA, message=first.id, holder="dies", delivery_count=MAX_DELIVERY_COUNT)
+    )
     async with world.deploys():
         await world.until(lambda: len(world.of("deploy.ended")) == 2)
     assert [set(event.messages) >= {first.id, again.id} for event in world.of("deploy.taken")] == [True, False]
@@ -312,7 +314,7 @@ async def test_an_orderly_end_of_a_turn_waives_the_take_over_wait_only_for_the_n
     world = await make_world(BROKER__HEARTBEAT="10s")
     (message,) = await world.publish("ABC-1 beta")
     await held_and_left(world)
-    await world.journal.append(TurnGivenBack(server=BETA, message=message.id, holder="in order", returns=0))
+    await world.journal.append(TurnGivenBack(server=BETA, message=message.id, holder="in order", delivery_count=0))
     await held_and_left(world)
     async with world.deploys(), asyncio.timeout(10):
         while "may still be running" not in caplog.text:

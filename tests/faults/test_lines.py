@@ -121,5 +121,5 @@ def test_a_lost_answer_to_jira_does_not_create_a_second_message(
 
     usher.wait(ended, "it is deployed")
     history = usher.verify()
-    assert [(message["state"], message["told"]) for message in history.messages] == [("deployed", 2)]
+    assert [(message["state"], message["received"]) for message in history.messages] == [("deployed", 2)]
     assert len(history.runs) == 1

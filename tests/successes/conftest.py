@@ -47,37 +47,41 @@ class Make:
         server = self.settings.catalogue.find(issue.project, status)
         return BackMessage.of(issue, server, source="jira", now=self.clock, moved_at=self.clock - 5)
 
-    def taken(self, *told: BackMessage) -> DeployTaken:
+    def taken(self, *messages: BackMessage) -> DeployTaken:
         self.clock += 1000
         return DeployTaken(
             deploy=secrets.token_hex(6),
-            server=told[0].server,
+            server=messages[0].server,
             holder="deploys@here:1",
             fence=self.clock,
-            messages=tuple(message.id for message in told),
+            messages=tuple(message.id for message in messages),
             taken_at=self.clock,
         )
 
     def ended(
-        self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, taken: DeployTaken | None = None, **more: object
+        self,
+        *messages: BackMessage,
+        outcome: Outcome = Outcome.PASSED,
+        taken: DeployTaken | None = None,
+        **more: object,
     ) -> DeployEnded:
         self.clock += 12_300
-        batch = Batch.of(told)
+        batch = Batch.of(messages)
         passed = outcome is Outcome.PASSED
         facts = {
             "deploy": taken.deploy if taken else secrets.token_hex(6),
-            "server": told[0].server,
+            "server": messages[0].server,
             "outcome": outcome,
             "reason": "exit code 0" if passed else "exit code 2",
             "exit_code": 0 if passed else 2,
             "rehearsed": False,
-            "command": ("deploy", told[0].server, *map(str, batch.issues)),
+            "command": ("deploy", messages[0].server, *map(str, batch.issues)),
             "standing": batch.standing,
             "superseded": tuple(message.id for message in batch.superseded),
             "started_at": self.clock - 12_300,
             "ended_at": self.clock,
             "output": "what it printed\n",
-            "cut": False,
+            "truncated": False,
             "log": "/logs/it.log",
         }
         return DeployEnded(**{**facts, **more})
@@ -118,14 +122,14 @@ class World:
             await self.publisher.message(message)
         return messages
 
-    async def ended(self, *told: BackMessage, outcome: Outcome = Outcome.PASSED, **more: object) -> DeployEnded:
+    async def ended(self, *messages: BackMessage, outcome: Outcome = Outcome.PASSED, **more: object) -> DeployEnded:
         """Publish a deploy of these messages, from its taking to its result."""
-        ended = self.make.ended(*told, taken=await self.taken(*told), outcome=outcome, **more)
+        ended = self.make.ended(*messages, taken=await self.taken(*messages), outcome=outcome, **more)
         await self.result(ended)
         return ended
 
-    async def taken(self, *told: BackMessage) -> DeployTaken:
-        taken = self.make.taken(*told)
+    async def taken(self, *messages: BackMessage) -> DeployTaken:
+        taken = self.make.taken(*messages)
         await self.journal.append(taken)
         return taken
 

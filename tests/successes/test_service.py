@@ -27,9 +27,9 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_it_shows_waiting_and_deployed_issues_and_stops_when_asked(world, make_settings, free_port):
-    told = await world.published("ABC-113", "ABC-111")
-    taken = await world.taken(*told)
-    await world.result(world.make.ended(*told, taken=taken))
+    published = await world.published("ABC-113", "ABC-111")
+    taken = await world.taken(*published)
+    await world.result(world.make.ended(*published, taken=taken))
     await world.published("ABC-112")
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(make_settings(SUCCESSES__PORT=free_port), stop))

@@ -138,8 +138,14 @@ def test_an_interrupted_build_keeps_the_previous_environment(
     environment = os.environ | {"PYTHON": fake_python, "PIP": "echo installing; cat packages"}
     command = ["sh", "make/environment", "up"]
     with subprocess.Popen(
-        command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as building:
+        command,
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None,
+    ) as building:  # tests that run in the background inherit an ignored SIGINT
         assert building.stdout
         assert "installing\n" in building.stdout  # each line appears immediately
         with (clone / "packages").open("w"):  # blocks until the build reads it

@@ -96,7 +96,7 @@ def test_its_checkpoints_give_the_same_board_as_the_entries_before_them() -> Non
     for checkpoint in found:
         before = board_of(journal[: checkpoint.through + 1])
         again = checkpoint.board(read_at=0)
-        assert (again.servers, again.closed, again.told) == (before.servers, before.closed, before.told)
+        assert (again.servers, again.closed, again.received) == (before.servers, before.closed, before.received)
 
 
 @each_version

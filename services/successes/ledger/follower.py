@@ -39,7 +39,7 @@ class Follower:
         """Record an event and the changes that it made to the board."""
         match event:
             case BackMessage():
-                self._news.received[event.id] = (event, self._board.told.get(event.id, 1))
+                self._news.received[event.id] = (event, self._board.received.get(event.id, 1))
                 if (state := self._board.state(event.id)) in TERMINAL:
                     # settled before it was received, when the ledger had no row to settle
                     self._news.moved.setdefault(event.id, Moved(state, None, None))
@@ -126,7 +126,7 @@ class Follower:
         for known in server.messages():
             m = known.message.id
             if self._replayed.get(m) is not known.state:
-                self._news.received.setdefault(m, (known.message, self._board.told.get(m, 1)))
+                self._news.received.setdefault(m, (known.message, self._board.received.get(m, 1)))
                 self._move((Change(m, known.state, known.deploy),), server, None, None)
 
 

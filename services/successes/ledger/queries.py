@@ -138,6 +138,6 @@ def _deploy(row: Row[Any], covered: Sequence[str | None], rehearses: bool) -> De
             "issues": sorted({Issue.parse(issue) for issue in covered if issue}),
             "messages": len(covered),
             "rehearsed": rehearses if row.rehearsed is None else row.rehearsed,
-            "cut": bool(row.cut),
+            "truncated": bool(row.truncated),
         }
     )

@@ -62,7 +62,7 @@ messages = Table(
     Column("moved_at", BigInteger),
     Column("changed_at", BigInteger, nullable=False),
     Column("deploy", String(12)),
-    Column("told", Integer, nullable=False),
+    Column("received", Integer, nullable=False),
     # the id of the first attempt of the same move; for a first attempt, its own id
     Column("origin", String(32), nullable=False),
     # when a retry is due
@@ -95,7 +95,7 @@ deploys = Table(
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("output", Words),
-    Column("cut", Boolean),
+    Column("truncated", Boolean),
     Column("log", Line),
     Index("deploys_by_time", "began_at", "id"),
     Index("deploys_by_server", "server", "began_at"),

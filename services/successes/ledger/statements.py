@@ -14,7 +14,18 @@ Insert = sqlite.Insert | postgresql.Insert
 TAKEN = ("holder", "fence", "taken_at", "began_at")
 """The columns of a deploy that its taking sets."""
 
-RESULT = ("outcome", "reason", "exit_code", "rehearsed", "command", "started_at", "ended_at", "output", "cut", "log")
+RESULT = (
+    "outcome",
+    "reason",
+    "exit_code",
+    "rehearsed",
+    "command",
+    "started_at",
+    "ended_at",
+    "output",
+    "truncated",
+    "log",
+)
 """The columns of a deploy that its result sets."""
 
 
@@ -27,8 +38,8 @@ def insert(dialect: str, table: Table) -> Insert:
 def receive(dialect: str) -> Insert:
     """A message was received; an existing one gets the new count, if that is higher."""
     new = insert(dialect, messages)
-    higher = new.excluded.told > messages.c.told
-    return new.on_conflict_do_update(index_elements=["id"], set_={"told": new.excluded.told}, where=higher)
+    higher = new.excluded.received > messages.c.received
+    return new.on_conflict_do_update(index_elements=["id"], set_={"received": new.excluded.received}, where=higher)
 
 
 @cache

@@ -116,7 +116,7 @@ def _message(message: BackMessage, times: int) -> Row:
         "queued_at": message.queued_at,
         "moved_at": message.moved_at,
         "changed_at": message.queued_at,
-        "told": times,
+        "received": times,
         "origin": message.move,
         "due_at": message.queued_at if message.origin else None,
         "by": None,
@@ -159,6 +159,6 @@ def _deploy(event: DeployEnded) -> Row:
         "started_at": event.started_at,
         "ended_at": event.ended_at,
         "output": event.output,
-        "cut": event.cut,
+        "truncated": event.truncated,
         "log": event.log,
     }

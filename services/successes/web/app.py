@@ -132,8 +132,8 @@ def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) ->
                 return find_known(connection, (entry.message.id for entry in here))
 
         known = await asyncio.to_thread(read)
-        told = board.told
-        items = [parked_message(e, told.get(e.message.id, 1), known.get(e.message.id)) for e in here]
+        received = board.received
+        items = [parked_message(e, received.get(e.message.id, 1), known.get(e.message.id)) for e in here]
         return asked.of(len(found), items)
 
 
@@ -141,7 +141,7 @@ def _log(deploy: Deploy, output: str | None) -> str:
     if output is None:
         why = "it is still running" if deploy.outcome is None else f"it was {deploy.outcome}"
         return f"[there is no output of deploy {deploy.id}: {why}]\n"
-    if not deploy.cut:
+    if not deploy.truncated:
         return output
     rest = f"the complete output is in {deploy.log} on the deploys host" if deploy.log else "the rest was not kept"
     return f"[truncated: this is the end; {rest}]\n{output}"

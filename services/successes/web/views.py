@@ -15,7 +15,7 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
     waiting, arrivals = board.waiting, board.arrivals
     command = None
     if waiting:
-        chosen = Batch.of(choose(waiting[0], waiting, settings.deploys.most))
+        chosen = Batch.of(choose(waiting[0], waiting, settings.deploys.max_issues))
         command = settings.deploys.template.render(server, chosen.issues)
     return ServerState(
         server=server.name,
@@ -36,7 +36,7 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
     )
 
 
-def parked_message(failed: Failed, told: int, known: MessageState | None) -> ParkedMessage:
+def parked_message(failed: Failed, received: int, known: MessageState | None) -> ParkedMessage:
     """A parked message, from the ledger if it has the message (`known`), or else from the board."""
     message, age = failed.message, time(failed.message.queued_at)
     facts = {
@@ -45,7 +45,7 @@ def parked_message(failed: Failed, told: int, known: MessageState | None) -> Par
         "queued_at": age,
         "moved_at": None if message.moved_at is None else time(message.moved_at),
         "changed_at": age,
-        "told": told,
+        "received": received,
         "origin": message.move,
         **(known.model_dump() if known else {}),
         "state": State.PARKED,

@@ -94,13 +94,13 @@ class Client:
         """One server. Raises NotFound."""
         return read(ServerState, json_of(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
 
-    def messages(self, most: int = PER_PAGE, **matching: str) -> list[MessageState]:
-        """At most `most` messages, newest first. Filters in `matching`: project, status, state, issue, server."""
-        return [read(MessageState, item) for item in self._pages("/api/messages", most, **matching)]
+    def messages(self, limit: int = PER_PAGE, **matching: str) -> list[MessageState]:
+        """At most `limit` messages, newest first. Filters in `matching`: project, status, state, issue, server."""
+        return [read(MessageState, item) for item in self._pages("/api/messages", limit, **matching)]
 
-    def deploys(self, most: int = PER_PAGE, **matching: str) -> list[Deploy]:
-        """At most `most` deploys, newest first. Filters in `matching`: server, outcome."""
-        return [read(Deploy, item) for item in self._pages("/api/deploys", most, **matching)]
+    def deploys(self, limit: int = PER_PAGE, **matching: str) -> list[Deploy]:
+        """At most `limit` deploys, newest first. Filters in `matching`: server, outcome."""
+        return [read(Deploy, item) for item in self._pages("/api/deploys", limit, **matching)]
 
     def deploy(self, deploy: str) -> Deploy:
         """One deploy. Raises NotFound."""
@@ -133,9 +133,9 @@ class Client:
         """Order that the messages of a failed deploy are queued again, unless they passed since. Raises NotFound."""
         return self._order("retry", deploy=deploy, reason=reason)
 
-    def orders(self, most: int = PER_PAGE, **matching: str) -> list[OrderState]:
-        """At most `most` orders, newest first. Filters in `matching`: issue, server, by."""
-        return [read(OrderState, item) for item in self._pages("/api/orders", most, **matching)]
+    def orders(self, limit: int = PER_PAGE, **matching: str) -> list[OrderState]:
+        """At most `limit` orders, newest first. Filters in `matching`: issue, server, by."""
+        return [read(OrderState, item) for item in self._pages("/api/orders", limit, **matching)]
 
     def order(self, order: str) -> OrderState:
         """One order, by its id. Raises NotFound."""
@@ -173,10 +173,10 @@ class Client:
             raise NoAnswer(why=f"{fault}; the order may still be carried out: check with `usher orders {order}`")
         return state
 
-    def _pages(self, path: str, most: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
-        """The items of all pages, or the first `most` of them."""
-        size = min(most or PER_PAGE, PER_PAGE)
-        page, left = 1, most
+    def _pages(self, path: str, limit: int | None = None, **matching: str) -> Iterator[dict[str, Any]]:
+        """The items of all pages, or the first `limit` of them."""
+        size = min(limit or PER_PAGE, PER_PAGE)
+        page, left = 1, limit
         while True:
             answer = json_of(self._ask("successes", "GET", path, params={**matching, "page": page, "per_page": size}))
             items = answer["items"] if left is None else answer["items"][:left]

@@ -82,7 +82,7 @@ class ServerState(_Answer):
 class MessageState(_Answer):
     """The current state of a message.
 
-    `told` is how often the same move was received. `deploy` is the deploy that covers the message; `rehearsed` says
+    `received` is how often the same move was received. `deploy` is the deploy that covers the message; `rehearsed` says
     whether that was a rehearsal. `origin` is the id of the move's first attempt. A later attempt is due at `due_at`.
     `by` is who ordered the last change, if a person did.
     """
@@ -100,7 +100,7 @@ class MessageState(_Answer):
     changed_at: Time
     deploy: str | None
     rehearsed: bool = False
-    told: int
+    received: int
     origin: str | None = None
     due_at: Time | None = None
     by: str | None = None
@@ -109,7 +109,7 @@ class MessageState(_Answer):
 class Deploy(_Answer):
     """A deploy. `outcome` is None while it runs. `messages` is the number of messages that it covers.
 
-    If `cut`, the stored output is only the end. The complete output is in the file `log`.
+    If `truncated`, the stored output is only the end. The complete output is in the file `log`.
     """
 
     id: str
@@ -126,7 +126,7 @@ class Deploy(_Answer):
     taken_at: Time | None
     started_at: Time | None
     ended_at: Time | None
-    cut: bool
+    truncated: bool
     log: str | None
 
 

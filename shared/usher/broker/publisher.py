@@ -16,7 +16,7 @@ from usher.core.versions import NEEDS
 CONFIRM_SECONDS = 5.0
 PROBE_SECONDS = 3.0
 
-TELLING = "telling"
+PUBLICATION = "publication"
 """The header with a unique id of this publication of a message or an order."""
 
 
@@ -43,11 +43,11 @@ class Publisher:
         """Publish a message to its server's queue and to the journal."""
         key = f"{message.status}.{message.issue.project.lower()}"
         # the message id is the same each time it is published; the header tells the journal entries apart
-        await self._event(topology.MESSAGES, key, message, message.id, headers={TELLING: secrets.token_hex(8)})
+        await self._event(topology.MESSAGES, key, message, message.id, headers={PUBLICATION: secrets.token_hex(8)})
 
     async def order(self, order: Order) -> None:
         """Publish an order to the orders queue and to the journal."""
-        headers = {TELLING: secrets.token_hex(8)}
+        headers = {PUBLICATION: secrets.token_hex(8)}
         await self._event(topology.ORDERS, order.kind.removeprefix("order."), order, order.id, headers=headers)
 
     async def event(self, event: Event, message_id: str) -> None:

@@ -23,7 +23,7 @@ def history(
         str | None,
         typer.Option("--outcome", help="Only deploys with this outcome: passed, failed, timed_out, interrupted."),
     ] = None,
-    limit: Annotated[int, typer.Option("--most", "-n", min=1, help="At most this many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the deploys, newest first.

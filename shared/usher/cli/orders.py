@@ -18,7 +18,7 @@ def orders(
     server: Annotated[str | None, typer.Option("--server", help="Only orders for this server.")] = None,
     issue: Annotated[str | None, typer.Option("--issue", help="Only orders about this issue.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only orders that this person gave.")] = None,
-    most: Annotated[int, typer.Option("--most", "-n", min=1, help="At most this many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List who ordered what, when and why, and the result, newest first. The last 10,000 orders are kept.
@@ -35,7 +35,7 @@ def orders(
             _show(client.order(order), as_json=as_json)
             return
         given = (("server", server), ("issue", issue), ("by", by))
-        found = client.orders(most, **{name: value for name, value in given if value})
+        found = client.orders(limit, **{name: value for name, value in given if value})
     if as_json:
         print_json(found)
         return

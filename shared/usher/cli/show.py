@@ -115,7 +115,7 @@ def _show_issue(client: Client, issue: str, settings: Settings, *, as_json: bool
                 history.outcome(message.state, rehearsed=message.rehearsed),
                 clock(message.changed_at),
                 message.deploy or "",
-                _times(message.told) if is_first else "",
+                _times(message.received) if is_first else "",
                 attempts.note(message, settings),
             )
     screen.print(rows)

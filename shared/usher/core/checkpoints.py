@@ -4,7 +4,7 @@ import gzip
 import zlib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from usher.core.board.board import Board
 from usher.core.board.orders import Ordered
@@ -12,6 +12,7 @@ from usher.core.board.server import ServerBoard
 from usher.core.errors import Unreadable
 from usher.core.messages import Millis
 from usher.core.states import State
+from usher.core.versions import STORED
 
 LARGEST = 12 * 1024 * 1024
 """The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
@@ -30,7 +31,7 @@ class Checkpoint(BaseModel):
     The journal can have other entries between that entry and the checkpoint. They are not in it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = STORED
 
     v: Literal[1] = 1
     kind: Literal["journal.checkpoint"] = "journal.checkpoint"
@@ -38,7 +39,7 @@ class Checkpoint(BaseModel):
     through: Annotated[int, Field(ge=0)]
     servers: dict[str, ServerBoard]
     closed: dict[str, State]
-    told: dict[str, int]
+    received: dict[str, int]
     orders: dict[str, Ordered] = {}
 
     @classmethod
@@ -49,7 +50,7 @@ class Checkpoint(BaseModel):
             through=through,
             servers=board.servers,
             closed=board.closed,
-            told=board.told,
+            received=board.received,
             orders=board.orders.entries,
         )
 
@@ -57,7 +58,7 @@ class Checkpoint(BaseModel):
         """Restore the board, for a reader whose monotonic clock shows `read_at` (s)."""
         for server in self.servers.values():
             server.read_again(read_at)
-        return Board(self.servers, self.closed, self.told, self.orders)
+        return Board(self.servers, self.closed, self.received, self.orders)
 
 
 _CHECKPOINT: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)

@@ -43,7 +43,7 @@ class DeployEnded(Versioned):
     """The result of a deploy. It is published to the reply queue first, and then to the journal.
 
     `standing` are the messages whose issues the command was given. `superseded` are the ids of the older messages
-    that they replace. `output` is the end of the command's output. If `cut`, there was more (in the file `log`).
+    that they replace. `output` is the end of the command's output. If `truncated`, there was more (in the file `log`).
     """
 
     kind: Literal["deploy.ended"] = "deploy.ended"
@@ -59,15 +59,15 @@ class DeployEnded(Versioned):
     started_at: Millis
     ended_at: Millis
     output: str
-    cut: bool
+    truncated: bool
     log: str | None
 
 
 class DeployInterrupted(Versioned):
     """A granted taking ended without a result: its command was killed on a stop, or its holder lost the turn.
 
-    If this also ends the turn, `held` is the message of that turn, and `returns` is the delivery count of the message
-    at that time.
+    If this also ends the turn, `held` is the message of that turn, and `delivery_count` is that of the message at
+    that time.
     """
 
     kind: Literal["deploy.interrupted"] = "deploy.interrupted"
@@ -77,22 +77,22 @@ class DeployInterrupted(Versioned):
     reason: str
     at: Millis
     held: MessageId | None = None
-    returns: Annotated[int, Field(ge=0)] | None = None
+    delivery_count: Annotated[int, Field(ge=0)] | None = None
 
 
 class TurnGivenBack(Versioned):
     """A holder gave its turn back cleanly, without a deploy.
 
-    The next holder keeps only the remainder of this holder's take-over wait, `owes` (ms). `returns` is the delivery
-    count of the message at that time. The event applies to the next delivery only.
+    The next holder waits only `wait_left` (ms), the remainder of this holder's take-over wait. `delivery_count` is that
+    of the message at that time. The event applies to the next delivery only.
     """
 
     kind: Literal["turn.given_back"] = "turn.given_back"
     server: str
     message: MessageId
     holder: str
-    owes: Annotated[int, Field(ge=0)] = 0
-    returns: Annotated[int, Field(ge=0)] | None = None
+    wait_left: Annotated[int, Field(ge=0)] = 0
+    delivery_count: Annotated[int, Field(ge=0)] | None = None
 
 
 class MessagesParked(Versioned):

@@ -43,8 +43,8 @@ class BackMessage(Versioned):
     """A message in the queue: complete, immutable, versioned. Unknown fields of later versions are ignored.
 
     `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. A retry is a
-    separate message: `origin` is the id of its first attempt, `told_at` is when that was queued, and `postponed` counts
-    how often it was postponed without using up an attempt.
+    separate message: `origin` is the id of its first attempt, `first_queued_at` is when that was queued, and
+    `postponed` counts how often it was postponed without using up an attempt.
     """
 
     kind: Literal["message"] = "message"
@@ -57,7 +57,7 @@ class BackMessage(Versioned):
     moved_at: Millis | None = None
     attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     origin: MessageId | None = None
-    told_at: Millis | None = None
+    first_queued_at: Millis | None = None
     postponed: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
     @property
@@ -68,7 +68,7 @@ class BackMessage(Versioned):
     @property
     def age(self) -> Millis:
         """When the move was first published. Of two messages of an issue, the one with the larger value is newer."""
-        return self.queued_at if self.told_at is None else self.told_at
+        return self.queued_at if self.first_queued_at is None else self.first_queued_at
 
     def again(self, at: Millis, *, deploy: str = "", postponed: bool = False) -> "BackMessage":
         """The message of the next attempt, due at `at`. If it is `postponed`, the attempt does not count.
@@ -82,7 +82,7 @@ class BackMessage(Versioned):
                 "queued_at": at,
                 "attempt": attempt,
                 "origin": self.move,
-                "told_at": self.age,
+                "first_queued_at": self.age,
                 "postponed": postponements,
             }
         )

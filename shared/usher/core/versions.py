@@ -8,7 +8,7 @@ needs a higher version. It is written only when somebody uses the new feature, s
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict
 
 from usher.core.errors import BrokerError
 
@@ -17,6 +17,26 @@ NEEDS = "needs"
 
 VERSION = 1
 """The version that this code understands."""
+
+
+FORMER_NAMES = {
+    "delivery_count": ("returns",),
+    "first_queued_at": ("told_at",),
+    "received": ("told",),
+    "truncated": ("cut",),
+    "wait_left": ("owes", "owed"),
+}
+"""The names that versions before 0.11 wrote for some fields. They are still read."""
+
+
+def _names(field: str) -> str | AliasChoices:
+    return AliasChoices(field, *FORMER_NAMES[field]) if field in FORMER_NAMES else field
+
+
+STORED = ConfigDict(
+    frozen=True, extra="ignore", populate_by_name=True, alias_generator=AliasGenerator(validation_alias=_names)
+)
+"""The configuration of everything that is stored: unknown fields of later versions are ignored."""
 
 
 class NotUnderstood(BrokerError):
@@ -29,7 +49,7 @@ class Versioned(BaseModel):
     `needs` is the version that a reader of this kind must have.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = STORED
 
     needs: ClassVar[int] = 1
 

@@ -128,9 +128,13 @@ def _dotted(loc: tuple[str, ...]) -> str:
     return f"[{'.'.join(loc[:-1])}] {loc[-1]}" if len(loc) > 1 else f"[{loc[0]}]"
 
 
+RENAMED = {("deploys", "most"): "max_issues"}
+"""Keys of earlier versions, and their names today."""
+
+
 def _nearest(loc: tuple[str, ...], *, variable: bool) -> str:
     known = _known(Settings, loc[:-1])
-    near = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.0)
+    near = [RENAMED[loc]] if loc in RENAMED else difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.0)
     if not near:
         return ""
     word = PREFIX + "__".join((*loc[:-1], near[0])).upper() if variable else near[0]

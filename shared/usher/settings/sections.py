@@ -76,7 +76,7 @@ class DeploysSettings(WebSettings):
     grace: Duration = timedelta(seconds=10)
     drain: Duration = timedelta()
     silence: Duration = timedelta(seconds=10)
-    most: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    max_issues: Annotated[int, Field(ge=1, le=10_000)] = 1000
     logs: str = ".usher/deploys"
 
     @field_validator("command")

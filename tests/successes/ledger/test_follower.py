@@ -75,7 +75,7 @@ def retries(make):
 
 
 def by_issue(rows):
-    return sorted((row["issue"], row["status"], row["state"], row["told"]) for row in rows["messages"])
+    return sorted((row["issue"], row["status"], row["state"], row["received"]) for row in rows["messages"])
 
 
 async def test_every_event_is_written_to_the_ledger(ledger, history, read_rows):
@@ -209,7 +209,7 @@ async def test_a_board_loaded_from_a_checkpoint_gives_the_rows_that_were_written
         found = read_rows(other)["messages"]
         assert sorted(row["state"] for row in found) == ["deploying", "parked", "retrying", "waiting", "waiting"]
         for row in found:
-            same = ("issue", "state", "deploy", "told", "origin")
+            same = ("issue", "state", "deploy", "received", "origin")
             assert {name: row[name] for name in same} == {name: known[row["id"]][name] for name in same}
 
         before = read_rows(ledger)

@@ -16,7 +16,7 @@ from successes.ledger.schema import metadata
 from successes.ledger.writes import News
 from usher.core.errors import ServiceError
 
-HEAD = "0002"
+HEAD = "0003"
 
 OF_0_9_0 = """
 CREATE TABLE messages (
@@ -94,14 +94,14 @@ def test_a_ledger_of_version_0_9_0_is_migrated_and_keeps_its_rows(old, caplog) -
                 added = connection.exec_driver_sql('SELECT origin = id, due_at, "by" FROM messages').all()
         finally:
             ledger.close()
-        assert [(str(m.issue), m.state, m.told) for m in sent.items] == [
+        assert [(str(m.issue), m.state, m.received) for m in sent.items] == [
             ("ABC-2", "waiting", 1),
             ("ABC-1", "deployed", 3),
         ]
         assert (deploy.outcome, deploy.messages, [str(issue) for issue in deploy.issues]) == ("passed", 1, ["ABC-1"])
         assert output == "done\n"
         assert added == [(1, None, None)] * 2
-    assert [entry.getMessage() for entry in caplog.records] == ["the ledger was migrated from revision 0001 to 0002"]
+    assert [entry.getMessage() for entry in caplog.records] == ["the ledger was migrated from revision 0001 to 0003"]
 
 
 def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchanged(
@@ -112,23 +112,23 @@ def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchang
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     before = read_rows(ledger)
-    with pytest.raises(ServiceError, match=r"cannot be opened \(.*newer version.*0099.*0002.*\); run that version, or"):
+    with pytest.raises(ServiceError, match=r"cannot be opened \(.*newer version.*0099.*0003.*\); run that version, or"):
         Ledger.open(settings.successes.ledger)
     assert (read_rows(ledger), revision(ledger)) == (before, "0099")
 
 
 @pytest.mark.programs
-async def test_replicas_that_start_at_the_same_time_migrate_it_once(settings) -> None:
-    url = settings.successes.ledger
+async def test_replicas_that_start_at_the_same_time_migrate_it_once(ledger_url, tmp_path) -> None:
+    (tmp_path / "ledger.db").unlink(missing_ok=True)  # in SQLite it is migrated already
     starting = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", OPEN, url.get_secret_value(), stderr=asyncio.subprocess.PIPE
+            sys.executable, "-c", OPEN, ledger_url.get_secret_value(), stderr=asyncio.subprocess.PIPE
         )
         for _ in range(4)
     ]
     errors = [(await each.communicate())[1] for each in starting]
     assert errors == [b""] * 4
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(ledger_url)
     assert (differences(ledger), revision(ledger)) == ([], HEAD)
     ledger.close()
 

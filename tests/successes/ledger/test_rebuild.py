@@ -63,7 +63,7 @@ async def test_a_ledger_written_live_equals_a_rebuilt_one_row_by_row(world, tmp_
     await history(world)
     live = everything(world.ledger)
     assert {row[5] for row in live["messages"]} >= {"deployed", "superseded", "deploying", "waiting"}
-    assert sorted(row[12] for row in live["messages"])[-2:] == [2, 3], "told"
+    assert sorted(row[12] for row in live["messages"])[-2:] == [2, 3], "received"
     with world.ledger.writing() as connection:
         for table in (covers, deploys, messages):
             connection.execute(delete(table))
@@ -84,7 +84,7 @@ async def test_wrong_and_missing_rows_are_repaired_and_rows_that_the_journal_no_
         connection.execute(
             update(messages)
             .where(messages.c.id == sent[1].id)
-            .values(state="waiting", deploy=None, told=9, changed_at=1)
+            .values(state="waiting", deploy=None, received=9, changed_at=1)
         )
         connection.execute(update(deploys).where(deploys.c.server != older.server).values(reason="wrong"))
         connection.execute(delete(covers).where(covers.c.message == sent[0].id))
@@ -121,8 +121,12 @@ async def test_of_rows_older_than_the_journal_only_later_changes_are_written(wor
     await world.publisher.message(second.model_copy(update={"queued_at": world.make.clock + 5}))
     await rebuild.rebuild(world.settings)
     rows = {row["id"]: row for row in world.rows()["messages"]}
-    assert (rows[first.id]["state"], rows[first.id]["told"], rows[first.id]["deploy"]) == ("deployed", 3, taken.deploy)
-    assert (rows[second.id]["told"], rows[second.id]["queued_at"]) == (3, second.queued_at)
+    assert (rows[first.id]["state"], rows[first.id]["received"], rows[first.id]["deploy"]) == (
+        "deployed",
+        3,
+        taken.deploy,
+    )
+    assert (rows[second.id]["received"], rows[second.id]["queued_at"]) == (3, second.queued_at)
     assert world.rows()["deploys"][0]["holder"] == taken.holder
     assert world.rows()["deploys"][0]["outcome"] == "passed"
 

@@ -22,7 +22,7 @@ async def test_parked_messages_are_listed_newest_first_with_how_they_failed(worl
     assert (first["total"], first["pages"], first["items"][0]["issue"]) == (3, 3, "DEF-5")
     items = (await ask.get(f"parked?server={BETA}"))["items"]
     assert [item["id"] for item in items] == [other.id, one.id]
-    shown = {key: items[0][key] for key in ("state", "deploy", "outcome", "exit_code", "reason", "attempt", "told")}
+    shown = {key: items[0][key] for key in ("state", "deploy", "outcome", "exit_code", "reason", "attempt", "received")}
     assert shown == {
         "state": "parked",
         "deploy": ended.deploy,
@@ -30,7 +30,7 @@ async def test_parked_messages_are_listed_newest_first_with_how_they_failed(worl
         "exit_code": 2,
         "reason": "exit code 2",
         "attempt": 1,
-        "told": 1,
+        "received": 1,
     }
     assert items[0]["changed_at"] > items[0]["queued_at"]
     assert (await ask.get("parked?issue=abc-111"))["total"] == 1
@@ -152,9 +152,9 @@ async def test_an_unknown_issue_is_listed_as_unchanged_on_each_server_of_its_pro
 
 
 async def test_all_messages_of_a_failed_deploy_are_retried_once(world, ask):
-    told, ended = await parked(world, "ABC-111", "ABC-112")
+    failed, ended = await parked(world, "ABC-111", "ABC-112")
     answer = await ask.order("retry", deploy=ended.deploy, by="ann")
-    assert answer["messages"] == changed(*(message.again(0) for message in told))
+    assert answer["messages"] == changed(*(message.again(0) for message in failed))
     assert (answer["deploy"], answer["servers"], answer["issues"]) == (ended.deploy, [BETA], ["ABC-111", "ABC-112"])
     assert facts(world, MessagesRetried)[0].deploy == ended.deploy
     again = await ask.order("retry", deploy=ended.deploy, by="ann")

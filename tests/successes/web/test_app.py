@@ -34,17 +34,17 @@ async def api(settings, ledger, board):
 @pytest.fixture
 async def passed(ledger, make):
     """Three deployed messages of two issues, and a waiting one. Returns the result."""
-    told = [make.message(key) for key in ("ABC-113", "ABC-111", "ABC-113")]
+    messages = [make.message(key) for key in ("ABC-113", "ABC-111", "ABC-113")]
     waits = make.message("DEF-7", "test")
-    taken = make.taken(*told)
+    taken = make.taken(*messages)
     await ledger.write(
         News(
-            received={m.id: (m, 1) for m in (*told, waits)},
+            received={m.id: (m, 1) for m in (*messages, waits)},
             taken=[(taken, taken.messages)],
-            moved={m.id: Moved(State.DEPLOYING, taken.deploy, taken.taken_at) for m in told},
+            moved={m.id: Moved(State.DEPLOYING, taken.deploy, taken.taken_at) for m in messages},
         )
     )
-    ended = make.ended(*told, taken=taken)
+    ended = make.ended(*messages, taken=taken)
     await ledger.write(News(ended=[ended]))
     return ended
 
@@ -60,7 +60,7 @@ async def test_messages_are_listed_with_their_states_newest_first(api, passed):
     ]
     first = answer["items"][1]
     assert (first["project"], first["status"], first["server"]) == ("abc", "beta", "beta.abc.wwts.com")
-    assert (first["deploy"], first["told"], first["source"]) == (passed.deploy, 1, "jira")
+    assert (first["deploy"], first["received"], first["source"]) == (passed.deploy, 1, "jira")
     assert first["queued_at"] == "2027-01-15T08:00:03.000Z"
     assert first["moved_at"] == "2027-01-15T08:00:02.995Z"
     for item in answer["items"]:
@@ -127,7 +127,7 @@ async def test_a_log_is_plain_text_as_the_command_printed_it(api, passed):
 
 
 async def test_a_truncated_log_begins_by_saying_so_and_names_the_file(api, ledger, make):
-    ended = make.ended(make.message("ABC-1"), outcome=Outcome.FAILED, cut=True, output="the end\n")
+    ended = make.ended(make.message("ABC-1"), outcome=Outcome.FAILED, truncated=True, output="the end\n")
     await ledger.write(News(ended=[ended]))
     first, rest = (await api.get(f"/api/deploys/{ended.deploy}/log")).text.split("\n", 1)
     assert first.startswith("[truncated")

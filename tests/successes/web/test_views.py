@@ -44,7 +44,7 @@ def test_waiting_issues_are_listed_once_each_with_the_command_and_the_window(set
 
 
 def test_the_command_contains_at_most_as_many_issues_as_one_deploy_may(make):
-    few = load({"USHER_DEPLOYS__MOST": "1", "USHER_DEPLOYS__COMMAND": '["ship", "{status}", "{numbers}"]'})
+    few = load({"USHER_DEPLOYS__MAX_ISSUES": "1", "USHER_DEPLOYS__COMMAND": '["ship", "{status}", "{numbers}"]'})
     waits = look(few, make.message("ABC-113"), make.message("ABC-111"))
     assert waits.command == ("ship", "beta", "113")
     assert len(waits.waiting) == 2

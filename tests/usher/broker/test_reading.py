@@ -72,7 +72,7 @@ def board_of(entries: Sequence[Entry], start: Start = FIRST, memory: Memory | No
 def facts(board: Board) -> object:
     server = board.server(SERVER)
     running = server.running and (server.running.event, server.running.batch)
-    return server.open, running, server.fence, list(board.closed.items()), board.told
+    return server.open, running, server.fence, list(board.closed.items()), board.received
 
 
 @given(st.lists(st.tuples(events, lags), min_size=1, max_size=30), st.integers(0, 40), st.integers(0, 40))

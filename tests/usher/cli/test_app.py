@@ -36,7 +36,7 @@ def test_it_shows_its_version(usher) -> None:
     assert usher("--version").out.startswith("usher ")
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["show"], ["history", "--most", "none"], ["send"]])
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["show"], ["history", "--limit", "none"], ["send"]])
 def test_wrong_usage_is_exit_code_2_without_a_traceback(usher, arguments: list[str]) -> None:
     result = usher(*arguments)
     assert result.code == 2

@@ -46,7 +46,7 @@ def ended(deploy: int, outcome: Outcome, *numbers: int) -> DeployEnded:
     return DeployEnded(
         deploy=f"{deploy:012x}", server=SERVER.name, outcome=outcome, reason="", exit_code=0, rehearsed=False,
         command=("x",), standing=batch.standing, superseded=tuple(m.id for m in batch.superseded),
-        started_at=0, ended_at=0, output="", cut=False, log=None,
+        started_at=0, ended_at=0, output="", truncated=False, log=None,
     )  # fmt: skip
 
 
@@ -256,11 +256,11 @@ def cleanly_ended(*events: Event) -> list[list[int]]:
 
 
 def test_giving_a_turn_back_applies_to_the_next_delivery_only() -> None:
-    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", returns=1)
+    given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", delivery_count=1)
     assert cleanly_ended() == [[], []]
     assert cleanly_ended(given) == [[2], []]
     assert cleanly_ended(given, taken(1, 1, 2)) == [[2], []]
-    assert cleanly_ended(given.model_copy(update={"returns": None})) == [[], []]
+    assert cleanly_ended(given.model_copy(update={"delivery_count": None})) == [[], []]
 
 
 def test_a_result_ends_the_turn_of_every_message_that_it_covers() -> None:
@@ -270,7 +270,10 @@ def test_a_result_ends_the_turn_of_every_message_that_it_covers() -> None:
 def test_an_interruption_ends_the_turn_only_if_it_names_the_held_message() -> None:
     within = interrupted(1)
     assert cleanly_ended(taken(1, 1, 2), within) == [[], []]
-    assert cleanly_ended(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "returns": 0})) == [[1], []]
+    assert cleanly_ended(taken(1, 1, 2), within.model_copy(update={"held": message(1).id, "delivery_count": 0})) == [
+        [1],
+        [],
+    ]
 
 
 numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
@@ -328,8 +331,8 @@ def test_a_board_from_a_checkpoint_continues_as_if_it_had_read_everything(journa
     again = decode_checkpoint(body).board(read_at=0.0)
     for event in journal[cut:]:
         again.apply(event, now=1000, read_at=0.0)
-    assert (again.servers, list(again.closed.items()), again.told) == (
-        whole.servers, list(whole.closed.items()), whole.told,
+    assert (again.servers, list(again.closed.items()), again.received) == (
+        whole.servers, list(whole.closed.items()), whole.received,
     )  # fmt: skip
     assert states(again, *range(9)) == states(whole, *range(9))
 

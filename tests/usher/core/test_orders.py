@@ -52,7 +52,7 @@ def ended(deploy: int, *messages: BackMessage, outcome: Outcome = Outcome.FAILED
     return DeployEnded(
         deploy=f"{deploy:012x}", server=SERVER.name, outcome=outcome, reason="", exit_code=0, rehearsed=False,
         command=("x",), standing=batch.standing, superseded=tuple(m.id for m in batch.superseded),
-        started_at=0, ended_at=0, output="", cut=False, log=None,
+        started_at=0, ended_at=0, output="", truncated=False, log=None,
     )  # fmt: skip
 
 

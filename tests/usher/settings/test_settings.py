@@ -69,6 +69,7 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
         ("", {}, "mine.toml: [projects]: no project is named; add a section like [projects.abc]"),
         ("[projects.abc", {}, "mine.toml is not TOML: "),
         ("[projects.abc]\n[deploys]\ncomand = []", {}, "mine.toml: [deploys] comand: unknown; did you mean command?"),
+        ("[projects.abc]\n[deploys]\nmost = 1", {}, "mine.toml: [deploys] most: unknown; did you mean max_issues?"),
         ("[projects.abc]\n[deploy]", {}, "mine.toml: [deploy]: unknown; did you mean deploys?"),
         ("[projects.abc]\nstatus = []", {}, "mine.toml: [projects.abc] status: unknown; did you mean statuses?"),
         ("[projects.abc]", {"USHER_DEPLOYS__COMAND": "[]"}, "__COMAND: unknown; did you mean USHER_DEPLOYS__COMMAND?"),

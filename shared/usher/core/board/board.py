@@ -31,17 +31,17 @@ class Board:
         self,
         servers: dict[str, ServerBoard] | None = None,
         closed: dict[str, State] | None = None,
-        told: dict[str, int] | None = None,
+        received: dict[str, int] | None = None,
         orders: dict[str, Ordered] | None = None,
     ) -> None:
         """Create an empty board, or one from these parts.
 
-        `closed` are the messages in a terminal state, oldest first. `told` are the times received, of messages that
+        `closed` are the messages in a terminal state, oldest first. `received` are the times received, of messages that
         were received more than once. `orders` are the last orders, oldest first.
         """
         self.servers = servers or {}
         self.closed = closed or {}
-        self.told = told or {}
+        self.received = received or {}
         self.orders = Orders(orders)
         self._states = {m.message.id: m.state for server in self.servers.values() for m in server.messages()}
 
@@ -100,7 +100,7 @@ class Board:
     def _accepted(self, message: BackMessage, now: int) -> list[Change]:
         if self.state(message.id) in (None, State.RETRYING):
             return self.server(message.server).accept(message, now)
-        self.told[message.id] = self.told.get(message.id, 1) + 1
+        self.received[message.id] = self.received.get(message.id, 1) + 1
         return []
 
     def _ended(self, ended: DeployEnded) -> list[Change]:
@@ -168,5 +168,5 @@ class Board:
             if len(self.closed) > REMEMBERED:
                 oldest = next(iter(self.closed))
                 del self.closed[oldest]
-                self.told.pop(oldest, None)
+                self.received.pop(oldest, None)
         return changes

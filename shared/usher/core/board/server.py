@@ -17,11 +17,14 @@ from usher.core.events import (
 )
 from usher.core.messages import BackMessage
 from usher.core.states import Change, State
+from usher.core.versions import STORED
 
 
 @dataclass(slots=True)
 class ServerBoard:
     """One server. The methods that apply an event return the changes of state."""
+
+    __pydantic_config__ = STORED
 
     open: dict[str, Waiting] = field(default_factory=dict)
     failed: dict[str, Failed] = field(default_factory=dict)
@@ -32,7 +35,7 @@ class ServerBoard:
     ended_turns: dict[str, int | None] = field(default_factory=dict)
     """The messages whose turn ended cleanly, each with its delivery count at that time. The next delivery needs no
     take-over wait. With None, no later delivery needs one: a result has covered the message."""
-    owed: int = 0
+    wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
     """Decisions about the running deploy that were read before its result. The reply queue can be faster than the
@@ -120,11 +123,11 @@ class ServerBoard:
 
     def give_back(self, given_back: TurnGivenBack) -> None:
         """Apply the clean end of a turn."""
-        self.ended_turns, self.owed = _over(given_back.message, given_back.returns), given_back.owes
+        self.ended_turns, self.wait_left = _over(given_back.message, given_back.delivery_count), given_back.wait_left
 
-    def is_over(self, message: str, returns: int) -> bool:
-        """Whether the turn before the delivery of that message with delivery count `returns` ended cleanly."""
-        return message in self.ended_turns and self.ended_turns[message] in (None, returns - 1)
+    def is_over(self, message: str, delivery_count: int) -> bool:
+        """Whether the turn before the delivery of that message with count `delivery_count` ended cleanly."""
+        return message in self.ended_turns and self.ended_turns[message] in (None, delivery_count - 1)
 
     def park(self, parked: MessagesParked) -> list[Change]:
         """Park failed messages."""
@@ -214,10 +217,10 @@ class ServerBoard:
             self.ended_turns = dict.fromkeys(message.id for message in taking.batch)
         else:
             # without `held` the turn goes on, and its holder may start another command
-            self.ended_turns = _over(end.held, end.returns)
-        self.owed = 0
+            self.ended_turns = _over(end.held, end.delivery_count)
+        self.wait_left = 0
         return True
 
 
-def _over(held: str | None, returns: int | None) -> dict[str, int | None]:
-    return {} if held is None or returns is None else {held: returns}
+def _over(held: str | None, delivery_count: int | None) -> dict[str, int | None]:
+    return {} if held is None or delivery_count is None else {held: delivery_count}
