@@ -11,7 +11,7 @@ from usher.broker import topology
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
 from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start, starts
-from usher.broker.publisher import PUBLICATION, Publisher
+from usher.broker.publisher import FORMER_PUBLICATION, PUBLICATION, Publisher
 from usher.broker.reading import Fold, Observer
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint, encode_checkpoint
@@ -197,7 +197,8 @@ class Journal:
 
     def _read(self, delivery: Delivery) -> None:
         self._received.set()
-        entry = str(delivery.headers.get(PUBLICATION, delivery.message_id))
+        publication = delivery.headers.get(PUBLICATION) or delivery.headers.get(FORMER_PUBLICATION)
+        entry = str(publication or delivery.message_id)
         changes = self._fold.take(Entry(Position(delivery.offset, entry), delivery.body, needs_of(delivery.headers)))
         if self.halted.is_set():
             return  # those who wait for this entry get NotUnderstood

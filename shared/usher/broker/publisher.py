@@ -18,6 +18,8 @@ PROBE_SECONDS = 3.0
 
 PUBLICATION = "publication"
 """The header with a unique id of this publication of a message or an order."""
+FORMER_PUBLICATION = "telling"
+"""Its name before version 0.11."""
 
 
 class Publisher:
