@@ -9,7 +9,7 @@ from successes.ledger.follower import Follower
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.retention import keep_small
 from successes.orders.service import Orders
-from successes.results import returns
+from successes.results import ignored, returns
 from successes.results.cleaning import Cleaning
 from successes.results.decisions import Decisions
 from successes.results.results import PREFETCH, Results
@@ -151,10 +151,12 @@ class Service:
         async with (
             consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as resulting,
             consume(link, topology.RETURNS, "returns", prefetch=returns.PREFETCH) as returning,
+            consume(link, topology.IGNORED, "ignored", prefetch=ignored.PREFETCH) as ignoring,
         ):
             await until_first(
                 results.run(resulting),
                 Returns(journal, publisher, clock).run(returning),
+                ignored.record_ignored(ignoring, self._ledger),
                 self._cleaning.run(link, journal),
                 Sweep(publisher, decisions, self._heard, clock).run(journal, servers, window, span, longest),
                 write_checkpoints(journal, clock),

@@ -1,9 +1,8 @@
 """The door: requests become messages that the broker has confirmed, or answers that tell the sender what to do."""
 
 import logging
-from collections import deque
+import secrets
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -11,22 +10,22 @@ from pydantic import BaseModel
 from trackers.front import read_front
 from trackers.jira import webhook as jira
 from trackers.jira.bodies import Unparsable
+from trackers.jira.changes import Renamed
 from trackers.jira.signature import check_recent, check_signature
 from trackers.withdrawals import read_withdrawal
-from usher.api.types import IgnoredMove, OrderState
+from usher.api.types import OrderState
 from usher.broker.publisher import Publisher
 from usher.core.board.orders import Ordered
 from usher.core.errors import BrokerError
+from usher.core.ignored import IgnoredMove
 from usher.core.issues import Issue
-from usher.core.messages import BackMessage
+from usher.core.messages import BackMessage, derived_id
+from usher.core.orders import OrderId, WithdrawOrder
 from usher.runtime.clock import Clock
 from usher.settings import Settings
 from usher.web.readiness import unconfirmed
 
 log = logging.getLogger(__name__)
-
-MAX_IGNORED = 200
-"""How many ignored moves are remembered."""
 
 
 class AcceptedMessage(BaseModel):
@@ -39,10 +38,11 @@ class AcceptedMessage(BaseModel):
 
 
 class Accepted(BaseModel):
-    """The broker has confirmed these messages."""
+    """The broker has confirmed these messages, and the order that withdraws an issue under its former key."""
 
     outcome: Literal["accepted"] = "accepted"
-    messages: tuple[AcceptedMessage, ...]
+    messages: tuple[AcceptedMessage, ...] = ()
+    order: OrderId | None = None
 
 
 class Ignored(BaseModel):
@@ -60,16 +60,10 @@ class Door:
         self._servers = settings.catalogue
         self._secret = settings.jira.secret
         self._clock = clock
-        self._ignored: deque[IgnoredMove] = deque(maxlen=MAX_IGNORED)
 
     async def unready(self) -> str | None:
         """Why nothing can be accepted now; None if requests can be accepted."""
         return await unconfirmed(self.publisher)
-
-    @property
-    def ignored(self) -> list[IgnoredMove]:
-        """The last ignored moves, newest first, at most 200."""
-        return list(reversed(self._ignored))
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> Accepted | Ignored:
         """Handle a webhook of Jira's. Raises Unauthentic, Unparsable, or BrokerError if the broker does not confirm."""
@@ -80,19 +74,23 @@ class Door:
             raise Unparsable(why=reading.reason)
         if self._secret is not None:
             check_recent(reading.sent_at, self._clock.now())
+        order = await self._withdraw_former(reading.renamed) if reading.renamed else None
         match reading:
             case jira.Moved():
                 messages = [await self._move(move) for move in reading.moves]
-                return Accepted(messages=tuple(messages))
+                return Accepted(messages=tuple(messages), order=order)
             case jira.IgnoredMove():
-                self._ignore(reading)
-        return Ignored(reason=reading.reason)
+                await self._ignore(reading)
+        return Accepted(order=order) if order else Ignored(reason=reading.reason)
 
-    async def message(self, body: bytes) -> BackMessage:
-        """Handle a front-end message. Raises BadMessage, or BrokerError if the broker does not confirm."""
+    async def message(self, body: bytes, address: str) -> BackMessage:
+        """Handle a front-end message from that address. Raises BadMessage, or BrokerError if the broker does not
+        confirm."""
         front = read_front(body, self._servers)
         server = self._servers.find(front.issue_id.project, front.status)
-        message = BackMessage.of(front.issue_id, server, source="api", now=self._clock.now())
+        message = BackMessage.of(
+            front.issue_id, server, source="api", now=self._clock.now(), moved_by=front.by or address
+        )
         await self._publish(message)
         return message
 
@@ -118,6 +116,8 @@ class Door:
             now=self._clock.now(),
             identity=move.identity,
             moved_at=move.moved_at,
+            moved_by=move.by.name,
+            moved_by_id=move.by.id,
         )
         await self._publish(message)
         return AcceptedMessage(id=message.id, issue=message.issue, status=message.status, server=message.server)
@@ -131,9 +131,36 @@ class Door:
             raise BrokerError(why="no connection to the broker; Usher reconnects by itself, so send it again soon")
         return self.publisher
 
-    def _ignore(self, move: jira.IgnoredMove) -> None:
-        log.info("ignored %s to %s: %s", move.issue, move.status, move.reason)
-        at = datetime.fromtimestamp(self._clock.now() / 1000, UTC)
-        self._ignored.append(
-            IgnoredMove(at=at, issue=move.issue, status=move.status, reason=move.reason, accept=move.accept)
+    async def _withdraw_former(self, change: Renamed) -> OrderId | None:
+        """Order that an issue is withdrawn under its former key, which no command could deploy any more."""
+        servers = [server.name for server in self._servers if server.project == change.former.project.lower()]
+        if not servers:
+            return None
+        order = WithdrawOrder(
+            id=derived_id(*change.identity, "withdraw") if change.identity else secrets.token_hex(16),
+            by=change.by.name or "jira",
+            reason=f"{change.former} is now {change.key}",
+            at=self._clock.now(),
+            servers=tuple(servers),
+            issues=(change.former,),
         )
+        await self._connected().order(order)
+        log.info("ordered to withdraw %s: it is now %s", change.former, change.key)
+        return order.id
+
+    async def _ignore(self, move: jira.IgnoredMove) -> None:
+        """Log the move, and have it recorded. It is still answered if the broker does not confirm."""
+        log.info("ignored %s to %s: %s", move.issue, move.status, move.reason)
+        ignored = IgnoredMove(
+            id=derived_id(*move.identity, "ignored") if move.identity else secrets.token_hex(16),
+            at=self._clock.now(),
+            issue=move.issue,
+            status=move.status,
+            reason=move.reason,
+            accept=move.accept,
+            moved_by=move.by.name,
+        )
+        try:
+            await self._connected().ignored(ignored)
+        except BrokerError as fault:
+            log.warning("the ignored move is not recorded: %s", fault)

@@ -33,9 +33,11 @@ def _sentence(error: ErrorDetails) -> str:
         case "missing":
             return f"{field} is missing; send {_EXAMPLE}"
         case "extra_forbidden":
-            return f"{field}: unknown field; known fields are issue_id and status"
+            return f"{field}: unknown field; known fields are issue_id, status and by"
         case "string_type":
             return f"{field} must be a string"
+        case "string_too_long":
+            return f"{field} is longer than {error['ctx']['max_length']} characters"
         case "string_too_short":
             return f"{field} is empty"
         case _:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from trackers.door import Accepted, Door, Ignored
 from trackers.jira.bodies import Unparsable
 from trackers.jira.signature import Unauthentic
-from usher.api.types import IgnoredMove, OrderState
+from usher.api.types import OrderState
 from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON
@@ -16,13 +16,6 @@ from usher.web.app import web_app
 from usher.web.auth import refuse_foreign_pages
 from usher.web.bodies import TooLarge, read_body
 from usher.web.faults import answer_faults, faults
-
-
-class IgnoredMoves(BaseModel):
-    """The last ignored moves, newest first."""
-
-    items: list[IgnoredMove]
-
 
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
@@ -34,6 +27,9 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
 
     async def body_of(request: Request) -> bytes:
         return await read_body(request, body_limit, "[trackers] body_limit")
+
+    def address_of(request: Request) -> str:
+        return request.client.host if request.client else "nobody"
 
     @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 413, 503) | {200: {"model": Ignored}})
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
@@ -51,7 +47,7 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
     )
     async def message(request: Request) -> BackMessage:
         """Publish a front-end message. The answer is the message, which the broker has confirmed."""
-        return await door.message(await body_of(request))
+        return await door.message(await body_of(request), address_of(request))
 
     @app.delete(
         "/messages",
@@ -66,14 +62,8 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         The broker has confirmed the order, and successes carries it out. `GET /api/orders/{id}` at successes shows its
         result.
         """
-        address = request.client.host if request.client else "nobody"
         query, length = request.query_params.multi_items(), len(request.scope["query_string"])
-        return await door.withdraw(query, length, address)
-
-    @app.get("/ignored")
-    async def ignored() -> IgnoredMoves:
-        """The last ignored moves, newest first, at most 200."""
-        return IgnoredMoves(items=door.ignored)
+        return await door.withdraw(query, length, address_of(request))
 
     return app
 

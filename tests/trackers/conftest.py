@@ -20,8 +20,10 @@ from usher.broker.journal import follow
 from usher.broker.link import connect
 from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.core.events import decode_message
+from usher.core.events import decode_message, decode_order
+from usher.core.ignored import IgnoredMove, decode_ignored
 from usher.core.messages import BackMessage
+from usher.core.orders import WithdrawOrder
 from usher.runtime.clock import SystemClock
 from usher.runtime.listening import listen
 from usher.settings import Settings
@@ -126,6 +128,36 @@ def journal() -> Callable[[Settings], Awaitable[list[BackMessage]]]:
             return found
 
     return read
+
+
+@pytest.fixture
+def orders() -> Callable[[Settings], Awaitable[list[WithdrawOrder]]]:
+    """All orders to withdraw that are in the orders queue now."""
+
+    async def read(settings: Settings) -> list[WithdrawOrder]:
+        found = [decode_order(body) for body in await waiting_in(settings, topology.ORDERS)]
+        return [order for order in found if isinstance(order, WithdrawOrder)]
+
+    return read
+
+
+@pytest.fixture
+def ignored_moves() -> Callable[[Settings], Awaitable[list[IgnoredMove]]]:
+    """All ignored moves that nobody has recorded yet."""
+
+    async def read(settings: Settings) -> list[IgnoredMove]:
+        return [decode_ignored(body) for body in await waiting_in(settings, topology.IGNORED)]
+
+    return read
+
+
+async def waiting_in(settings: Settings, queue: str) -> list[bytes]:
+    """The bodies in that queue. They stay there."""
+    async with connect(settings.broker, "test") as link:
+        channel = await link.publishing.channel(confirms=False)
+        count = await channel.count(queue)
+        async with consume(link, queue, "test", prefetch=1000) as consumer, asyncio.timeout(10):
+            return [(await consumer.get()).body for _ in range(count)]
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ import pytest
 
 from usher.broker import topology
 from usher.broker.link import Link, connect
+from usher.core.ignored import IgnoredMove
 from usher.core.messages import BackMessage
+from usher.core.orders import WithdrawOrder
 from usher.core.servers import Server
 from usher.local.choose import Broker
 from usher.settings import Settings
@@ -23,6 +25,8 @@ from usher.settings import Settings
 MakeSettings = Callable[..., Settings]
 Running = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 ReadJournal = Callable[[Settings], Awaitable[list[BackMessage]]]
+ReadOrders = Callable[[Settings], Awaitable[list[WithdrawOrder]]]
+ReadIgnored = Callable[[Settings], Awaitable[list[IgnoredMove]]]
 ReadQueue = Callable[[Settings, str], Awaitable[BackMessage]]
 
 SECRET = "It's a Secret to Everybody"
@@ -60,6 +64,7 @@ async def test_an_accepted_move_is_in_its_servers_queue_and_in_the_journal(
     assert answer.json() == {
         "outcome": "accepted",
         "messages": [{"id": accepted["id"], "issue": "PEAR-12", "status": "beta", "server": "beta.pear.wwts.com"}],
+        "order": None,
     }
     message = await first_in_queue(settings, "beta.pear.wwts.com")
     assert (message.id, str(message.issue), message.source) == (accepted["id"], "PEAR-12", "jira")
@@ -82,39 +87,67 @@ async def test_a_move_that_is_sent_twice_is_one_message(
     assert once == again != other
 
 
-async def test_an_ignored_move_is_answered_logged_and_kept(
-    settings: Settings, running: Running, cloud_move: dict[str, Any], caplog: pytest.LogCaptureFixture
+async def test_an_ignored_move_is_answered_logged_and_published(
+    settings: Settings,
+    running: Running,
+    ignored_moves: ReadIgnored,
+    cloud_move: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     cloud_move["issue"]["key"] = "XYZ-1"
     async with running(settings) as http:
         answer = await http.post("/webhooks/jira", json=cloud_move)
         no_move = await http.post("/webhooks/jira", json={"webhookEvent": "comment_created"})
-        kept = (await http.get("/ignored")).json()
+        again = await http.post("/webhooks/jira", json=cloud_move)
+    first, second = await ignored_moves(settings)
     assert answer.status_code == no_move.status_code == 200
     assert answer.json() == {"outcome": "ignored", "reason": "unknown project XYZ; add [projects.xyz]"}
     assert no_move.json()["outcome"] == "ignored"
-    (item,) = kept["items"]
-    assert item.pop("at").endswith("Z")
-    assert item == {
-        "issue": "XYZ-1",
-        "status": "Beta",
-        "reason": "unknown project XYZ; add [projects.xyz]",
-        "accept": "[projects.xyz]",
-    }
+    assert (first.issue, first.status, first.reason, first.accept) == (
+        "XYZ-1", "Beta", "unknown project XYZ; add [projects.xyz]", "[projects.xyz]",
+    )  # fmt: skip
+    assert (second.id, again.json()) == (first.id, answer.json())
     lines = [r.getMessage() for r in caplog.records if r.name == "trackers.door"]
-    assert lines == ["ignored XYZ-1 to Beta: unknown project XYZ; add [projects.xyz]"]
+    assert lines == ["ignored XYZ-1 to Beta: unknown project XYZ; add [projects.xyz]"] * 2
 
 
-async def test_the_last_two_hundred_ignored_moves_are_kept_newest_first(
-    settings: Settings, running: Running, cloud_move: dict[str, Any]
+async def test_a_message_keeps_who_moved_the_issue(
+    settings: Settings, running: Running, journal: ReadJournal, cloud_move: dict[str, Any]
 ) -> None:
+    cloud_move["user"] = {"displayName": "Jane \x1b[2J Doe", "accountId": "5b10a2844c20165700ede21g"}
     async with running(settings) as http:
-        for number in range(1, 206):
-            cloud_move["issue"]["key"] = f"XYZ-{number}"
-            await http.post("/webhooks/jira", json=cloud_move)
-        kept = (await http.get("/ignored")).json()["items"]
-    assert [item["issue"] for item in kept] == [f"XYZ-{number}" for number in range(205, 5, -1)]
+        await http.post("/webhooks/jira", json=cloud_move)
+        await http.post("/messages", json={"issue_id": "PEAR-7", "status": "beta", "by": "jane@desk"})
+        await http.post("/messages", json={"issue_id": "PEAR-8", "status": "beta"})
+        bad = [await http.post("/messages", json={"issue_id": "PEAR-8", "status": "beta", "by": by})
+               for by in ("a\nb", "x" * 101)]  # fmt: skip
+    by = [(message.moved_by, message.moved_by_id) for message in await journal(settings)]
+    assert by == [("Jane \\x1b[2J Doe", "5b10a2844c20165700ede21g"), ("jane@desk", None), ("127.0.0.1", None)]
+    assert [answer.status_code for answer in bad] == [422, 422]
+
+
+async def test_an_issue_that_gets_another_key_is_withdrawn_under_its_former_key(
+    settings: Settings, running: Running, orders: ReadOrders, cloud_move: dict[str, Any]
+) -> None:
+    cloud_move["user"] = {"displayName": "Jane Doe"}
+    renamed = {"field": "Key", "fieldtype": "jira", "fromString": "PEAR-50", "toString": "PEAR-12"}
+    cloud_move["changelog"]["items"].append(renamed)
+    only_renamed = {**cloud_move, "changelog": {"id": "77", "items": [renamed]}}
+    foreign = {**cloud_move, "changelog": {"id": "78", "items": [{**renamed, "fromString": "XYZ-50"}]}}
+    async with running(settings) as http:
+        first = await http.post("/webhooks/jira", json=cloud_move)
+        again = await http.post("/webhooks/jira", json=cloud_move)
+        alone = await http.post("/webhooks/jira", json=only_renamed)
+        ignored = await http.post("/webhooks/jira", json=foreign)
+    one, other, last = await orders(settings)
+    assert (first.status_code, alone.status_code, ignored.status_code) == (202, 202, 200)
+    assert [message["issue"] for message in first.json()["messages"]] == ["PEAR-12"]
+    assert first.json() == again.json()
+    assert first.json()["order"] == one.id == other.id != last.id == alone.json()["order"]
+    assert (one.by, one.reason) == ("Jane Doe", "PEAR-50 is now PEAR-12")
+    assert [str(issue) for issue in one.issues] == ["PEAR-50"]
+    assert set(one.servers) == {"test.pear.wwts.com", "beta.pear.wwts.com"}
 
 
 async def test_a_body_that_is_not_json_is_refused(settings: Settings, running: Running) -> None:
@@ -140,7 +173,6 @@ async def test_hostile_keys_and_names_are_answered_and_never_published(
             assert (await http.post("/webhooks/jira", content=json.dumps(cloud_move))).status_code == 200
             front = json.dumps({"issue_id": "PEAR-1", "status": name})
             assert (await http.post("/messages", content=front)).status_code == 422
-        assert (await http.get("/ignored")).status_code == 200
     assert await journal(settings) == []
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, Field
 from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
 
-from successes.ledger.schema import covers, deploys, messages
-from usher.api.types import Deploy, MessageState, time
+from successes.ledger.schema import covers, deploys, ignored, messages
+from usher.api.types import Deploy, IgnoredMove, MessageState, time
 from usher.core.issues import Issue
 
 T = TypeVar("T")
@@ -70,6 +70,12 @@ def find_deploy(connection: Connection, deploy: str, *, rehearses: bool) -> Depl
 def find_output(connection: Connection, deploy: str) -> str | None:
     """The end of the command's output; None if the ledger has no such deploy, or the deploy has no result yet."""
     return connection.execute(select(deploys.c.output).where(deploys.c.id == deploy)).scalar()
+
+
+def find_ignored(connection: Connection, matching: Mapping[str, str | None], asked: PageRequest) -> Page[IgnoredMove]:
+    """The ignored moves whose columns equal `matching` (None: any value), the latest first."""
+    total, rows = _page(connection, ignored.c, matching, (ignored.c.at.desc(), ignored.c.id), asked)
+    return asked.of(total, [IgnoredMove.model_validate({**row._mapping, "at": time(row.at)}) for row in rows])
 
 
 def find_covered(connection: Connection, deploy: str) -> dict[str, Issue]:

@@ -1,4 +1,7 @@
-"""Deletes old rows of the ledger: ended deploys, and messages in a terminal state. Everything else is kept."""
+"""Deletes old rows of the ledger: ended deploys, messages in a terminal state, and ignored moves.
+
+Everything else is kept.
+"""
 
 import asyncio
 import logging
@@ -8,7 +11,7 @@ from functools import partial
 from sqlalchemy import Column, Connection, Select, Table, delete, select
 
 from successes.ledger.ledger import Ledger, LedgerFault
-from successes.ledger.schema import covers, deploys, messages
+from successes.ledger.schema import covers, deploys, ignored, messages
 from usher.core.states import TERMINAL
 from usher.runtime.clock import Clock
 from usher.runtime.tasks import until_first
@@ -21,7 +24,8 @@ MAX_ROWS = 500
 
 
 def forget(connection: Connection, before: int, limit: int) -> int:
-    """Delete messages and deploys that ended before that time (ms), and the rows of `covers` that name them.
+    """Delete messages and deploys that ended before that time (ms), the rows of `covers` that name them, and moves that
+    were ignored before that time.
 
     At most `limit` of each are deleted. Returns how many were deleted: 0 when none are left.
     """
@@ -32,13 +36,16 @@ def forget(connection: Connection, before: int, limit: int) -> int:
     old_deploys = select(deploys.c.id).where(
         deploys.c.outcome.is_not(None), deploys.c.began_at < before, deploys.c.ended_at < before
     )
-    return _delete(connection, messages, old_messages, covers.c.message, limit) + _delete(
-        connection, deploys, old_deploys, covers.c.deploy, limit
+    old_ignored = select(ignored.c.id).where(ignored.c.at < before)
+    return (
+        _delete(connection, messages, old_messages, limit, covers.c.message)
+        + _delete(connection, deploys, old_deploys, limit, covers.c.deploy)
+        + _delete(connection, ignored, old_ignored, limit)
     )
 
 
 async def forget_all(ledger: Ledger, before: int) -> int:
-    """Delete all messages and deploys that ended before that time (ms), in small transactions.
+    """The same, until nothing is left to delete, in small transactions.
 
     Returns how many were deleted. Raises LedgerFault.
     """
@@ -54,15 +61,18 @@ async def keep_small(ledger: Ledger, keep: timedelta, clock: Clock, stop: asynci
     while not stop.is_set():
         try:
             if count := await forget_all(ledger, clock.now() - span):
-                log.info("deleted %d messages and deploys that ended more than %d days ago", count, keep.days)
+                log.info("deleted %d messages, deploys and ignored moves older than %d days", count, keep.days)
         except LedgerFault as fault:
             log.warning("%s; old rows are kept for another hour", fault)
         await until_first(stop.wait(), clock.sleep(EVERY.total_seconds()))
 
 
-def _delete(connection: Connection, table: Table, old: Select[tuple[str]], covered: Column[str], limit: int) -> int:
+def _delete(
+    connection: Connection, table: Table, old: Select[tuple[str]], limit: int, covered: Column[str] | None = None
+) -> int:
     ids = connection.execute(old.limit(limit)).scalars().all()
     if ids:
-        connection.execute(delete(covers).where(covered.in_(ids)))
+        if covered is not None:
+            connection.execute(delete(covers).where(covered.in_(ids)))
         connection.execute(delete(table).where(table.c.id.in_(ids)))
     return len(ids)

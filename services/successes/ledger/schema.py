@@ -69,6 +69,9 @@ messages = Table(
     Column("due_at", BigInteger),
     # who ordered the last change, if somebody did
     Column("by", Name),
+    # who moved the issue in the tracker, or the address that reported it; and the tracker's id of that person
+    Column("moved_by", Name),
+    Column("moved_by_id", Name),
     Index("messages_by_time", "queued_at", "id"),
     Index("messages_by_issue", "issue", "queued_at"),
     Index("messages_by_project", "project", "status", "queued_at"),
@@ -120,3 +123,18 @@ journal = Table(
     Column("entry", String, nullable=False),
 )
 """One row: the journal entry up to which the ledger is complete, and its offset."""
+
+ignored = Table(
+    "ignored",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("issue", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("reason", Line, nullable=False),
+    Column("accept", Line),
+    Column("moved_by", Name),
+    Index("ignored_by_time", "at", "id"),
+    Index("ignored_by_issue", "issue", "at"),
+)
+"""Moves that no server deploys."""

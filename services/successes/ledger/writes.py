@@ -4,14 +4,16 @@ Every write is idempotent: the reply queue and the journal may report the same f
 replay of the whole journal changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Insert, Update, select
 
 from successes.ledger import statements
-from successes.ledger.schema import journal
+from successes.ledger.schema import ignored, journal
 from usher.broker.places import Position
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
+from usher.core.ignored import IgnoredMove
 from usher.core.messages import BackMessage
 from usher.core.states import State
 
@@ -97,6 +99,12 @@ def write(connection: Connection, news: News) -> None:
         run(statements.go_through(dialect), [through])
 
 
+def write_ignored(connection: Connection, moves: Sequence[IgnoredMove]) -> None:
+    """Record ignored moves. One that is recorded already is left as it is."""
+    rows = [move.model_dump(exclude={"v", "kind"}) for move in moves]
+    connection.execute(statements.insert(connection.dialect.name, ignored).on_conflict_do_nothing(), rows)
+
+
 def read_through(connection: Connection) -> Position | None:
     """The journal entry up to which the ledger is complete; None if it has nothing yet."""
     row = connection.execute(select(journal.c.through, journal.c.entry)).first()
@@ -120,6 +128,8 @@ def _message(message: BackMessage, times: int) -> Row:
         "origin": message.move,
         "due_at": message.queued_at if message.origin else None,
         "by": None,
+        "moved_by": message.moved_by,
+        "moved_by_id": message.moved_by_id,
     }
 
 

@@ -7,12 +7,20 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import PlainTextResponse
 
 from successes.ledger.ledger import Ledger, LedgerFault
-from successes.ledger.queries import Page, find_deploy, find_deploys, find_known, find_messages, find_output
+from successes.ledger.queries import (
+    Page,
+    find_deploy,
+    find_deploys,
+    find_ignored,
+    find_known,
+    find_messages,
+    find_output,
+)
 from successes.orders.desk import Desk
 from successes.web.orders import FAULTS, add_orders
 from successes.web.paging import IssueKey, Key, Paged
 from successes.web.views import parked_message, server_state
-from usher.api.types import Deploy, MessageState, ParkedMessage, ServerState
+from usher.api.types import Deploy, IgnoredMove, MessageState, ParkedMessage, ServerState
 from usher.core.board.board import Board
 from usher.core.events import Outcome
 from usher.core.states import State
@@ -37,6 +45,7 @@ def make_app(
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
     _add_parked(app, ledger, caught_up)
+    _add_ignored(app, ledger)
     add_orders(app, settings.catalogue, desk, SystemClock())
     return app
 
@@ -135,6 +144,14 @@ def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) ->
         received = board.received
         items = [parked_message(e, received.get(e.message.id, 1), known.get(e.message.id)) for e in here]
         return asked.of(len(found), items)
+
+
+def _add_ignored(app: FastAPI, ledger: Ledger) -> None:
+    @app.get("/api/ignored", tags=["ignored"], responses=UNREAD)
+    def ignored(asked: Paged, issue: IssueKey = None) -> Page[IgnoredMove]:
+        """Moves that no server deploys, newest first: why, and the settings that would accept them."""
+        with ledger.reading() as connection:
+            return find_ignored(connection, {"issue": issue}, asked)
 
 
 def _log(deploy: Deploy, output: str | None) -> str:

@@ -1,16 +1,16 @@
 """Parses Jira's webhooks: headers and a body become one of a closed set of values. No I/O, and no input raises."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from trackers.jira.bodies import Unparsable, load, millis, objects, plain, shown, site, under, word
+from trackers.jira.bodies import Unparsable, load, millis, objects, plain, shown, under, word
+from trackers.jira.changes import NOBODY, Person, Renamed, identity, person, renamed
 from trackers.jira.placement import NoServer, place
 from usher.core.errors import BadIssue
 from usher.core.issues import Issue
-from usher.core.servers import Server, Servers, fold
+from usher.core.servers import Server, Servers
 
-IDENTIFIER = "x-atlassian-webhook-identifier"
 EVENTS = ("jira:issue_updated", "jira:issue_created")
 
 MAX_TARGETS = 100
@@ -23,13 +23,14 @@ _MAX_KEY_LENGTH = 300
 class Move:
     """An issue was moved to a status that a server deploys, at `moved_at` (ms; None if the body has no time).
 
-    `identity` is the same each time Jira sends the move; None if the body has nothing to derive it from.
+    `identity` is the same each time Jira sends the move; None if the body has nothing to derive it from. `by` moved it.
     """
 
     issue: Issue
     server: Server
     identity: tuple[str, ...] | None
     moved_at: int | None
+    by: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,24 @@ class Moved:
 
     moves: tuple[Move, ...]
     sent_at: int | None
+    renamed: Renamed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoredMove:
-    """A status change that no server deploys; `accept` are the lines in the settings that would accept it, if any."""
+    """A status change that no server deploys; `accept` are the lines in the settings that would accept it, if any.
+
+    `identity` and `by` are as in a Move.
+    """
 
     issue: str
     status: str
     reason: str
     accept: str | None
     sent_at: int | None
+    identity: tuple[str, ...] | None = None
+    by: Person = NOBODY
+    renamed: Renamed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Ignored:
 
     reason: str
     sent_at: int | None
+    renamed: Renamed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,8 @@ class NotJson:
 
 
 Reading = Moved | IgnoredMove | Ignored | NotJson
-"""What a webhook says. `sent_at` (ms) is the time in the body; the caller may check that it is recent."""
+"""What a webhook says. `sent_at` (ms) is the time in the body; the caller may check that it is recent. `renamed` is set
+if the change gave the issue another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,12 @@ def read(headers: Mapping[str, str], body: bytes, servers: Servers) -> Reading:
         return NotJson(str(fault.facts["why"]))
     if not isinstance(data, dict):
         return Ignored("the body is JSON, but not an object", None)
+    reading = _read(headers, data, servers)
+    former = renamed(headers, data) if data.get("webhookEvent") in EVENTS else None
+    return replace(reading, renamed=former) if former else reading
+
+
+def _read(headers: Mapping[str, str], data: dict[str, object], servers: Servers) -> Moved | IgnoredMove | Ignored:
     sent_at = millis(data.get("timestamp"))
     targets = _targets(data)
     if isinstance(targets, str):
@@ -99,15 +115,19 @@ def read(headers: Mapping[str, str], body: bytes, servers: Servers) -> Reading:
         # shortened for the error text; a key of that length is invalid anyway
         issue = Issue.parse(key[:_MAX_KEY_LENGTH] if isinstance(key, str) else word(key))
     except BadIssue as bad:
-        return IgnoredMove(plain(word(key) or "?"), plain(targets[0].label), str(bad), None, sent_at)
+        known = word(key) or "?"
+        same = identity(headers, data, known, targets[0].label)
+        return IgnoredMove(plain(known), plain(targets[0].label), str(bad), None, sent_at, same, person(data))
     moves: dict[Server, Move] = {}
     ignored: list[IgnoredMove] = []
+    by = person(data)
     for target in targets:
-        found = place(issue, target.id, target.name, servers)
+        found, same = place(issue, target.id, target.name, servers), identity(headers, data, str(issue), target.label)
         if isinstance(found, NoServer):
-            ignored.append(IgnoredMove(str(issue), plain(target.label), found.reason, found.accept, sent_at))
+            label = plain(target.label)
+            ignored.append(IgnoredMove(str(issue), label, found.reason, found.accept, sent_at, same, by))
         else:
-            moves.setdefault(found, Move(issue, found, _identity(headers, data, issue, target), sent_at))
+            moves.setdefault(found, Move(issue, found, same, sent_at, by))
     return Moved(tuple(moves.values()), sent_at) if moves else ignored[0]
 
 
@@ -131,18 +151,3 @@ def _is_status(item: dict[str, object]) -> bool:
     if isinstance(field_id := item.get("fieldId"), str):
         return field_id == "status"
     return item.get("field") == "status" and item.get("fieldtype") == "jira"
-
-
-def _identity(
-    headers: Mapping[str, str], data: dict[str, object], issue: Issue, target: _Target
-) -> tuple[str, ...] | None:
-    """What identifies the move. The message's id is derived from it, so it must not change between versions."""
-    host = site(under(data, "issue", "self")) or site(under(data, "issue", "fields", "project", "self"))
-    issue_id, change_id = word(under(data, "issue", "id")), word(under(data, "changelog", "id"))
-    if issue_id and change_id:
-        return ("change", host, issue_id, change_id)
-    delivery = next((value for name, value in headers.items() if name.lower() == IDENTIFIER), "").strip()
-    if delivery:
-        return ("delivery", host, str(issue), delivery)
-    sent_at = millis(data.get("timestamp"))
-    return None if sent_at is None else ("telling", host, str(issue), fold(target.label), str(sent_at))

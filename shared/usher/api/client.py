@@ -72,7 +72,7 @@ class Client:
 
     def send(self, issue: str, status: str) -> BackMessage:
         """Report a move. Returns the message, which the broker has confirmed."""
-        answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status})
+        answer = self._ask("trackers", "POST", "/messages", json={"issue_id": issue, "status": status, "by": who()})
         return read(BackMessage, json_of(answer))
 
     def withdraw(self, issues: Iterable[str], server: str | None = None, *, reason: str = "") -> OrderState:
@@ -82,9 +82,9 @@ class Client:
         """
         return self._order("withdraw", server=server, issues=list(issues), reason=reason)
 
-    def ignored(self) -> list[IgnoredMove]:
-        """The last moves that trackers ignored, newest first."""
-        return [read(IgnoredMove, item) for item in json_of(self._ask("trackers", "GET", "/ignored"))["items"]]
+    def ignored(self, limit: int = PER_PAGE, **matching: str) -> list[IgnoredMove]:
+        """The latest moves that trackers ignored, at most `limit`, newest first. Filters in `matching`: issue."""
+        return [read(IgnoredMove, item) for item in self._pages("/api/ignored", limit, **matching)]
 
     def servers(self) -> list[ServerState]:
         """Every server."""

@@ -84,7 +84,8 @@ class MessageState(_Answer):
 
     `received` is how often the same move was received. `deploy` is the deploy that covers the message; `rehearsed` says
     whether that was a rehearsal. `origin` is the id of the move's first attempt. A later attempt is due at `due_at`.
-    `by` is who ordered the last change, if a person did.
+    `by` is who ordered the last change, if a person did. `moved_by` is who moved the issue, or the address that
+    reported it; `moved_by_id` is the tracker's id of that person.
     """
 
     id: str
@@ -104,6 +105,8 @@ class MessageState(_Answer):
     origin: str | None = None
     due_at: Time | None = None
     by: str | None = None
+    moved_by: str | None = None
+    moved_by_id: str | None = None
 
 
 class Deploy(_Answer):
@@ -131,13 +134,15 @@ class Deploy(_Answer):
 
 
 class IgnoredMove(_Answer):
-    """A move that trackers ignored, why, and the line to add to the settings to accept it."""
+    """A move that trackers ignored, why, and the lines in the settings that would accept it."""
 
+    id: str
     at: Time
-    issue: str | None
-    status: str | None
+    issue: str
+    status: str
     reason: str
     accept: str | None
+    moved_by: str | None
 
 
 class ParkedMessage(MessageState):

@@ -9,6 +9,7 @@ from usher.broker.link import Link
 from usher.broker.port import Channel, Envelope
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.events import Event, encode
+from usher.core.ignored import IgnoredMove
 from usher.core.messages import BackMessage
 from usher.core.orders import Order
 from usher.core.versions import NEEDS
@@ -80,6 +81,10 @@ class Publisher:
         """Publish a message to the retry queue of that delay (ms). It returns after `expires` ms, at most `delay`."""
         await self._event(topology.retry_queue(delay), "", message, message.id, expires=expires)
 
+    async def ignored(self, move: IgnoredMove) -> None:
+        """Publish an ignored move to the queue from which successes records it."""
+        await self._event(topology.IGNORED, "", move, move.id)
+
     async def park(
         self,
         body: bytes,
@@ -123,7 +128,7 @@ class Publisher:
         self,
         exchange: str,
         key: str,
-        event: Event,
+        event: Event | IgnoredMove,
         message_id: str,
         *,
         expires: int | None = None,

@@ -18,6 +18,7 @@ UNROUTED = "usher.unrouted"
 RESULTS = "usher.results"
 RETURNS = "usher.returns"
 PARKED = "usher.parked"
+IGNORED = "usher.ignored"
 ORDERS = "usher.orders"
 FACTS = "usher.facts"
 JOURNAL = "usher.journal"
@@ -53,6 +54,10 @@ _STREAM: dict[str, Argument] = {
 }
 
 
+_IGNORED: dict[str, Argument] = {**_QUORUM, "x-max-length": 10_000}
+"""If nobody consumes ignored moves, the broker keeps the newest ones."""
+
+
 def server_queue(server: str) -> str:
     """The name of a server's queue."""
     return f"usher.server.{server}"
@@ -79,6 +84,7 @@ def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue
     """Every queue for these servers, with a retry queue for each delay (ms)."""
     return (
         *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
+        Queue(IGNORED, _IGNORED, ((IGNORED, ""),)),
         *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
         *(Queue(server_queue(s.name), _SERVER, ((SERVERS, s.routing_key),)) for s in servers),
         Queue(ORDERS, _ORDERS, ((ORDERS, "#"),)),
@@ -94,7 +100,7 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
     await shut_out_former(link)
     channel = await link.publishing.channel(confirms=False)
     try:
-        for name in (PROBE, *FANOUTS, *map(retry_queue, delays)):
+        for name in (PROBE, IGNORED, *FANOUTS, *map(retry_queue, delays)):
             await channel.declare_exchange(name, Kind.FANOUT)
         await channel.declare_exchange(SERVERS, Kind.TOPIC, {"alternate-exchange": UNROUTED})
         for name in (MESSAGES, FACTS, ORDERS):

@@ -26,7 +26,7 @@ def ignored(as_json: Json = False) -> None:
         return
     screen = console()
     if not found:
-        screen.print("No moves have been ignored since trackers started.")
+        screen.print("No moves have been ignored.")
         return
     rows = table(f"Latest ({zone()})", "Times", "Status", "Issue", "Why", "To accept it, in usher.toml")
     for group in _groups(found):

@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from usher.core.errors import Unreadable
 from usher.core.messages import BackMessage, DeployId, MessageId, Millis
 from usher.core.orders import DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
-from usher.core.versions import Versioned
+from usher.core.versions import Versioned, decoded
 
 
 class Outcome(StrEnum):
@@ -171,19 +171,14 @@ Event = Annotated[
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def encode(event: Event) -> bytes:
-    """Encode an event as JSON."""
+def encode(event: Versioned) -> bytes:
+    """Encode an event, or anything else that is published, as JSON."""
     return event.model_dump_json().encode()
 
 
 def decode(body: bytes) -> Event:
     """Decode an event from JSON. Raises Unreadable if the body is anything else."""
-    try:
-        return _EVENTS.validate_json(body)
-    except ValidationError as invalid:
-        error = invalid.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in error["loc"])
-        raise Unreadable(why=f"{where}: {error['msg']}" if where else error["msg"]) from None
+    return decoded(_EVENTS, body)
 
 
 def decode_order(body: bytes) -> Order:

@@ -14,6 +14,10 @@ from usher.core.versions import Versioned
 Millis = Annotated[int, Field(ge=0, le=2**53)]
 """A time: milliseconds since 1970-01-01 UTC."""
 
+MAX_NAME = 100
+"""The maximum length of a person's name or id, in characters."""
+
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 MessageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
@@ -21,16 +25,20 @@ DeployId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 class FrontMessage(BaseModel):
     """The body of the HTTP request that reports a move: `{"issue_id": "ABC-123", "status": "test"}`.
 
-    Validate it with `FrontMessage.model_validate(data, context=servers)`: the project and the status must be known.
+    `by` may say who moved the issue. Validate the body with `FrontMessage.model_validate(data, context=servers)`: the
+    project and the status must be known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issue_id: Issue
     status: Annotated[str, Field(min_length=1, max_length=255)]
+    by: Name | None = None
 
     @model_validator(mode="after")
     def _is_known(self, info: ValidationInfo) -> "FrontMessage":
+        if self.by is not None and not self.by.isprintable():
+            raise ValueError("by should be printable")
         if isinstance(info.context, Servers):
             try:
                 info.context.find(self.issue_id.project, self.status)
@@ -42,9 +50,12 @@ class FrontMessage(BaseModel):
 class BackMessage(Versioned):
     """A message in the queue: complete, immutable, versioned. Unknown fields of later versions are ignored.
 
-    `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. A retry is a
-    separate message: `origin` is the id of its first attempt, `first_queued_at` is when that was queued, and
-    `postponed` counts how often it was postponed without using up an attempt.
+    `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. `moved_by`
+    is the name of the person who moved the issue, or the address that reported it. `moved_by_id` is the tracker's id of
+    that person.
+
+    A retry is a separate message: `origin` is the id of its first attempt, `first_queued_at` is when that was queued,
+    and `postponed` counts how often it was postponed without using up an attempt.
     """
 
     kind: Literal["message"] = "message"
@@ -59,6 +70,8 @@ class BackMessage(Versioned):
     origin: MessageId | None = None
     first_queued_at: Millis | None = None
     postponed: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    moved_by: Name | None = None
+    moved_by_id: Name | None = None
 
     @property
     def move(self) -> MessageId:
@@ -78,7 +91,7 @@ class BackMessage(Versioned):
         attempt, postponements = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
         return self.model_copy(
             update={
-                "id": _digest(self.move, str(attempt), str(postponements), deploy),
+                "id": derived_id(self.move, str(attempt), str(postponements), deploy),
                 "queued_at": at,
                 "attempt": attempt,
                 "origin": self.move,
@@ -97,6 +110,8 @@ class BackMessage(Versioned):
         now: Millis,
         identity: tuple[str, ...] | None = None,
         moved_at: Millis | None = None,
+        moved_by: str | None = None,
+        moved_by_id: str | None = None,
     ) -> "BackMessage":
         """A message of one issue for one server, published at `now`.
 
@@ -111,13 +126,16 @@ class BackMessage(Versioned):
             source=source,
             queued_at=now,
             moved_at=moved_at,
+            moved_by=moved_by,
+            moved_by_id=moved_by_id,
         )
 
 
 def message_id(identity: tuple[str, ...], server: Server) -> str:
     """The message id of a move. The same move and server always have the same 32 hex digits."""
-    return _digest(*identity, server.routing_key, "1")
+    return derived_id(*identity, server.routing_key, "1")
 
 
-def _digest(*parts: str) -> str:
+def derived_id(*parts: str) -> MessageId:
+    """An id that is always the same for the same parts: 32 hex digits."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -6,11 +6,13 @@ needs a higher version. It is written only when somebody uses the new feature, s
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
-from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from usher.core.errors import BrokerError
+from usher.core.errors import BrokerError, Unreadable
+
+T = TypeVar("T")
 
 NEEDS = "needs"
 """The name of the header."""
@@ -73,3 +75,13 @@ def check(headers: Mapping[str, object], what: str) -> None:
     needs = needs_of(headers)
     if not understands(needs):
         raise NotUnderstood(what=what, needs=needs, version=VERSION)
+
+
+def decoded(kinds: TypeAdapter[T], body: bytes) -> T:
+    """Decode JSON. Raises Unreadable if the body is anything else."""
+    try:
+        return kinds.validate_json(body)
+    except ValidationError as invalid:
+        error = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in error["loc"])
+        raise Unreadable(why=f"{where}: {error['msg']}" if where else error["msg"]) from None

@@ -16,7 +16,7 @@ from successes.ledger.schema import metadata
 from successes.ledger.writes import News
 from usher.core.errors import ServiceError
 
-HEAD = "0003"
+HEAD = "0004"
 
 OF_0_9_0 = """
 CREATE TABLE messages (
@@ -101,7 +101,7 @@ def test_a_ledger_of_version_0_9_0_is_migrated_and_keeps_its_rows(old, caplog) -
         assert (deploy.outcome, deploy.messages, [str(issue) for issue in deploy.issues]) == ("passed", 1, ["ABC-1"])
         assert output == "done\n"
         assert added == [(1, None, None)] * 2
-    assert [entry.getMessage() for entry in caplog.records] == ["the ledger was migrated from revision 0001 to 0003"]
+    assert [entry.getMessage() for entry in caplog.records] == ["the ledger was migrated from revision 0001 to 0004"]
 
 
 def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchanged(
@@ -112,7 +112,7 @@ def test_a_ledger_of_a_newer_version_is_refused_in_one_sentence_and_left_unchang
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     before = read_rows(ledger)
-    with pytest.raises(ServiceError, match=r"cannot be opened \(.*newer version.*0099.*0003.*\); run that version, or"):
+    with pytest.raises(ServiceError, match=r"cannot be opened \(.*newer version.*0099.*0004.*\); run that version, or"):
         Ledger.open(settings.successes.ledger)
     assert (read_rows(ledger), revision(ledger)) == (before, "0099")
 

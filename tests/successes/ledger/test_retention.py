@@ -2,15 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
 
 from successes.ledger import retention
 from successes.ledger.ledger import LedgerFault
-from successes.ledger.schema import covers
-from successes.ledger.writes import Moved, News
+from successes.ledger.schema import covers, ignored
+from successes.ledger.writes import Moved, News, write_ignored
 from usher.core.events import DeployInterrupted, Outcome
+from usher.core.ignored import IgnoredMove
 from usher.core.states import TERMINAL, State
 
 DAY = 86_400_000
@@ -49,6 +51,14 @@ async def test_only_messages_in_a_terminal_state_are_deleted(ledger, make, read_
     assert await retention.forget_all(ledger, make.clock) == 0, "a message that ended exactly at the limit is kept"
     assert await retention.forget_all(ledger, make.clock + 1) == (state in TERMINAL)
     assert bool(read_rows(ledger)["messages"]) == (state not in TERMINAL)
+
+
+async def test_old_ignored_moves_are_deleted(ledger):
+    moves = [IgnoredMove(id=f"{n:032x}", at=n, issue="ABC-1", status="QA", reason="") for n in (1, 2)]
+    await ledger.change(partial(write_ignored, moves=moves))
+    assert await retention.forget_all(ledger, 2) == 1
+    with ledger.reading() as connection:
+        assert [row.at for row in connection.execute(select(ignored))] == [2]
 
 
 async def test_ended_deploys_are_deleted_with_their_rows_in_covers_and_running_ones_are_kept(ledger, make, read_rows):

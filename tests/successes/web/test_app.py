@@ -1,16 +1,18 @@
 """The HTTP API: filters, pages, and clear errors."""
 
 import re
+from functools import partial
 
 import httpx
 import pytest
 
-from successes.ledger.writes import Moved, News
+from successes.ledger.writes import Moved, News, write_ignored
 from successes.orders.desk import Desk
 from successes.web.app import make_app
 from usher.api.types import Deploy, MessageState, ServerState
 from usher.core.board.board import Board
 from usher.core.events import DeployInterrupted, Outcome
+from usher.core.ignored import IgnoredMove
 from usher.core.states import State
 from usher.runtime.clock import SystemClock
 
@@ -204,6 +206,24 @@ async def test_a_ledger_that_cannot_be_read_is_a_503_with_a_sentence(api, ledger
     answer = await api.get("/api/messages")
     assert answer.status_code == 503
     assert re.search('cannot be read: (no such table|relation "messages" does not exist)', answer.json()["detail"])
+
+
+async def test_ignored_moves_are_listed_newest_first_and_can_be_filtered_by_issue(api, ledger):
+    moves = [
+        IgnoredMove(id=f"{n:032x}", at=n, issue=issue, status="QA", reason="unknown status", moved_by="Jane")
+        for n, issue in enumerate(("ABC-1", "ABC-2", "ABC-1"), start=1)
+    ]
+    for _ in range(2):  # a repeated delivery changes nothing
+        await ledger.change(partial(write_ignored, moves=moves))
+    everything = (await api.get("/api/ignored")).json()["items"]
+    of_one = (await api.get("/api/ignored?issue=abc-2")).json()["items"]
+    assert [item["id"][-1] for item in everything] == ["3", "2", "1"]
+    assert of_one == [
+        {
+            "id": f"{2:032x}", "at": "1970-01-01T00:00:00.002Z", "issue": "ABC-2", "status": "QA",
+            "reason": "unknown status", "accept": None, "moved_by": "Jane",
+        }
+    ]  # fmt: skip
 
 
 async def test_openapi_describes_all_routes(api):
