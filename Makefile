@@ -20,7 +20,7 @@ demo: ## watch a burst of moves become four deploys, on a temporary Usher that l
 	@sh make/broker
 	@.venv/bin/usher demo
 
-check: lint test-all ## run every gate, as CI does
+check: lint test-all ## run every check, as CI does
 
 test: ## run all tests except the slow ones, on one broker
 	@sh make/environment develop
@@ -54,7 +54,7 @@ crashes: ## simulate crashes in virtual time and check the guarantees; SEEDS=100
 	@sh make/environment develop
 	.venv/bin/python tests/crashes/run.py $(if $(SEED),--seed $(SEED) --shrink,--seeds $(or $(SEEDS),1000))
 
-planted: ## record the first seed that finds each planted bug, after a change of the product
+planted: ## after a code change: record the first seed that finds each planted bug
 	@sh make/environment develop
 	.venv/bin/python tests/crashes/run.py --record
 
