@@ -41,7 +41,7 @@ class Check:
     @property
     def expected(self) -> str:
         """The expected result."""
-        return "a fault" if self.without else "holds"
+        return "a violation" if self.without else "holds"
 
     @property
     def optimised(self) -> str:
@@ -58,19 +58,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of a check: `what` is "holds" or the fault."""
+    """The result of a check: `what` is "holds" or the violation."""
 
     what: str
     states: int
     seconds: float
 
     @property
-    def fault(self) -> bool:
-        """Whether the result is a fault of the protocol, and not a failure of the check."""
-        return self.what in FAULTS.values()
+    def violation(self) -> bool:
+        """Whether the result is a violation of a claim, and not a failure of the check."""
+        return self.what in VIOLATIONS.values()
 
 
-FAULTS = {
+VIOLATIONS = {
     "guard[": "two commands at once",
     "batch[": "a command for messages that it was not granted",
     "of_settled[": "a command for a settled message",
@@ -82,7 +82,7 @@ FAULTS = {
     "waits": "something is left over",
     "non-progress cycle": "an infinite run without progress",
 }
-"""Which fault a violated assertion means, by a part of its text. The first part that is found counts."""
+"""Which violation a failed assertion means, by a part of its text. The first part that is found counts."""
 
 CHECKS = (
     Check("a process dies, freezes, or loses its consumer", "CRASH CUTS FREEZE FAULTS=1"),
@@ -161,7 +161,7 @@ def _what(output: str) -> str:
     violated = re.search(r"pan:\d+: (.*)", output)
     if violated is None:
         return "holds" if "errors: 0" in output else "output that is not understood"
-    return next((fault for part, fault in FAULTS.items() if part in violated[1]), violated[1])
+    return next((violation for part, violation in VIOLATIONS.items() if part in violated[1]), violated[1])
 
 
 def missing() -> list[str]:
@@ -183,12 +183,12 @@ def main() -> int:
     ]
     if arguments.list:
         for one in chosen:
-            print(f"{one.expected:8} {one.name}  [{' '.join(one.defines)}]")
+            print(f"{one.expected:11} {one.name}  [{' '.join(one.defines)}]")
         return 0
     if lacking := missing():
         print(f"Install {' and '.join(lacking)} first: apt-get install spin gcc, or brew install spin", file=sys.stderr)
         return 1
-    print(f"{'check':62} {'expected':8} {'found':40} {'states':>10} {'seconds':>7}")
+    print(f"{'check':62} {'expected':11} {'found':40} {'states':>10} {'seconds':>7}")
     with ThreadPoolExecutor(arguments.jobs) as threads:
         good = list(threads.map(_checked, chosen))
     print(f"{sum(good)} of {len(good)} came out as expected")
@@ -199,10 +199,10 @@ def _checked(one: Check) -> bool:
     try:
         found = check(one)
     except (RuntimeError, subprocess.TimeoutExpired) as fault:
-        print(f"{one.name:62} {one.expected:8} {fault}", flush=True)
+        print(f"{one.name:62} {one.expected:11} {fault}", flush=True)
         return False
-    good = found.fault if one.without else found.what == "holds"
-    line = f"{one.name:62} {one.expected:8} {found.what:40} {found.states:10,} {found.seconds:7.1f}"
+    good = found.violation if one.without else found.what == "holds"
+    line = f"{one.name:62} {one.expected:11} {found.what:40} {found.states:10,} {found.seconds:7.1f}"
     print(line if good else f"{line}  NOT AS EXPECTED", flush=True)
     return good
 

@@ -1,4 +1,4 @@
-"""The model of the turn protocol: spin finds no fault in it, but finds one as soon as any rule is removed."""
+"""The model of the turn protocol: spin finds no violation in it, but finds one as soon as any rule is removed."""
 
 import importlib.util
 import sys
@@ -36,6 +36,6 @@ def test_the_protocol_holds(one) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("one", REMOVED, ids=lambda one: one.name.replace(" ", "-"))
-def test_removing_a_rule_causes_a_fault(one) -> None:  # type: ignore[no-untyped-def]
+def test_removing_a_rule_causes_a_violation(one) -> None:  # type: ignore[no-untyped-def]
     found = model.check(one)
-    assert found.fault, found
+    assert found.violation, found
