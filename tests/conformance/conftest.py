@@ -201,24 +201,28 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests with RabbitMQ. Their fixtures don't say that they need a broker, since half of them don't."""
     for item in items:
-        if isinstance(item, pytest.Function) and HERE in item.path.parents and "[rabbitmq" in item.name:
+        if HERE in item.path.parents and uses_rabbitmq(item):
             item.add_marker("programs" if item.path.name == "test_outages.py" else "real")
             item.add_marker("slow")
 
 
-def in_memory() -> bool:
-    """Whether this test uses the broker in memory."""
-    return isinstance(asyncio.get_running_loop(), SimulatedLoop)
+def uses_rabbitmq(item: pytest.Item) -> bool:
+    """Whether this test runs with RabbitMQ, and not in virtual time."""
+    return "[rabbitmq" in item.name
 
 
 @pytest.fixture
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+def fresh(request: pytest.FixtureRequest) -> World:
     """A world with an empty broker. Only RabbitMQ needs the broker of the test run."""
-    if in_memory():
+    if not uses_rabbitmq(request.node):
         memory = MemoryBroker(now=time.time)
-        world = World(memory.dial, "amqp://memory/", MemoryOperator(memory))
-    else:
-        url = request.getfixturevalue("vhost_url")
-        world = World(amqp.dial, url, RealOperator(request.getfixturevalue("broker"), url.rpartition("/")[2]))
-    yield world
-    await world.close()
+        return World(memory.dial, "amqp://memory/", MemoryOperator(memory))
+    url = request.getfixturevalue("vhost_url")
+    return World(amqp.dial, url, RealOperator(request.getfixturevalue("broker"), url.rpartition("/")[2]))
+
+
+@pytest.fixture
+async def world(fresh: World) -> AsyncIterator[World]:
+    """A world that is closed at the end."""
+    yield fresh
+    await fresh.close()

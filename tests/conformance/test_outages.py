@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,8 +20,8 @@ from conformance.conftest import (
     World,
     bodies,
     closed,
-    in_memory,
     put,
+    uses_rabbitmq,
 )
 from crashes.memory.broker import MemoryBroker
 from faults.containers import Container, own_container
@@ -93,24 +93,20 @@ def container() -> Iterator[Container]:
 
 
 @pytest.fixture
-async def both(request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, Machine]]:
+def both(request: pytest.FixtureRequest) -> tuple[World, Machine]:
     """A world, and the machine of its broker."""
-    if in_memory():
+    if not uses_rabbitmq(request.node):
         memory = MemoryBroker(now=time.time)
-        world, machine = World(memory.dial, "amqp://memory/", MemoryOperator(memory)), MemoryMachine(memory)
-        yield world, machine
-    else:
-        container: Container = request.getfixturevalue("container")
-        vhost = f"test-{secrets.token_hex(6)}"
-        container.console("PUT", f"vhosts/{vhost}")
-        broker = replace(container.broker, url=container.broker.url_of(vhost))
-        world = World(amqp.dial, broker.url, RealOperator(broker, vhost))
-        yield world, ContainerMachine(container)
-    await world.close()
+        return World(memory.dial, "amqp://memory/", MemoryOperator(memory)), MemoryMachine(memory)
+    container: Container = request.getfixturevalue("container")
+    vhost = f"test-{secrets.token_hex(6)}"
+    container.console("PUT", f"vhosts/{vhost}")
+    broker = replace(container.broker, url=container.broker.url_of(vhost))
+    return World(amqp.dial, broker.url, RealOperator(broker, vhost)), ContainerMachine(container)
 
 
 @pytest.fixture
-def world(both: tuple[World, Machine]) -> World:
+def fresh(both: tuple[World, Machine]) -> World:
     return both[0]
 
 
