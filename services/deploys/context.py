@@ -18,6 +18,7 @@ class Context:
     """Created once per connection.
 
     `slots` limits how many commands run at a time. `environment` is what a command may see of this process's variables.
+    `troubles` says, by server, why its queue cannot be consumed.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class Context:
     drain: Drain
     holder: str
     environment: Mapping[str, str]
+    troubles: dict[str, str]
 
 
 def takeover_wait(settings: Settings) -> float:

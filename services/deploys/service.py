@@ -71,6 +71,7 @@ class Deploys:
         self._memory = Memory()
         self.drain = Drain(stop, settings.deploys.drain.total_seconds())
         self._publisher: Publisher | None = None
+        self._troubles: dict[str, str] = {}
 
     async def unready(self) -> str | None:
         """Why no turn can be taken now; None if turns can be taken."""
@@ -78,11 +79,13 @@ class Deploys:
             return STOPPING
         if self._memory.halted:
             return str(self._memory.halted)
-        return await unconfirmed(self._publisher)
+        if why := await unconfirmed(self._publisher):
+            return why
+        return next((f"{server}: {trouble}" for server, trouble in self._troubles.items()), None)
 
     async def session(self, link: Link) -> None:
         """Work on one connection: declare the topology, follow the journal, and take every server's turns."""
-        await topology.declare(link, self._settings.catalogue)
+        await topology.declare(link, self._settings.catalogue, self._settings.retries.every_delay)
         publisher = await Publisher.open(link, "deploys")
         stop = self.drain.stop
         while not (link.lost.is_set() or stop.is_set()):
@@ -103,13 +106,16 @@ class Deploys:
             drain=self.drain,
             holder=link.name,
             environment=self._environment,
+            troubles=self._troubles,
         )
         self._publisher = publisher
         servers = self._settings.catalogue
         log.info(
             "taking turns for %d servers, at most %d commands at a time", len(servers), self._settings.deploys.parallel
         )
-        async with beside(self.drain.watch()):
+        self._troubles.clear()
+        declaring = topology.keep_declared(link, servers, self._settings.retries.every_delay, self._clock)
+        async with beside(self.drain.watch()), beside(declaring):
             try:
                 # wait for every worker even if one fails: no command may outlive its session
                 await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)

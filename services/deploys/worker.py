@@ -7,9 +7,9 @@ from contextlib import suppress
 from deploys.context import Context
 from deploys.turn import Turn
 from deploys.waits import Stopping, Waits
+from usher.broker import topology
 from usher.broker.consumer import Consumer, ConsumerLost, Delivery, consume
 from usher.broker.link import Link
-from usher.broker.topology import server_queue
 from usher.core.errors import BrokerError, NotConfirmed
 from usher.core.servers import Server
 from usher.core.versions import NotUnderstood
@@ -53,11 +53,30 @@ async def _consume(context: Context, link: Link, server: Server, waits: Waits) -
     try:
         await _turns(context, link, server)
     except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
-        if waits.over:
+        if waits.over or (isinstance(fault, ConsumerLost) and await _restored(context, link, server)):
             return
-        hint = "" if isinstance(fault, NotUnderstood) else "; does its queue exist? Run `usher doctor`"
-        log.warning("! %s: %s%s", server, fault, hint)
+        context.troubles[server.name] = str(fault)
+        log.warning("! %s: %s; trying again in %.0f s", server, fault, PAUSE)
         await waits.sleep(PAUSE)
+
+
+async def _restored(context: Context, link: Link, server: Server) -> bool:
+    """Declare the server's queue again if somebody deleted it, and re-publish what it contained.
+
+    One pending message is enough: whoever receives it deploys the others, too. Returns whether the queue was missing.
+    """
+    if not await topology.restore(link, server):
+        return False
+    log.warning("! %s: somebody deleted its queue; it is declared again", server)
+    try:
+        await context.unwritten.write(server.name, context.journal, context.publisher)
+        await context.journal.barrier()
+        board = context.journal.board.server(server.name)
+        for message in (board.running.batch if board.running else board.waiting)[:1]:
+            await context.publisher.message(message)
+    except NotConfirmed as fault:
+        log.warning("! %s: %s; its pending messages are re-published later", server, fault)
+    return True
 
 
 async def _write_outcome(context: Context, link: Link, server: Server) -> None:
@@ -79,7 +98,8 @@ async def _write_outcome(context: Context, link: Link, server: Server) -> None:
 async def _turns(context: Context, link: Link, server: Server) -> None:
     await context.unwritten.write(server.name, context.journal, context.publisher)
     tag = f"turn:{server.name}"
-    async with consume(link, server_queue(server.name), tag, prefetch=1) as consumer:
+    async with consume(link, topology.server_queue(server.name), tag, prefetch=1) as consumer:
+        context.troubles.pop(server.name, None)
         waits = Waits(context.clock, consumer.lost, context.journal, context.drain.stop)
         turn: Turn | None = None
         active = False

@@ -20,7 +20,6 @@ class Faults:
         self._counts: dict[str, int] = {}
         self._waiting: dict[tuple[str, int], list[Fault]] = {}
         self._freezes: dict[int, list[Wire]] = {}
-        self._redeclare = False
         self._orders: list[asyncio.Task[None]] = []
         self._over = False
         self.going_on = 0
@@ -36,11 +35,9 @@ class Faults:
         self._world.history.watch = self._notice
 
     def end(self) -> None:
-        """Start no more faults. A `deploys` is restarted to declare the queues again that an operator has deleted."""
+        """Start no more faults."""
         self._over = True
         self._world.history.watch = lambda what, facts: None
-        if self._redeclare:
-            self._world.of("deploys")[0].stop()
 
     def hang_up(self, process: Process) -> None:
         """Kill the connections of a dead process, including one that is still being opened."""
@@ -224,7 +221,6 @@ class Faults:
             gone = (*broker.ready(fault.who), *broker.unacked(fault.who))
             self._world.taken_out |= {envelope.message_id for envelope in gone}
             self._world.operator.add("delete")
-            self._redeclare = True
             broker.delete_queue(fault.who)
 
     # disks

@@ -38,7 +38,7 @@ def test_a_valid_message_is_parsed() -> None:
         ('{"issue_id": "PEAR-3", "status": null}', "status must be a string"),
         (
             '{"issue_id": "PEAR-3", "status": "beta", "force": true}',
-            "force: unknown field; known fields are issue_id and status",
+            "force: unknown field; known fields are issue_id, status and by",
         ),
         ("[]", 'the body must be an object; send {"issue_id": "ABC-123", "status": "test"}'),
     ],

@@ -1,16 +1,21 @@
 """Everything that Usher declares on the broker: exchanges, queues and bindings.
 
+Somebody may delete a part while Usher runs, so `deploys` declares everything again from time to time.
 All arguments are explicit constants, because the broker refuses to declare a queue again with other arguments.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from usher.broker.link import Link
-from usher.broker.port import Argument, ChannelClosed, Kind, Mismatch
+from usher.broker.port import Argument, Channel, ChannelClosed, Kind, Mismatch, NotFound
 from usher.broker.upgrade import shut_out_former
 from usher.core.errors import BrokerError
 from usher.core.servers import Server
+from usher.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
 
 MESSAGES = "usher.messages"
 SERVERS = "usher.servers"
@@ -22,6 +27,9 @@ IGNORED = "usher.ignored"
 ORDERS = "usher.orders"
 FACTS = "usher.facts"
 JOURNAL = "usher.journal"
+DECLARE_SECONDS = 60.0
+"""Seconds between two declarations while a service runs."""
+
 PROBE = "usher.probe"
 """An exchange that is bound to no queue. Publishing to it shows whether the broker confirms messages."""
 
@@ -80,13 +88,18 @@ class Queue:
     bound: tuple[tuple[str, str], ...]
 
 
+def queue_of(server: Server) -> Queue:
+    """A server's queue."""
+    return Queue(server_queue(server.name), _SERVER, ((SERVERS, server.routing_key),))
+
+
 def queues(servers: Iterable[Server], delays: Iterable[int] = ()) -> tuple[Queue, ...]:
     """Every queue for these servers, with a retry queue for each delay (ms)."""
     return (
         *(Queue(name, _QUORUM, ((name, ""),)) for name in FANOUTS),
         Queue(IGNORED, _IGNORED, ((IGNORED, ""),)),
         *(Queue(n, {**_RETRY, "x-message-ttl": ms}, ((n, ""),)) for ms in delays if (n := retry_queue(ms))),
-        *(Queue(server_queue(s.name), _SERVER, ((SERVERS, s.routing_key),)) for s in servers),
+        *map(queue_of, servers),
         Queue(ORDERS, _ORDERS, ((ORDERS, "#"),)),
         Queue(JOURNAL, _STREAM, ((MESSAGES, "#"), (FACTS, "#"), (ORDERS, "#"))),
     )
@@ -106,9 +119,7 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
         for name in (MESSAGES, FACTS, ORDERS):
             await channel.declare_exchange(name, Kind.TOPIC)
         for queue in queues(servers, delays):
-            await channel.declare_queue(queue.name, queue.arguments)
-            for exchange, key in queue.bound:
-                await channel.bind_queue(queue.name, exchange, key)
+            await _declare(channel, queue)
         # last, so that nothing is routed before its queue exists
         await channel.bind_exchange(SERVERS, MESSAGES, "#")
     except Mismatch as error:
@@ -123,3 +134,44 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
         ) from None
     finally:
         await channel.close()
+
+
+async def keep_declared(link: Link, servers: Iterable[Server], delays: Collection[int], clock: Clock) -> None:
+    """Declare everything again every minute, until cancelled: somebody may have deleted an exchange or a binding.
+
+    A message that is published while a part is missing is in the journal, and is re-published by the sweep.
+    """
+    said = ""
+    while True:
+        await clock.sleep(DECLARE_SECONDS)
+        try:
+            await declare(link, servers, delays)
+            said = ""
+        except BrokerError as fault:
+            if str(fault) != said:
+                log.warning("%s", fault)
+                said = str(fault)
+
+
+async def restore(link: Link, server: Server) -> bool:
+    """Declare a server's queue again if somebody deleted it. Returns whether it was missing. Raises BrokerError."""
+    channel = await link.publishing.channel(confirms=False)
+    try:
+        await channel.count(server_queue(server.name))
+        return False
+    except NotFound:
+        pass
+    finally:
+        await channel.close()
+    channel = await link.publishing.channel(confirms=False)
+    try:
+        await _declare(channel, queue_of(server))
+    finally:
+        await channel.close()
+    return True
+
+
+async def _declare(channel: Channel, queue: Queue) -> None:
+    await channel.declare_queue(queue.name, queue.arguments)
+    for exchange, key in queue.bound:
+        await channel.bind_queue(queue.name, exchange, key)

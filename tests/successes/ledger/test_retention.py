@@ -120,7 +120,7 @@ async def test_rows_are_deleted_immediately_and_then_hourly_with_a_log_line_and_
     await hour()
     assert [row["id"] for row in read_rows(ledger)["messages"]] == [young.id]
     assert [e.getMessage() for e in caplog.records] == [
-        "deleted 2 messages and deploys that ended more than 400 days ago"
+        "deleted 2 messages, deploys and ignored moves older than 400 days"
     ]
 
     async def fail(*_):

@@ -236,6 +236,7 @@ async def test_openapi_describes_all_routes(api):
         "/api/deploys/{deploy}",
         "/api/deploys/{deploy}/log",
         "/api/parked",
+        "/api/ignored",
         "/api/orders",
         "/api/orders/{order}",
         "/api/orders/withdraw",
