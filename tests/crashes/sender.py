@@ -75,7 +75,7 @@ class Outside:
         status, project = SERVERS[move.server].split(".")[:2]
         front = json.dumps({"issue_id": f"{project.upper()}-{move.issue}", "status": status}).encode()
         try:
-            self._accepted(number, await replica.service.door.message(front), replica)
+            self._accepted(number, await replica.service.door.message(front, "127.0.0.1"), replica)
         except BrokerError:
             return "later"
         return "accepted"
@@ -86,7 +86,7 @@ class Outside:
             if not isinstance(await replica.service.door.webhook({}, rubbish), Ignored):
                 return f"{rubbish!r} was accepted as a move"
         try:
-            await replica.service.door.message(rubbish)
+            await replica.service.door.message(rubbish, "127.0.0.1")
         except BadMessage as bad:
             return "accepted" if str(bad) else f"{rubbish!r} was refused without a reason"
         return f"{rubbish!r} was accepted as a message"
