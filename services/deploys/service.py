@@ -6,6 +6,7 @@ import os
 
 from deploys.context import Context
 from deploys.drain import Drain
+from deploys.former import retire
 from deploys.jobs import base_environment
 from deploys.runner import Runner, make_runner
 from deploys.unwritten import Unwritten
@@ -114,6 +115,7 @@ class Deploys:
             "taking turns for %d servers, at most %d commands at a time", len(servers), self._settings.deploys.parallel
         )
         self._troubles.clear()
+        await retire(link, journal.board, servers)
         declaring = topology.keep_declared(link, servers, self._settings.retries.every_delay, self._clock)
         async with beside(self.drain.watch()), beside(declaring):
             try:

@@ -173,3 +173,18 @@ async def test_an_error_on_one_channel_leaves_the_others_open(world: World) -> N
         await one.count("none")
     assert await other.count("q") == 0
     assert not connection.closed.is_set()
+
+
+async def test_an_unbound_queue_receives_nothing_more_and_unbinding_it_again_does_nothing(world: World) -> None:
+    channel = await world.channel()
+    await channel.declare_exchange("e", Kind.TOPIC)
+    await channel.declare_queue("q", QUORUM)
+    for key in ("a.b", "a.c"):
+        await channel.bind_queue("q", "e", key)
+    for queue in ("q", "q", "missing"):
+        await channel.unbind_queue(queue, "e", "a.b")
+    await channel.unbind_queue("q", "missing", "a.b")
+    for key in ("a.b", "a.c"):
+        await channel.publish("e", key, Envelope(key.encode()), mandatory=False)
+    _, inbox = await world.consume("q", 10)
+    assert bodies(await inbox.only(1)) == ["a.c"]

@@ -4,7 +4,7 @@ It reads the ledger only for the moves of a past deploy, so everything else work
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -66,6 +66,16 @@ class Desk:
         if board is None:
             raise BrokerError(why="the journal is still being read; try again in a few seconds")
         return board
+
+    def servers_with(self, issues: Collection[Issue]) -> Iterator[str]:
+        """The servers on the board that have messages of these issues; without issues, that have any.
+
+        There are none before the journal has been read to its end.
+        """
+        board = self._session.journal.board if self._session else self._stood
+        for name in board or ():
+            if any(not issues or entry.message.issue in issues for entry in self.board.server(name).messages()):
+                yield name
 
     def open(self, session: Session) -> None:
         """Accept orders from now on."""

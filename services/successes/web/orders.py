@@ -12,7 +12,7 @@ from successes.orders.covered import NothingToRetry, UnknownDeploy
 from successes.orders.desk import Desk, Signed, UnknownOrder
 from successes.web.paging import IssueKey, Paged
 from usher.api.types import OrderState
-from usher.core.errors import UsherError
+from usher.core.errors import BadMessage, UsherError
 from usher.core.issues import Issue
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON, DropOrder, OrderId, RetryOrder, WithdrawOrder
 from usher.core.servers import Servers
@@ -95,7 +95,7 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
     @post("/api/orders/withdraw")
     async def withdraw(body: WithdrawBody, request: Request, response: Response) -> OrderState:
         """Withdraw pending issues. A running deploy goes on."""
-        return _coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, clock))))
+        return _coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, desk, clock))))
 
     @post("/api/orders/retry", responses={**faults(403, 404, 409, 422, 503), 202: {"model": OrderState}})
     async def retry(body: RetryBody, request: Request, response: Response) -> OrderState:
@@ -103,13 +103,13 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
         if body.deploy:
             state = await desk.retry_deploy(body.deploy, Signed(body.id, _by(body, request), body.reason))
         else:
-            state = await desk.give(RetryOrder(**_facts(body, request, servers, clock)))
+            state = await desk.give(RetryOrder(**_facts(body, request, servers, desk, clock)))
         return _coded(response, state)
 
     @post("/api/orders/drop")
     async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
         """Drop parked messages. Their issues are not deployed until they move again."""
-        return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, clock))))
+        return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, desk, clock))))
 
     _add_audit(app, desk)
 
@@ -130,7 +130,9 @@ def _add_audit(app: FastAPI, desk: Desk) -> None:
         return await desk.find(order)
 
 
-def _facts(body: WithdrawBody | DropBody, request: Request, servers: Servers, clock: Clock) -> dict[str, object]:
+def _facts(
+    body: WithdrawBody | DropBody, request: Request, servers: Servers, desk: Desk, clock: Clock
+) -> dict[str, object]:
     """The fields of the order to publish. Raises BadMessage or UnknownServer."""
     issues = tuple(dict.fromkeys(body.issues))
     return {
@@ -138,9 +140,26 @@ def _facts(body: WithdrawBody | DropBody, request: Request, servers: Servers, cl
         "by": _by(body, request),
         "reason": body.reason,
         "at": clock.now(),
-        "servers": tuple(server.name for server in servers.meant(issues, body.server)),
+        "servers": _meant(issues, body.server, servers, desk),
         "issues": issues,
     }
+
+
+def _meant(issues: tuple[Issue, ...], server: str | None, servers: Servers, desk: Desk) -> tuple[str, ...]:
+    """The names of the servers that an order is for. Servers that are no longer in the settings count as well.
+
+    Raises BadMessage or UnknownServer.
+    """
+    former = tuple(name for name in desk.servers_with(issues) if name not in {one.name for one in servers})
+    if server in former:
+        return (str(server),)
+    try:
+        meant = tuple(one.name for one in servers.meant(issues, server))
+    except BadMessage:
+        if server or not former:
+            raise
+        meant = ()
+    return meant if server else (*meant, *former)
 
 
 def _by(body: OrderBody, request: Request) -> str:

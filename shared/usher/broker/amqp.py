@@ -102,6 +102,10 @@ class Channel:
         with _errors():
             await self._underlay.queue_bind(queue, exchange, key)
 
+    async def unbind_queue(self, queue: str, exchange: str, key: str) -> None:
+        with _errors():
+            await self._underlay.queue_unbind(queue, exchange, key)
+
     async def bind_exchange(self, exchange: str, source: str, key: str) -> None:
         with _errors():
             await self._underlay.exchange_bind(exchange, source, routing_key=key)

@@ -109,6 +109,9 @@ class Channel(Protocol):
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         """Bind a queue to an exchange. Raises NotFound."""
 
+    async def unbind_queue(self, queue: str, exchange: str, key: str) -> None:
+        """Remove a binding. Does nothing if there is no such binding."""
+
     async def bind_exchange(self, exchange: str, source: str, key: str) -> None:
         """Bind an exchange to a source exchange. Raises NotFound."""
 

@@ -41,6 +41,9 @@ class MemoryChannel:
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         await self._ask(ServedChannel.bind_queue, queue, exchange, key)
 
+    async def unbind_queue(self, queue: str, exchange: str, key: str) -> None:
+        await self._ask(ServedChannel.unbind_queue, queue, exchange, key)
+
     async def bind_exchange(self, exchange: str, source: str, key: str) -> None:
         await self._ask(ServedChannel.bind_exchange, exchange, source, key)
 

@@ -40,6 +40,12 @@ class Exchanges:
             bindings.append(binding)
         self._routes.clear()
 
+    def unbind(self, exchange: str, key: str, queue: str) -> None:
+        """Remove the binding of a queue, if there is one."""
+        if found := self._exchanges.get(exchange):
+            found.bindings = [b for b in found.bindings if b != (key, queue, False)]
+        self._routes.clear()
+
     def delete(self, name: str) -> None:
         """Delete an exchange with all its bindings."""
         self._exchanges.pop(name, None)

@@ -59,6 +59,9 @@ class ServedChannel:
         self._store.queue(queue)
         self._store.exchanges.bind(exchange, key, queue, to_exchange=False)
 
+    def unbind_queue(self, queue: str, exchange: str, key: str) -> None:
+        self._store.exchanges.unbind(exchange, key, queue)
+
     def bind_exchange(self, exchange: str, source: str, key: str) -> None:
         self._store.exchanges.bind(source, key, exchange, to_exchange=True)
 

@@ -83,6 +83,16 @@ async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiti
     }
 
 
+@pytest.mark.parametrize("named", [{}, {"server": "old-beta-abc"}])
+async def test_issues_are_withdrawn_from_a_server_that_is_no_longer_in_the_settings(world, ask, named):
+    message = world.make.message("ABC-111").model_copy(update={"server": "old-beta-abc"})
+    await world.publisher.message(message)
+    await until(lambda: state(world, message) == "waiting")
+    answer = await ask.order("withdraw", issues=["ABC-111"], by="ann", **named)
+    assert answer["messages"] == changed(message)
+    assert state(world, message) == "withdrawn"
+
+
 @pytest.mark.parametrize(("outcome", "ends"), [(Outcome.FAILED, "withdrawn"), (Outcome.PASSED, "deployed")])
 async def test_a_running_deploy_goes_on_and_its_message_is_withdrawn_only_if_it_does_not_pass(
     world, ask, outcome, ends
