@@ -12,12 +12,13 @@ from usher.core.messages import BackMessage
 from usher.core.states import State
 from usher.core.versions import check
 from usher.runtime.clock import Clock
+from usher.settings.sections import POSTPONED
 
 log = logging.getLogger(__name__)
 
 PREFETCH = 100
 PAUSE = 5.0
-"""Seconds before an unconfirmed message is published again."""
+"""Seconds before a message that no queue accepts is published again."""
 
 WANTED = (None, State.RETRYING)
 """States in which a message is re-published. One that the journal does not know is published rather than lost."""
@@ -56,13 +57,23 @@ class Returns:
         await delivery.ack()
 
     async def _publish(self, message: BackMessage) -> None:
-        """Publish until it is confirmed. The full queue of one server must not stop the results of others."""
-        while True:
-            try:
-                await self._publisher.message(message.model_copy(update={"queued_at": self._clock.now()}))
-            except NotConfirmed as fault:
-                log.warning("%s of %s is waiting for its retry: %s", message.issue, message.server, fault)
-                await self._clock.sleep(PAUSE)
-            else:
-                log.info("%s of %s: attempt %d", message.issue, message.server, message.attempt)
-                return
+        """Publish the message. If its server's queue is full, let it return again later: it must not delay others."""
+        while not (await self._queued(message) or await self._postponed(message)):
+            await self._clock.sleep(PAUSE)
+
+    async def _queued(self, message: BackMessage) -> bool:
+        try:
+            await self._publisher.message(message.model_copy(update={"queued_at": self._clock.now()}))
+        except NotConfirmed as fault:
+            log.warning("%s of %s is waiting for its retry: %s", message.issue, message.server, fault)
+            return False
+        log.info("%s of %s: attempt %d", message.issue, message.server, message.attempt)
+        return True
+
+    async def _postponed(self, message: BackMessage) -> bool:
+        try:
+            await self._publisher.retry(message, POSTPONED, POSTPONED)
+        except NotConfirmed as fault:
+            log.warning("%s of %s cannot be postponed: %s", message.issue, message.server, fault)
+            return False
+        return True

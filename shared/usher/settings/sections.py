@@ -123,6 +123,10 @@ class LadderSettings(Section):
     never: tuple[ExitCode, ...] | None = None
 
 
+POSTPONED = 60_000
+"""After this delay (ms), a retry is published again that its server's queue did not accept."""
+
+
 class RetriesSettings(Section):
     delays: Annotated[tuple[Delay, ...], Field(max_length=20)] = tuple(timedelta(minutes=m) for m in (1, 5, 30))
     jitter: Annotated[float, Field(ge=0, le=0.9)] = 0.1
@@ -141,9 +145,9 @@ class RetriesSettings(Section):
 
     @property
     def every_delay(self) -> tuple[int, ...]:
-        """Every delay that any server uses, in ms."""
+        """Every delay of a retry queue, in ms: those that any server uses, and the one for what cannot be published."""
         ladders = (self.delays, *(own.delays or () for own in self.of.values()))
-        return tuple(sorted({_millis(delay) for ladder in ladders for delay in ladder}))
+        return tuple(sorted({_millis(delay) for ladder in ladders for delay in ladder} | {POSTPONED}))
 
 
 class JiraSettings(Section):

@@ -99,29 +99,28 @@ async def test_a_message_that_the_journal_does_not_know_is_published_and_an_unre
     assert "Invalid JSON" in parked.headers["reason"]
 
 
-@pytest.mark.slow
-async def test_a_server_whose_queue_is_full_delays_its_retries_but_no_results(world, monkeypatch, caplog):
-    monkeypatch.setattr("successes.results.returns.PAUSE", 0.01)
-    publish, refused = Publisher.message, asyncio.Event()
-    open_again = asyncio.Event()
+async def test_a_server_whose_queue_is_full_delays_only_its_own_retries(make_world, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("successes.results.returns.POSTPONED", 1000)
+    publish = Publisher.message
+    is_full = True
 
     async def refuse(publisher, message):
-        if message.attempt > 1 and not open_again.is_set():
-            refused.set()
+        if message.server == full.server and is_full:
             raise NotConfirmed(what="it", why="a queue is full")
         await publish(publisher, message)
 
+    world = await make_world(RETRIES__DELAYS='["1s"]')
+    full, other = (world.make.message(key).again(1) for key in ("ABC-5", "DEF-5"))
     monkeypatch.setattr(Publisher, "message", refuse)
     async with world.running():
-        [message] = await world.published("ABC-111")
-        ended = await world.ended(message, outcome=Outcome.FAILED)
-        await asyncio.wait_for(refused.wait(), 20)
-        [other] = await world.published("DEF-5")
-        await world.ended(other)
-        await world.handled()
-        assert world.states()[other.id] == "deployed"
-        open_again.set()
-        await until(world, message.again(0, deploy=ended.deploy), State.WAITING)
+        for message in (full, other):
+            await put(world, encode(message), message.id)
+        await until(world, other, State.WAITING)
+        assert "ABC-5 of beta.abc.wwts.com is waiting for its retry" in caplog.text
+        is_full = False
+        await until(world, full, State.WAITING)
+    assert await world.waits_in(topology.RETURNS) == set()
 
 
 async def put(world, body, message_id):

@@ -104,7 +104,7 @@ def test_a_healthy_usher_has_no_faults(patient: Patient) -> None:
     assert patient.faults() == {}
     assert found["settings"].says.startswith("from the built-in example and USHER_BROKER__URL and")
     assert "RabbitMQ" in found["broker"].says
-    assert found["queues"].says.startswith("all 14 exist")
+    assert found["queues"].says.startswith("all 15 exist")
     assert found["policies"].verdict is Verdict.OK
     assert "guest:guest" not in str(found)
 

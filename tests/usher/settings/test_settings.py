@@ -149,7 +149,7 @@ def test_retry_rules_of_a_server_override_those_of_its_status_and_the_general_on
     ladder = {server.status: settings.retries.ladder(server) for server in settings.catalogue}
     assert (ladder["test"].delays, set(ladder["test"].never)) == ((1000,), {64, 65})
     assert (ladder["beta"].delays, set(ladder["beta"].never)) == ((2000, 3000), {1})
-    assert settings.retries.every_delay == (1000, 2000, 3000)
+    assert settings.retries.every_delay == (1000, 2000, 3000, 60_000)
 
 
 def test_retry_rules_for_an_unknown_name_are_refused(tmp_path: Path) -> None:
