@@ -27,13 +27,13 @@ async def keep_window(context: Context, server: Server, held: BackMessage, waits
     while True:
         changed.clear()
         board = context.journal.board.server(server.name)
-        if held.id not in board.open:
+        if not (held.id in board.open and board.waiting):
             return
-        closes_at = window.closes_at(board.arrivals or (held.queued_at,))
+        closes_at = window.closes_at(board.arrivals, board.due)
         left = min((closes_at - clock.now()) / 1000, CLOCK_CHECK_SECONDS, latest - clock.monotonic())
         if left <= 0:
             return
-        if not announced:
+        if not (announced or board.due):
             announced = True
             await _announce(context, server, held, closes_at)
         await waits.sleep(left, changed)

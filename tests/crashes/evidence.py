@@ -9,7 +9,7 @@ from crashes.fleet import decode, is_held
 from crashes.history import Entry, History
 from crashes.orders import OrdersSeen
 from crashes.plan import Plan
-from crashes.settings import CAP, QUIET
+from crashes.settings import CAP, QUIET, RETRIES_TOGETHER
 from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.core.board.board import Board
 from usher.core.checkpoints import is_checkpoint
@@ -188,9 +188,13 @@ class Evidence:
 
     def _due_at(self, event: Event) -> float:
         """When the waiting messages of a taking's server could be taken (s)."""
-        if not isinstance(event, DeployTaken) or not (arrivals := self.board.server(event.server).arrivals):
+        if not isinstance(event, DeployTaken) or not (server := self.board.server(event.server)).waiting:
             return 0.0
-        closes_at = (min(max(arrivals) + QUIET, min(arrivals) + CAP) - BEGAN) / 1000
+        waiting = [entry for entry in server.open.values() if not entry.deploying]
+        retries = [entry.arrived_at for entry in waiting if entry.message.attempt > 1 or entry.message.postponed]
+        moves = [entry.arrived_at for entry in waiting if entry.message.attempt == 1 and not entry.message.postponed]
+        closing = [min(max(moves) + QUIET, min(moves) + CAP)] if moves else []
+        closes_at = (min([*closing, *(at + RETRIES_TOGETHER for at in retries)]) - BEGAN) / 1000
         ended = (ran.until for ran in self.of(event.server) if ran.deploy in self.finished)
         return max([closes_at, *ended])
 

@@ -6,6 +6,8 @@ from crashes.plan import SERVERS, Plan
 from usher.settings import Settings
 
 QUIET, CAP = 3000, 12_000
+RETRIES_TOGETHER = 1000
+"""A retry deploys everything that is pending, this long (ms) after it is due."""
 """The window (ms)."""
 
 URL = "amqp://guest:guest@broker/"

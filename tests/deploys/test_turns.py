@@ -31,6 +31,7 @@ from usher.core.messages import BackMessage
 from usher.core.servers import Server
 from usher.core.states import State
 from usher.local.choose import Broker
+from usher.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from conftest import World
@@ -383,6 +384,21 @@ async def test_deleting_the_journal_loses_no_message(make_world: MakeWorld) -> N
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1", "ABC-2"]]
     await channel.close()
+
+
+async def test_a_retry_is_deployed_at_once_with_everything_that_is_pending(make_world: MakeWorld) -> None:
+    world = await make_world(WINDOW__QUIET="60s", WINDOW__CAP="60s")
+    async with world.deploys():
+        await world.publish("ABC-2 beta")
+        await world.until(lambda: bool(world.of("window.opened")))
+        now = SystemClock().now()
+        for key in ("ABC-1", "DEF-1"):
+            issue = Issue.parse(key)
+            failed = BackMessage.of(issue, world.settings.catalogue.find(issue.project, "beta"), source="api", now=now)
+            await world.publisher.message(failed.again(now))
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    deployed = {event.server: [str(message.issue) for message in event.standing] for event in world.of("deploy.ended")}
+    assert deployed == {BETA: ["ABC-1", "ABC-2"], "beta.def.wwts.com": ["DEF-1"]}
 
 
 async def test_messages_for_a_deleted_queue_are_kept_as_unrouted(make_world: MakeWorld) -> None:

@@ -95,7 +95,10 @@ class Decisions:
     async def decide(self, failure: Failure, messages: Sequence[BackMessage]) -> Decided:
         """Retry each message as its retry schedule says, or park it. Raises NotConfirmed or LinkLost."""
         now, ladder = self._clock.now(), self._ladder(failure.server)
-        nexts = {m.id: ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in messages}
+        # the same for all messages of a deploy, so that they are deployed together again
+        shortened = self._settings.retries.jitter * random.random()  # noqa: S311 - jitter, not a secret
+        facts = failure.deploy, failure.outcome, failure.exit_code
+        nexts = {message.id: ladder.after(message, *facts, now, shortened) for message in messages}
         retries = {m: again for m, again in nexts.items() if again}
         if retries:
             await self._retry(failure, retries, now)
@@ -121,12 +124,16 @@ class Decisions:
         ladder, now = self._ladder(failure.server), self._clock.now()
         retried = (m for m in messages if self._journal.board.state(m.id) is State.RETRIED)
         nexts = (ladder.after(m, failure.deploy, failure.outcome, failure.exit_code, now) for m in retried)
-        return [again for again in nexts if again and self._is_retrying(again)]
+        retrying = self._server(failure.server).retrying
+        # only the journal knows when they are due
+        return [Again(retrying[n.message.id], n.delay) for n in nexts if n and n.message.id in retrying]
 
     async def _postpone(self, retries: Iterable[Again]) -> None:
+        now = self._clock.now()
+
         async def put(again: Again) -> None:
-            shortened = self._settings.retries.jitter * random.random()  # noqa: S311 - jitter, not a secret
-            await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - shortened)))
+            left = min(max(again.message.queued_at - now, 1), again.delay)
+            await self._publisher.retry(again.message, again.delay, left)
 
         await each(retries, put)
 

@@ -97,7 +97,7 @@ def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span
 def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessage]:
     if server.running:
         yield server.running.batch[0]
-    elif server.waiting and window.closes_at(server.arrivals) <= now:
+    elif server.waiting and window.closes_at(server.arrivals, server.due) <= now:
         yield server.waiting[0]
 
 

@@ -13,6 +13,7 @@ from usher.settings import Settings
 def server_state(server: Server, board: ServerBoard, settings: Settings) -> ServerState:
     """The state of a server, from its board and the settings. `command` is what would run if its turn came now."""
     waiting, arrivals = board.waiting, board.arrivals
+    closes_at = settings.window.window().closes_at(arrivals, board.due) if waiting else None
     command = None
     if waiting:
         chosen = Batch.of(choose(waiting[0], waiting, settings.deploys.max_issues))
@@ -27,7 +28,7 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
         command=command,
         rehearsed=settings.deploys.rehearses,
         window_opened_at=time(min(arrivals)) if arrivals else None,
-        window_closes_at=time(settings.window.window().closes_at(arrivals)) if arrivals else None,
+        window_closes_at=time(closes_at) if closes_at else None,
         running=_running(board.running) if board.running else None,
         last=_last(board.last) if board.last else None,
         retrying=tuple(sorted({message.issue for message in board.retrying.values()})),

@@ -12,7 +12,7 @@ TRY_AGAIN_SOON = 75
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The message of the next attempt, and the delay (ms) until it is due."""
+    """The message of the next attempt, which is due at its `queued_at`, and the delay (ms) of its retry queue."""
 
     message: BackMessage
     delay: int
@@ -32,16 +32,30 @@ class Ladder:
     soon: int = 0
 
     def after(
-        self, message: BackMessage, deploy: str, outcome: Outcome, exit_code: int | None, now: int
+        self,
+        message: BackMessage,
+        deploy: str,
+        outcome: Outcome,
+        exit_code: int | None,
+        now: int,
+        shortened: float = 0.0,
     ) -> Again | None:
-        """The next attempt of a message whose deploy ended at `now` (ms). None means that it is parked."""
+        """The next attempt of a message whose deploy ended at `now` (ms). None means that it is parked.
+
+        It is due after its delay, which is `shortened` by that fraction.
+        """
         code = exit_code if outcome is Outcome.FAILED else None
         if code in self.never:
             return None
         if code == TRY_AGAIN_SOON and self.delays and message.postponed < self.soon:
-            delay = self.delays[0]
-            return Again(message.again(now + delay, deploy=deploy, postponed=True), delay)
+            return self._again(message, deploy, self.delays[0], now, shortened, postponed=True)
         if message.attempt > len(self.delays):
             return None
-        delay = self.delays[message.attempt - 1]
-        return Again(message.again(now + delay, deploy=deploy), delay)
+        return self._again(message, deploy, self.delays[message.attempt - 1], now, shortened)
+
+    @staticmethod
+    def _again(
+        message: BackMessage, deploy: str, delay: int, now: int, shortened: float, *, postponed: bool = False
+    ) -> Again:
+        due = now + round(delay * (1 - shortened))
+        return Again(message.again(due, deploy=deploy, postponed=postponed), delay)

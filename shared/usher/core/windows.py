@@ -3,6 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+TOGETHER = 1000
+"""The retries of one failed deploy are due together, and are published within this time (ms)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -14,6 +17,10 @@ class Window:
     quiet: int
     cap: int
 
-    def closes_at(self, arrivals: Collection[int]) -> int:
-        """When the window closes (ms), for messages that arrived at these times (ms, at least one)."""
-        return min(max(arrivals) + self.quiet, min(arrivals) + self.cap)
+    def closes_at(self, arrivals: Collection[int], due: Collection[int] = ()) -> int:
+        """When the window closes (ms), for moves that arrived at these times (ms) and retries that are `due` (ms).
+
+        A retry opens no window: once it is due, everything that is pending is deployed. At least one time is needed.
+        """
+        ends = [min(max(arrivals) + self.quiet, min(arrivals) + self.cap)] if arrivals else []
+        return min([*ends, min(due) + TOGETHER] if due else ends)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 from crashes.guards import Guard
@@ -21,7 +22,18 @@ from usher.core.windows import Window
 
 @mutation("4: moves that never pause keep the window open forever", calm=True)
 def window_that_forgets_its_start() -> None:
-    Window.closes_at = lambda self, arrivals: max(arrivals) + self.quiet  # type: ignore[method-assign]
+    def closes_at(self: Window, arrivals: Collection[int], due: Collection[int] = ()) -> int:
+        return max([*arrivals, *due]) + self.quiet
+
+    put(Window, "closes_at", closes_at)
+
+
+@mutation("4: a retry that is due waits like a move that others follow", calm=True)
+def retry_that_opens_a_window() -> None:
+    def closes_at(self: Window, arrivals: Collection[int], due: Collection[int] = ()) -> int:
+        return min([*arrivals, *due]) + self.cap
+
+    put(Window, "closes_at", closes_at)
 
 
 @mutation("3: the command of the former holder may still be running")

@@ -198,7 +198,7 @@ def fails_once(monkeypatch, step, kind):
 
 
 async def test_a_failed_message_is_retried_after_the_first_delay_and_the_journal_knows_it_first(make_world, caplog):
-    world = await make_world(RETRIES__DELAYS='["1h", "2h"]')
+    world = await make_world(RETRIES__DELAYS='["1h", "2h"]', RETRIES__JITTER="0")
     async with world.running():
         sent = await world.published("ABC-111", "ABC-113")
         ended = await world.ended(*sent, outcome=Outcome.FAILED)

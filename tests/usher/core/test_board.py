@@ -249,6 +249,14 @@ def test_a_message_that_arrives_during_a_deploy_keeps_its_arrival_time() -> None
     assert board.server(SERVER.name).arrivals == (7,)
 
 
+def test_a_retry_that_waits_is_due_and_opens_no_window() -> None:
+    first = message(1, at=1)
+    again = first.again(at=500)
+    board = board_of(first, *failing(1, 1), retried(1, first), again, message(2, at=7))
+    server = board.server(SERVER.name)
+    assert (server.arrivals, server.due) == ((7,), (500,))
+
+
 def cleanly_ended(*events: Event) -> list[list[int]]:
     """For messages 1 and 2: the delivery counts (1 to 3) for which the turn before that delivery ended cleanly."""
     server = board_of(message(1), message(2), *events).server(SERVER.name)

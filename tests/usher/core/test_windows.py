@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usher.core.windows import Window
+from usher.core.windows import TOGETHER, Window
 
 times = st.lists(st.integers(0, 10**12), min_size=1, max_size=50)
 windows = st.builds(Window, quiet=st.integers(0, 10**7), cap=st.integers(0, 10**7))
@@ -33,3 +33,14 @@ def test_another_message_never_closes_it_earlier_unless_it_is_the_oldest(
 @given(windows, times)
 def test_the_order_of_messages_does_not_matter(window: Window, arrivals: list[int]) -> None:
     assert window.closes_at(arrivals) == window.closes_at(sorted(arrivals))
+
+
+def test_a_retry_that_is_due_deploys_at_once_whatever_else_is_pending() -> None:
+    window = Window(quiet=120_000, cap=500_000)
+    assert window.closes_at([], [7000]) == 7000 + TOGETHER
+    assert window.closes_at([6000, 6500], [7000]) == 7000 + TOGETHER
+
+
+@given(windows, times, times)
+def test_a_retry_never_delays_the_deploy_of_moves(window: Window, arrivals: list[int], due: list[int]) -> None:
+    assert window.closes_at(arrivals, due) == min(window.closes_at(arrivals), min(due) + TOGETHER)

@@ -48,8 +48,13 @@ class ServerBoard:
 
     @property
     def arrivals(self) -> tuple[int, ...]:
-        """When the waiting messages arrived (ms). The window is computed from this."""
-        return tuple(entry.arrived_at for entry in self.open.values() if not entry.deploying)
+        """When the waiting moves arrived (ms). The window is computed from this."""
+        return tuple(e.arrived_at for e in self.open.values() if not e.deploying and e.message.origin is None)
+
+    @property
+    def due(self) -> tuple[int, ...]:
+        """Since when the waiting retries are due (ms). They open no window."""
+        return tuple(e.arrived_at for e in self.open.values() if not e.deploying and e.message.origin is not None)
 
     @property
     def undecided(self) -> tuple[Failed, ...]:
