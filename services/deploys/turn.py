@@ -9,17 +9,17 @@ import logging
 
 from deploys.context import Context, takeover_wait
 from deploys.deploy import MAX_DELIVERY_COUNT, RETRY_PAUSE, Deploy
+from deploys.messages import Foreign, message_of
 from deploys.runner import GuardDied
 from deploys.waits import Waits
 from deploys.window import keep_window
 from usher.broker.consumer import ConsumerLost, Delivery
 from usher.core.board.server import ServerBoard
 from usher.core.errors import BrokerError, NotConfirmed, Unreadable
-from usher.core.events import DeployInterrupted, DeployTaken, TurnGivenBack, decode_message
+from usher.core.events import DeployInterrupted, DeployTaken, MessagesWithdrawn, TurnGivenBack
 from usher.core.messages import BackMessage
 from usher.core.servers import Server
 from usher.core.states import OPEN, SETTLED
-from usher.core.versions import check
 from usher.runtime.wording import process
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Turn:
         queue's second message.
         """
         try:
-            held = self._message()
+            held = message_of(self._delivery, self._server)
             left = round(self._takeover_wait_left(held) * 1000)
             await self._journal.append(
                 TurnGivenBack(
@@ -77,7 +77,7 @@ class Turn:
         """Look at the board and do one step; True once the delivery is acked."""
         try:
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
-            held = self._message()
+            held = message_of(self._delivery, self._server)
             if not self._settled(held) or self._takeover_wait_left(held):
                 # also for a settled message: the previous holder may have taken others, and its command may still run
                 self._waits.check()
@@ -98,14 +98,6 @@ class Turn:
         await self._delivery.ack()
         return True
 
-    def _message(self) -> BackMessage:
-        """The delivered message. Raises NotUnderstood, or Unreadable (also for a message to another server)."""
-        check(self._delivery.headers, f"message {self._delivery.message_id}")
-        held = decode_message(self._delivery.body)
-        if held.server != self._server.name:
-            raise Unreadable(why=f"it is for {held.server}, but in the queue of {self._server}")
-        return held
-
     async def _park(self, fault: Unreadable) -> bool:
         """Park a message that can never be deployed. A person decides what happens to it."""
         try:
@@ -114,6 +106,11 @@ class Turn:
             log.warning("! %s: %s; trying again", self._server, unconfirmed)
             await self._waits.sleep(RETRY_PAUSE)
             return False
+        if isinstance(fault, Foreign):
+            now, message = self._context.clock.now(), str(fault.facts["message"])
+            await self._journal.append(
+                MessagesWithdrawn(server=self._server.name, messages=(message,), by="usher", at=now)
+            )
         log.warning("! %s: parked a message: %s", self._server, fault)
         await self._delivery.ack()
         return True
@@ -177,7 +174,8 @@ class Turn:
         if not self._delivery.redelivered or self._board.running:
             return 0
         is_over = self._board.is_over(held.id, self._delivery_count)
-        wait = self._board.wait_left / 1000 if is_over else takeover_wait(self._context.settings)
+        longest = takeover_wait(self._context.settings)
+        wait = min(self._board.wait_left / 1000, longest) if is_over else longest
         return max(0, self._received_at + wait - self._context.clock.monotonic())
 
     async def _end_unfinished(self, taken: DeployTaken, dead_at: float) -> None:

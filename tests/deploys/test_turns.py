@@ -16,6 +16,7 @@ from usher.broker.publisher import Publisher
 from usher.core.errors import NotConfirmed
 from usher.core.events import (
     DeployEnded,
+    DeployTaken,
     Event,
     MessagesRetried,
     MessagesWithdrawn,
@@ -384,6 +385,40 @@ async def test_deleting_the_journal_loses_no_message(make_world: MakeWorld) -> N
         await world.until(lambda: bool(world.of("deploy.ended")))
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1", "ABC-2"]]
     await channel.close()
+
+
+async def test_an_issue_of_another_project_is_parked_and_withdrawn_and_its_server_goes_on(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world()
+    (first,) = await world.publish("ABC-1 beta")
+    foreign = first.model_copy(update={"issue": Issue.parse("DEF-9"), "id": "9" * 32})
+    async with world.link.publishing.raw.channel() as channel:
+        for exchange, key in ((topology.SERVERS, "beta.abc"), (topology.FACTS, "message")):
+            body = Message(encode(foreign), message_id=foreign.id)
+            await (await channel.get_exchange(exchange)).publish(body, key)
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")) and bool(world.of("messages.withdrawn")))
+        await world.publish("ABC-2 beta")
+        await world.until(lambda: len(world.of("deploy.ended")) == 2)
+    assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-2"]]
+    assert world.journal.board.state(foreign.id) is State.WITHDRAWN
+    async with consume(world.link, topology.PARKED, "look", prefetch=10) as parked:
+        assert (await parked.get()).message_id == foreign.id
+
+
+@pytest.mark.parametrize("far", [2**63 - 1, 10**18])
+async def test_an_event_with_an_impossible_number_delays_nobody(make_world: MakeWorld, far: int) -> None:
+    world = await make_world()
+    (message,) = await world.publish("ABC-1 beta")
+    poison = (
+        DeployTaken(deploy="0" * 12, server=BETA, holder="x", fence=far, messages=(message.id,), taken_at=1),
+        TurnGivenBack(server=BETA, message=message.id, holder="x", wait_left=far, delivery_count=0),
+    )
+    for event in poison:
+        await world.journal.append(event)
+    async with world.deploys():
+        await world.until(lambda: bool(world.of("deploy.ended")))
 
 
 async def test_a_retry_is_deployed_at_once_with_everything_that_is_pending(make_world: MakeWorld) -> None:

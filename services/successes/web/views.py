@@ -15,8 +15,8 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
     waiting, arrivals = board.waiting, board.arrivals
     closes_at = settings.window.window().closes_at(arrivals, board.due) if waiting else None
     command = None
-    if waiting:
-        chosen = Batch.of(choose(waiting[0], waiting, settings.deploys.max_issues))
+    if deployable := [message for message in waiting if message.issue.project.lower() == server.project]:
+        chosen = Batch.of(choose(deployable[0], deployable, settings.deploys.max_issues))
         command = settings.deploys.template.render(server, chosen.issues)
     return ServerState(
         server=server.name,

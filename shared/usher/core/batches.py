@@ -48,11 +48,12 @@ class Batch:
 def choose(held: BackMessage, waiting: Collection[BackMessage], limit: int) -> tuple[BackMessage, ...]:
     """The messages for the next deploy: the held one first, then the oldest, with at most `limit` different issues.
 
-    `waiting` is in the order of arrival. The messages that do not fit are left for the next turn.
+    All are of the held one's project. `waiting` is in the order of arrival. The messages that do not fit are left for
+    the next turn.
     """
     chosen, issues, size = [held], {held.issue}, len(str(held.issue))
     for message in waiting:
-        if message.id == held.id:
+        if message.id == held.id or message.issue.project != held.issue.project:
             continue
         if message.issue not in issues:
             more = size + 1 + len(str(message.issue))

@@ -17,7 +17,7 @@ from usher.core.versions import STORED
 LARGEST = 12 * 1024 * 1024
 """The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
 
-LARGEST_TEXT = 512 * 1024 * 1024
+LARGEST_TEXT = 128 * 1024 * 1024
 """The maximum size of a decompressed checkpoint, in bytes."""
 
 
@@ -67,8 +67,9 @@ _MAGIC = b"\x1f\x8b"
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Encode a checkpoint as compressed JSON. Raises TooLarge."""
-    body = gzip.compress(_CHECKPOINT.dump_json(checkpoint), compresslevel=6, mtime=0)
-    if len(body) > LARGEST:
+    text = _CHECKPOINT.dump_json(checkpoint)
+    body = gzip.compress(text, compresslevel=6, mtime=0)
+    if len(body) > LARGEST or len(text) > LARGEST_TEXT:
         raise TooLarge(size=len(body))
     return body
 
@@ -83,6 +84,8 @@ def decode_checkpoint(body: bytes) -> Checkpoint:
     try:
         unpack = zlib.decompressobj(wbits=31)
         text = unpack.decompress(body, LARGEST_TEXT)
+        if unpack.unconsumed_tail:
+            raise Unreadable(why=f"the checkpoint is larger than {LARGEST_TEXT} bytes")
         return _CHECKPOINT.validate_json(text)
     except (ValidationError, zlib.error) as error:
         raise Unreadable(why=f"it is not a checkpoint: {str(error).splitlines()[0]}") from None

@@ -38,7 +38,9 @@ def message(n: int, at: int = 0) -> BackMessage:
 
 def taken(deploy: int, *numbers: int) -> DeployTaken:
     ids = tuple(message(n).id for n in numbers)
-    return DeployTaken(deploy=f"{deploy:012x}", server=SERVER.name, holder="me", fence=deploy, messages=ids, taken_at=0)
+    return DeployTaken(
+        deploy=f"{deploy:012x}", server=SERVER.name, holder="me", fence=deploy, messages=ids, taken_at=deploy
+    )
 
 
 def ended(deploy: int, outcome: Outcome, *numbers: int) -> DeployEnded:
@@ -247,6 +249,13 @@ def test_a_time_in_the_future_counts_as_now() -> None:
 def test_a_message_that_arrives_during_a_deploy_keeps_its_arrival_time() -> None:
     board = board_of(message(1, at=1), taken(1, 1), message(2, at=7))
     assert board.server(SERVER.name).arrivals == (7,)
+
+
+def test_a_taking_with_a_fence_that_no_next_one_could_exceed_is_not_granted() -> None:
+    poisoned = taken(1, 1).model_copy(update={"fence": 2**63 - 1})
+    server = board_of(message(1), poisoned).server(SERVER.name)
+    assert (server.running, server.fence) == (None, 0)
+    assert board_of(message(1), poisoned, taken(2, 1)).server(SERVER.name).running is not None
 
 
 def test_a_retry_that_waits_is_due_and_opens_no_window() -> None:

@@ -94,9 +94,12 @@ class ServerBoard:
         return [Change(message.id, State.WAITING)]
 
     def take(self, taken: DeployTaken, read_at: float) -> list[Change]:
-        """Apply a taking. It is granted if no granted taking is unfinished and at least one of its messages is open."""
+        """Apply a taking. It is granted if no granted taking is unfinished and at least one of its messages is open.
+
+        A fence that no `deploys` would write is refused: the next one must be larger, and would be out of range.
+        """
         entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
-        if self.running or not entries:
+        if self.running or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
             return []
         for entry in entries:
             entry.deploying = True
