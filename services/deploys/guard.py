@@ -16,7 +16,6 @@ It imports only the standard library, so that it starts within a few millisecond
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -25,37 +24,17 @@ import subprocess
 import sys
 import time
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-LINUX = sys.platform == "linux"
+if __name__ == "__main__":
+    # it is started by its path, in isolated mode, so it must find its own package
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-
-def prctl(option: int, value: int) -> None:
-    """Call prctl(2) on Linux; do nothing elsewhere."""
-    if LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, descendants, prctl
 
 
 def send(**reply: object) -> None:
     """Send a line to `deploys`. If it has died, nobody needs the line."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps(reply).encode() + b"\n")
-
-
-def descendants() -> list[int]:
-    """All descendants of this process, to be signalled. A process that forks fast enough may be missed."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc") if LINUX else ():
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
-            except OSError:
-                continue
-    found = {os.getpid()}
-    while more := {child for child, parent in parents.items() if parent in found and child not in found}:
-        found |= more
-    return sorted(found - {os.getpid()})
 
 
 class Guard:

@@ -34,8 +34,16 @@ def python(tmp_path: Path) -> Python:
 async def nothing_left(tmp_path: Path) -> AsyncIterator[None]:
     """After each test, no process that was started for it is left."""
     yield
-    marked = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == str(tmp_path)]
-    assert [p for p in marked if p.status() != psutil.STATUS_ZOMBIE] == []
+    async with asyncio.timeout(5):  # a killed process takes a moment to die
+        while alive(str(tmp_path)):
+            await asyncio.sleep(0.01)
+
+
+def alive(mark: str) -> list[psutil.Process]:
+    """The processes with this mark in their environment."""
+    processes = psutil.process_iter(["environ", "status"])
+    marked = [process for process in processes if (process.info["environ"] or {}).get("MARK") == mark]
+    return [process for process in marked if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def runner(**settings: str) -> Guarded:
