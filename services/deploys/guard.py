@@ -28,7 +28,7 @@ if __name__ == "__main__":
     # it is started by its path, in isolated mode, so it must find its own package
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, descendants, prctl
+from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, begin_command, default_signals, descendants, prctl
 
 
 def send(**reply: object) -> None:
@@ -121,8 +121,7 @@ class Guard:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    # if the guard itself is killed, the kernel kills the command
-                    preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                    preexec_fn=begin_command,
                 )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.stopped = "it could not be started"
@@ -187,5 +186,8 @@ class Guard:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    default_signals()
+    # the guard reports a closed pipe or a full file as an error, and outlives Ctrl-C
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)
     Guard(float(sys.argv[1]), float(sys.argv[2])).run()

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -13,6 +14,22 @@ def prctl(option: int, value: int) -> None:
     """Call prctl(2) on Linux; do nothing elsewhere."""
     if LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def default_signals() -> None:
+    """Give every signal its default disposition and block none, however this process was started.
+
+    A process inherits ignored and blocked signals: a shell's `&` ignores SIGINT, nohup ignores SIGHUP.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def begin_command() -> None:
+    """In the command's process, before its program starts: if the guard is killed, the kernel kills the command."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    default_signals()
 
 
 def descendants() -> list[int]:
