@@ -85,7 +85,7 @@ async def test_a_second_signal_kills_commands_at_once(make_world: MakeWorld) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_the_program_is_not_ready_while_it_drains_and_logs_what_finished(
     make_world: MakeWorld, start: "Callable[[World], Program]", number: int
 ) -> None:

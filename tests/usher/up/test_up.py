@@ -17,6 +17,8 @@ import psutil
 import pytest
 from rich.console import Console
 
+from odd_signals import ignore_and_block_everything, ignored_and_blocked
+from terminals import Terminal
 from usher.local.choose import Broker
 from usher.runtime.listening import free_ports
 from usher.settings import load
@@ -36,6 +38,8 @@ class Page(BaseHTTPRequestHandler):
 def leave(*_):
     if mode != "stubborn":
         print(name, "stopped")
+        with open("stopped", "a") as file:
+            file.write(name + " ")
         os._exit(0)
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGINT, lambda *_: print(name, "was interrupted"))
@@ -57,6 +61,8 @@ sys.exit(up.run(load(), [
 ]))
 """
 
+STOP_ORDER = ["trackers", "deploys", "successes"]
+
 pytestmark = pytest.mark.programs
 
 UP_WHOLE = "import sys; from usher import up; from usher.settings import load; sys.exit(up.run(load()))"
@@ -65,7 +71,9 @@ UP_WHOLE = "import sys; from usher import up; from usher.settings import load; s
 class Up:
     """A running `usher up` in its own process group, like the foreground group of a terminal."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, prepare: Callable[[], None] | None = None, **variables: str
+    ) -> None:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
@@ -76,6 +84,7 @@ class Up:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=prepare,
         )
 
     def until(self, text: str) -> str:
@@ -111,11 +120,11 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*modes: str, ports: Sequence[int] = (), drain: float = 0) -> Up:
+    def up(*modes: str, ports: Sequence[int] = (), drain: float = 0, prepare: Callable[[], None] | None = None) -> Up:
         ports = ports or free_ports(0, 0, 0)
         modes = modes or ("good",) * 3
         arguments = (str(stand_in), *map(str, ports), *modes, str(drain))
-        started.append(Up(tmp_path, UP, *arguments, USHER_BROKER__URL=broker.url))
+        started.append(Up(tmp_path, UP, *arguments, prepare=prepare, USHER_BROKER__URL=broker.url))
         return started[-1]
 
     yield up
@@ -142,7 +151,11 @@ def alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
             yield process
 
 
-@pytest.mark.parametrize("how", [Up.interrupt, lambda up: up.process.send_signal(signal.SIGTERM)], ids=["int", "term"])
+@pytest.mark.parametrize(
+    "how",
+    [Up.interrupt, lambda up: up.process.terminate(), lambda up: up.process.send_signal(signal.SIGHUP)],
+    ids=["int", "term", "hup"],
+)
 def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker, how: Callable[[Up], None]) -> None:
     up = start()
     up.until("Ctrl-C stops everything.")
@@ -157,15 +170,8 @@ def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker,
     how(up)
     assert up.end() == (0, "")
     after = up.lines[up.lines.index("Ctrl-C stops everything.") + 1 :]
-    assert after == [
-        "stopping trackers",
-        "trackers stopped",
-        "stopping deploys",
-        "deploys stopped",
-        "stopping successes",
-        "successes stopped",
-        "everything has stopped",
-    ]
+    expected = [line for name in STOP_ORDER for line in (f"stopping {name}", f"{name} stopped")]
+    assert after == [*expected, "everything has stopped"]
     assert gone(children, 1)
 
 
@@ -213,6 +219,51 @@ def test_a_service_that_does_not_stop_in_its_share_of_the_time_is_killed(start: 
 
 
 @pytest.mark.slow
+def test_a_second_sighup_does_not_kill_what_is_stopping_in_order(start: Start) -> None:
+    up = start("stubborn", "stubborn", "stubborn")
+    up.until("Ctrl-C stops everything.")
+    up.process.send_signal(signal.SIGHUP)
+    up.until("stopping ")
+    up.process.send_signal(signal.SIGHUP)
+    assert up.end() == (0, "")
+    assert up.lines[-1] == "everything has stopped"
+
+
+@pytest.mark.slow
+def test_sighup_stays_ignored_if_it_was_ignored_at_the_start(start: Start) -> None:
+    up = start(prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
+    up.until("Ctrl-C stops everything.")
+    up.process.send_signal(signal.SIGHUP)
+    os.kill(int(httpx.get(url).text), signal.SIGKILL)
+    up.until("deploys uses")  # it still restarts what dies
+    ignored, _ = ignored_and_blocked(Path(f"/proc/{up.process.pid}/status").read_text())
+    assert signal.SIGHUP in ignored
+    up.interrupt()
+    assert up.end()[0] == 0
+
+
+@pytest.mark.slow
+def test_closing_its_terminal_stops_everything_in_order(broker: Broker, tmp_path: Path) -> None:
+    stand_in = tmp_path / "stand_in.py"
+    stand_in.write_text(STAND_IN)
+    arguments = (str(stand_in), *map(str, free_ports(0, 0, 0)), *("good",) * 3, "0")
+    environment = {**os.environ, "USHER_BROKER__URL": broker.url}
+    with (
+        Terminal() as terminal,
+        subprocess.Popen(
+            [sys.executable, "-c", UP, *arguments], cwd=tmp_path, env=environment, **terminal.options()
+        ) as up,
+    ):
+        terminal.until("Ctrl-C stops everything.")
+        children = psutil.Process(up.pid).children(recursive=True)
+        terminal.close()
+        assert up.wait(20) == 0
+    assert (tmp_path / "stopped").read_text().split() == STOP_ORDER
+    assert gone(children, 1)
+
+
+@pytest.mark.slow
 def test_a_second_ctrl_c_kills_a_draining_service(start: Start) -> None:
     up = start("good", "stubborn", "good", drain=600)
     up.until("Ctrl-C stops everything.")
@@ -222,6 +273,18 @@ def test_a_second_ctrl_c_kills_a_draining_service(start: Start) -> None:
     up.interrupt()
     assert up.end()[0] == 130
     assert gone(children, 1)
+
+
+@pytest.mark.slow
+def test_services_have_default_signals_and_stop_in_order_however_usher_was_started(start: Start) -> None:
+    up = start(prepare=ignore_and_block_everything)
+    up.until("Ctrl-C stops everything.")
+    for process in up.children():
+        ignored, blocked = ignored_and_blocked(Path(f"/proc/{process.pid}/status").read_text())
+        assert (ignored - {signal.SIGPIPE, signal.SIGXFSZ}, blocked) == (set(), set())  # Python itself ignores these
+    up.process.terminate()
+    assert up.end() == (0, "")
+    assert up.lines[-1] == "everything has stopped"
 
 
 def test_only_deploys_gets_the_drain_time() -> None:
