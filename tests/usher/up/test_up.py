@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -55,13 +57,23 @@ from usher import up
 from usher.settings import load
 names = ("trackers", "deploys", "successes")
 ports, modes, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
-sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, mode), "127.0.0.1", port, 2.0, drain * (name == "deploys"))
+wanted = {
+    name: up.Program(
+        name, (sys.executable, sys.argv[1], name, mode), "127.0.0.1", port, 2.0, drain * (name == "deploys")
+    )
     for name, mode, port in zip(names, modes, ports)
-]))
+}
+sys.exit(up.run(load(), [wanted[name] for name in ("deploys", "successes", "trackers")]))
 """
 
-STOP_ORDER = ["trackers", "deploys", "successes"]
+WAITS = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1], "begun").touch()
+while not pathlib.Path(sys.argv[1], "go").exists():
+    time.sleep(0.01)
+"""
+
+STOP_ORDER = ["deploys", "successes", "trackers"]
 
 pytestmark = pytest.mark.programs
 
@@ -189,6 +201,13 @@ def test_a_killed_service_is_restarted(start: Start) -> None:
     assert up.end()[0] == 0
 
 
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def until_answers(url: str) -> int:
     with httpx.Client(transport=httpx.HTTPTransport(retries=6)) as client:
         return int(client.get(url).text)
@@ -199,7 +218,7 @@ def test_a_second_ctrl_c_kills_everything_immediately(start: Start) -> None:
     up.until("Ctrl-C stops everything.")
     children = up.children()
     up.interrupt()
-    up.until("stopping trackers")
+    up.until(f"stopping {STOP_ORDER[0]}")
     began = time.monotonic()
     up.interrupt()
     assert up.end()[0] == 130
@@ -327,7 +346,7 @@ def test_a_taken_port_is_a_readable_error_and_nothing_is_started(start: Start) -
 def test_port_zero_in_the_settings_becomes_a_free_port() -> None:
     settings = load({f"USHER_{name}__PORT": "0" for name in ("TRACKERS", "DEPLOYS", "SUCCESSES")})
     made = programs(settings)
-    assert [program.name for program in made] == ["trackers", "deploys", "successes"]
+    assert [program.name for program in made] == STOP_ORDER
     assert all(program.port for program in made)
 
 
@@ -350,6 +369,38 @@ def test_it_keeps_running_when_its_output_is_closed(start: Start) -> None:
     assert until_answers(url)
     up.interrupt()
     assert up.process.wait(10) == 0
+
+
+@pytest.mark.slow
+def test_while_a_command_finishes_moves_are_accepted_and_its_result_is_handled(tmp_path: Path, vhost_url: str) -> None:
+    trackers, deploys, successes = free_ports(0, 0, 0)
+    up = Up(
+        tmp_path,
+        UP_WHOLE,
+        USHER_BROKER__URL=vhost_url,
+        USHER_TRACKERS__PORT=str(trackers),
+        USHER_DEPLOYS__PORT=str(deploys),
+        USHER_SUCCESSES__PORT=str(successes),
+        USHER_DEPLOYS__COMMAND=json.dumps([sys.executable, "-c", WAITS, str(tmp_path), "{issues}"]),
+        USHER_DEPLOYS__DRAIN="60s",
+        USHER_WINDOW__QUIET="0s",
+        USHER_WINDOW__FLOOR="0s",
+    )
+    move, url = {"issue_id": "ABC-1", "status": "beta"}, f"http://127.0.0.1:{trackers}/messages"
+    try:
+        up.until("Ctrl-C stops everything.")
+        assert httpx.post(url, json=move).status_code == httpx.codes.CREATED
+        until((tmp_path / "begun").exists)
+        up.interrupt()
+        up.until("waiting up to 60 s for running commands")
+        assert httpx.post(url, json=move).status_code == httpx.codes.CREATED
+        (tmp_path / "go").touch()
+        assert up.end() == (0, "")
+    finally:
+        up.process.kill()
+        up.process.communicate()
+    with contextlib.closing(sqlite3.connect(tmp_path / "usher.db")) as ledger:
+        assert ledger.execute("SELECT outcome FROM deploys").fetchall() == [("passed",)]
 
 
 @pytest.mark.slow
