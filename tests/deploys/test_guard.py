@@ -212,6 +212,30 @@ async def test_killing_the_guard_kills_its_command(python: Python) -> None:
     assert (finished.how, finished.reason) == (How.KILLED, "the guard died")
 
 
+async def test_before_a_command_is_started_it_is_known_that_nothing_was_started(python: Python) -> None:
+    async with runner().prepare() as prepared:
+        assert (prepared.unfinished.how, prepared.unfinished.reason) == (How.KILLED, "it was not started")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, RuntimeError])
+async def test_a_command_whose_run_is_abandoned_is_dead_and_was_stopped(
+    python: Python, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    job = python("import time; print('started', flush=True); time.sleep(600)")
+
+    async def abandon(*_: object, **__: object) -> None:
+        await started(job)
+        raise error
+
+    monkeypatch.setattr(asyncio, "wait", abandon)
+    with pytest.raises(error):
+        async with runner().prepare() as prepared:
+            await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
+    assert prepared.unfinished.reason == "Usher stopped it before it had ended"
+    monkeypatch.undo()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
 async def test_a_rehearsal_shows_the_command_and_runs_nothing(tmp_path: Path) -> None:
     job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
     async with Rehearsal().prepare() as prepared:
