@@ -112,7 +112,7 @@ class Guard:
             send(refused=self.stopped)
             return
         try:
-            with open(str(request["log"]), "ab") as log:
+            with open(str(request["log"]), "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
                 self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
                     request["argv"],  # type: ignore[call-overload]
                     cwd=request["cwd"],

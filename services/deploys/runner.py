@@ -15,6 +15,7 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from usher.core.errors import UsherError
+from usher.runtime.private import private_folder
 from usher.runtime.tasks import end
 from usher.settings.sections import DeploysSettings
 
@@ -106,7 +107,7 @@ class _GuardedCommand:
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         try:
-            job.log.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(job.log.parent)
         except OSError as error:
             return Finished(How.EXITED, f"the command could not be started: {error}")
         start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -181,6 +182,17 @@ async def test_bytes_of_the_output_that_are_not_text_are_replaced(python: Python
 async def test_a_command_sees_the_environment_it_is_given_and_nothing_else(python: Python, tmp_path: Path) -> None:
     finished = await run(python("import os; print(sorted(set(os.environ) - {'LC_CTYPE', '__CF_USER_TEXT_ENCODING'}))"))
     assert finished.output == "['MARK']\n"
+
+
+async def test_only_the_owner_can_read_the_output_and_the_command_has_the_user_s_umask(python: Python) -> None:
+    job = python("import os; print(oct(os.umask(0)))")
+    before = os.umask(0o002)
+    try:
+        finished = await run(job)
+    finally:
+        os.umask(before)
+    assert finished.output == "0o2\n"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (job.log.parent, job.log)] == [0o700, 0o600]
 
 
 async def test_a_lost_turn_stops_the_command(python: Python) -> None:

@@ -104,6 +104,20 @@ async def test_the_program_is_not_ready_while_it_drains_and_logs_what_finished(
 
 
 @pytest.mark.slow
+async def test_the_output_of_an_earlier_version_is_closed_to_others_at_the_start(
+    make_world: MakeWorld, start: "Callable[[World], Program]"
+) -> None:
+    world = await make_world()
+    (world.folder / ".usher/deploys").mkdir(parents=True, mode=0o755)
+    (world.folder / ".usher").chmod(0o755)
+    program = start(world)
+    await program.until_ready()
+    assert (world.folder / ".usher").stat().st_mode & 0o077 == 0
+    program.signal(signal.SIGTERM)
+    assert (await program.ended())[0] == 0
+
+
+@pytest.mark.slow
 async def test_a_second_signal_ends_the_program_which_logs_what_was_killed(
     make_world: MakeWorld, start: "Callable[[World], Program]"
 ) -> None:
