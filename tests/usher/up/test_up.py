@@ -24,7 +24,7 @@ from terminals import Terminal
 from usher.local.choose import Broker
 from usher.runtime.listening import free_ports
 from usher.settings import load
-from usher.up.screen import Log
+from usher.up.screen import Log, show
 from usher.up.services import programs
 
 STAND_IN = """
@@ -132,11 +132,17 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*modes: str, ports: Sequence[int] = (), drain: float = 0, prepare: Callable[[], None] | None = None) -> Up:
+    def up(
+        *modes: str,
+        ports: Sequence[int] = (),
+        drain: float = 0,
+        prepare: Callable[[], None] | None = None,
+        **variables: str,
+    ) -> Up:
         ports = ports or free_ports(0, 0, 0)
         modes = modes or ("good",) * 3
         arguments = (str(stand_in), *map(str, ports), *modes, str(drain))
-        started.append(Up(tmp_path, UP, *arguments, prepare=prepare, USHER_BROKER__URL=broker.url))
+        started.append(Up(tmp_path, UP, *arguments, prepare=prepare, USHER_BROKER__URL=broker.url, **variables))
         return started[-1]
 
     yield up
@@ -185,6 +191,32 @@ def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker,
     expected = [line for name in STOP_ORDER for line in (f"stopping {name}", f"{name} stopped")]
     assert after == [*expected, "everything has stopped"]
     assert gone(children, 1)
+
+
+def warnings(start: Start, **variables: str) -> list[str]:
+    up = start(**variables)
+    up.until("Ctrl-C stops everything.")
+    return [line for line in up.lines if "WARNING" in line]
+
+
+@pytest.mark.slow
+def test_it_warns_of_each_service_that_anybody_can_use(start: Start) -> None:
+    assert warnings(start) == []
+    assert warnings(start, USHER_JIRA__SECRET="s3same", USHER_DEPLOYS__HOST="0.0.0.0") == []
+    moves, orders = warnings(start, USHER_TRACKERS__HOST="0.0.0.0", USHER_SUCCESSES__HOST="::")
+    assert "anybody who can reach 0.0.0.0:8001 (trackers) can start deploys, because no [jira] secret" in moves
+    assert "anybody who can reach [::]:8003 (successes) can read the output" in orders
+    (messages,) = warnings(start, USHER_TRACKERS__HOST="0.0.0.0", USHER_JIRA__SECRET="s3same")
+    assert "`POST /messages`, which needs no signature" in messages
+
+
+def test_a_terminal_shows_warnings_in_a_red_frame() -> None:
+    shown = io.StringIO()
+    log = Log(Console(file=shown, force_terminal=True, width=100))
+    settings = load({"USHER_TRACKERS__HOST": "0.0.0.0"})
+    show(log, settings, Broker("amqp://broker/", "http://broker:15672", "a broker"), programs(settings))
+    log.close()
+    assert re.search(r"\x1b\[1;31m.*WARNING: anybody who can reach 0\.0\.0\.0:8001", shown.getvalue())
 
 
 @pytest.mark.slow
