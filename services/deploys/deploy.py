@@ -4,7 +4,7 @@ import logging
 import secrets
 
 from deploys.context import Context
-from deploys.jobs import Finished, How, end_of, job_of
+from deploys.jobs import Finished, end_of, job_of
 from deploys.runner import Prepared
 from deploys.waits import Waits
 from usher.core.batches import Batch, choose
@@ -90,14 +90,13 @@ class Deploy:
         job = job_of(taken, batch, self._server, settings, self._context.environment)
         started_at, started = clock.now(), clock.monotonic()
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
-        finished = Finished(How.KILLED, "it was not started")
+        finished: Finished | None = None
         try:
             if not self._waits.over:
                 finished = await prepared.run(job, self._waits.lost, self._context.drain)
         finally:
-            end = end_of(
-                taken, batch, job, finished, rehearsed=settings.rehearses, started_at=started_at, ended_at=clock.now()
-            )
+            how, now = finished or prepared.unfinished, clock.now()
+            end = end_of(taken, batch, job, how, rehearsed=settings.rehearses, started_at=started_at, ended_at=now)
             self._context.unwritten.add(end)
             self._context.drain.note(end)
         outcome = end.outcome if isinstance(end, DeployEnded) else "interrupted"

@@ -16,7 +16,6 @@ It imports only the standard library, so that it starts within a few millisecond
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -25,37 +24,17 @@ import subprocess
 import sys
 import time
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-LINUX = sys.platform == "linux"
+if __name__ == "__main__":
+    # it is started by its path, in isolated mode, so it must find its own package
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-
-def prctl(option: int, value: int) -> None:
-    """Call prctl(2) on Linux; do nothing elsewhere."""
-    if LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, begin_command, default_signals, descendants, prctl
 
 
 def send(**reply: object) -> None:
     """Send a line to `deploys`. If it has died, nobody needs the line."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps(reply).encode() + b"\n")
-
-
-def descendants() -> list[int]:
-    """All descendants of this process, to be signalled. A process that forks fast enough may be missed."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc") if LINUX else ():
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
-            except OSError:
-                continue
-    found = {os.getpid()}
-    while more := {child for child, parent in parents.items() if parent in found and child not in found}:
-        found |= more
-    return sorted(found - {os.getpid()})
 
 
 class Guard:
@@ -133,7 +112,7 @@ class Guard:
             send(refused=self.stopped)
             return
         try:
-            with open(str(request["log"]), "ab") as log:
+            with open(str(request["log"]), "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
                 self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
                     request["argv"],  # type: ignore[call-overload]
                     cwd=request["cwd"],
@@ -142,8 +121,7 @@ class Guard:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    # if the guard itself is killed, the kernel kills the command
-                    preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                    preexec_fn=begin_command,
                 )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.stopped = "it could not be started"
@@ -208,5 +186,8 @@ class Guard:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    default_signals()
+    # the guard reports a closed pipe or a full file as an error, and outlives Ctrl-C
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)
     Guard(float(sys.argv[1]), float(sys.argv[2])).run()

@@ -15,6 +15,7 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from usher.core.errors import UsherError
+from usher.runtime.private import private_folder
 from usher.runtime.tasks import end
 from usher.settings.sections import DeploysSettings
 
@@ -29,8 +30,16 @@ class GuardDied(UsherError):
     """the guard of a command did not start ({why}); is the machine out of memory, processes or files?"""
 
 
+NOT_STARTED = Finished(How.KILLED, "it was not started")
+STOPPED = Finished(How.KILLED, "Usher stopped it before it had ended")
+
+
 class Prepared(Protocol):
     """A guard that is running and has not started its command yet."""
+
+    @property
+    def unfinished(self) -> Finished:
+        """How the command ended if `run` was not called, or did not return because it was cancelled or failed."""
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         """Run the command; kill it when `lost` (the turn) or `drain.kill` is set. It is dead when this returns."""
@@ -45,6 +54,8 @@ class Runner(Protocol):
 
 class Rehearsal:
     """Logs the command instead of running it, and passes."""
+
+    unfinished = NOT_STARTED
 
     @asynccontextmanager
     async def prepare(self) -> AsyncIterator[Prepared]:
@@ -92,13 +103,15 @@ class _GuardedCommand:
         self._settings = settings
         self._heartbeats = asyncio.create_task(self._send_heartbeats(min(1.0, silence / 5)))
         self._pid: int | None = None
+        self.unfinished = NOT_STARTED
 
     async def run(self, job: Job, lost: asyncio.Event, drain: Drain) -> Finished:
         try:
-            job.log.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(job.log.parent)
         except OSError as error:
             return Finished(How.EXITED, f"the command could not be started: {error}")
         start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}
+        self.unfinished = STOPPED
         self._send(start=start)
         reply = await self.hear("started", "failed", "refused")
         if "failed" in reply:
@@ -107,8 +120,11 @@ class _GuardedCommand:
             return Finished(How.KILLED, str(reply.get("refused", "the guard died")))
         self._pid = int(str(reply["started"]))
         ending = asyncio.create_task(self.hear("ended"))
-        how, why = await self._until(ending, lost, drain.kill)
-        ended = await ending
+        try:
+            how, why = await self._until(ending, lost, drain.kill)
+            ended = await ending
+        finally:
+            await end(ending)
         if not ended:
             self._kill()
             how, why = How.KILLED, "the guard died"
@@ -126,8 +142,10 @@ class _GuardedCommand:
         """Wait until the command ends, or have it stopped: on a lost turn, at the end of a drain, or on a time-out."""
         events = [asyncio.create_task(event.wait()) for event in (lost, kill)]
         limit = self._settings.timeout.total_seconds()
-        done, _ = await asyncio.wait((ending, *events), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        await end(*events)
+        try:
+            done, _ = await asyncio.wait((ending, *events), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end(*events)
         grace = self._settings.grace.total_seconds()
         if ending in done:
             return How.EXITED, ""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from pathlib import Path
 
 from deploys.context import Context
 from deploys.drain import Drain
@@ -18,6 +19,7 @@ from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
+from usher.runtime.private import close_own_folder
 from usher.runtime.service import Stop
 from usher.runtime.tasks import beside, together
 from usher.settings import Settings
@@ -37,6 +39,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
         log.warning("no [deploys] command is set: deploys are only rehearsed")
+    close_own_folder(Path(settings.deploys.logs))
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
         app = web_app("Usher: deploys", service.unready)

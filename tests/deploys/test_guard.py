@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -34,8 +35,16 @@ def python(tmp_path: Path) -> Python:
 async def nothing_left(tmp_path: Path) -> AsyncIterator[None]:
     """After each test, no process that was started for it is left."""
     yield
-    marked = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == str(tmp_path)]
-    assert [p for p in marked if p.status() != psutil.STATUS_ZOMBIE] == []
+    async with asyncio.timeout(5):  # a killed process takes a moment to die
+        while alive(str(tmp_path)):
+            await asyncio.sleep(0.01)
+
+
+def alive(mark: str) -> list[psutil.Process]:
+    """The processes with this mark in their environment."""
+    processes = psutil.process_iter(["environ", "status"])
+    marked = [process for process in processes if (process.info["environ"] or {}).get("MARK") == mark]
+    return [process for process in marked if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def runner(**settings: str) -> Guarded:
@@ -175,6 +184,17 @@ async def test_a_command_sees_the_environment_it_is_given_and_nothing_else(pytho
     assert finished.output == "['MARK']\n"
 
 
+async def test_only_the_owner_can_read_the_output_and_the_command_has_the_user_s_umask(python: Python) -> None:
+    job = python("import os; print(oct(os.umask(0)))")
+    before = os.umask(0o002)
+    try:
+        finished = await run(job)
+    finally:
+        os.umask(before)
+    assert finished.output == "0o2\n"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (job.log.parent, job.log)] == [0o700, 0o600]
+
+
 async def test_a_lost_turn_stops_the_command(python: Python) -> None:
     job, lost = python("import time; print('started', flush=True); time.sleep(600)"), asyncio.Event()
     running = asyncio.create_task(run(job, lost))
@@ -202,6 +222,30 @@ async def test_killing_the_guard_kills_its_command(python: Python) -> None:
             process.kill()
     finished = await running
     assert (finished.how, finished.reason) == (How.KILLED, "the guard died")
+
+
+async def test_before_a_command_is_started_it_is_known_that_nothing_was_started(python: Python) -> None:
+    async with runner().prepare() as prepared:
+        assert (prepared.unfinished.how, prepared.unfinished.reason) == (How.KILLED, "it was not started")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, RuntimeError])
+async def test_a_command_whose_run_is_abandoned_is_dead_and_was_stopped(
+    python: Python, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    job = python("import time; print('started', flush=True); time.sleep(600)")
+
+    async def abandon(*_: object, **__: object) -> None:
+        await started(job)
+        raise error
+
+    monkeypatch.setattr(asyncio, "wait", abandon)
+    with pytest.raises(error):
+        async with runner().prepare() as prepared:
+            await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
+    assert prepared.unfinished.reason == "Usher stopped it before it had ended"
+    monkeypatch.undo()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
 async def test_a_rehearsal_shows_the_command_and_runs_nothing(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def test_a_second_signal_kills_commands_at_once(make_world: MakeWorld) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_the_program_is_not_ready_while_it_drains_and_logs_what_finished(
     make_world: MakeWorld, start: "Callable[[World], Program]", number: int
 ) -> None:
@@ -101,6 +101,20 @@ async def test_the_program_is_not_ready_while_it_drains_and_logs_what_finished(
     assert code == 0
     (ended,) = world.of("deploy.ended")
     assert output.splitlines()[-1].endswith(f"stopped: finished deploy {ended.deploy} of {BETA}")
+
+
+@pytest.mark.slow
+async def test_the_output_of_an_earlier_version_is_closed_to_others_at_the_start(
+    make_world: MakeWorld, start: "Callable[[World], Program]"
+) -> None:
+    world = await make_world()
+    (world.folder / ".usher/deploys").mkdir(parents=True, mode=0o755)
+    (world.folder / ".usher").chmod(0o755)
+    program = start(world)
+    await program.until_ready()
+    assert (world.folder / ".usher").stat().st_mode & 0o077 == 0
+    program.signal(signal.SIGTERM)
+    assert (await program.ended())[0] == 0
 
 
 @pytest.mark.slow

@@ -82,6 +82,27 @@ async def test_a_message_that_arrives_while_a_command_runs_is_in_the_next_deploy
     assert [note["issues"] for note in world.notes() if note["what"] == "begin"] == [["ABC-1"], ["ABC-1", "ABC-2"]]
 
 
+def cancel_session() -> None:
+    """Cancel the running session, as the client does when its connection goes silent."""
+    (session,) = [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "Deploys.session"]
+    session.cancel()
+
+
+async def test_a_deploy_that_is_cancelled_while_its_command_runs_is_not_recorded_as_never_started(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world()
+    async with world.deploys():
+        block = world.block(BETA)
+        await world.publish("ABC-1 beta")
+        await world.until_noted(1)
+        cancel_session()
+        await world.until(lambda: bool(world.of("deploy.interrupted")))
+        block.unlink()
+    (interrupted,) = world.of("deploy.interrupted")
+    assert interrupted.reason == "Usher stopped it before it had ended"
+
+
 async def test_a_failed_command_gives_a_failed_result_and_frees_its_server(make_world: MakeWorld) -> None:
     world = await make_world()
     failing = world.fail(BETA)

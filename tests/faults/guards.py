@@ -105,11 +105,7 @@ GUARDS = (
     Guard(
         "a command does not outlive its guard",
         (
-            Edit(
-                f"{DEPLOYS}/guard.py",
-                "preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),",
-                "preexec_fn=None,",
-            ),
+            Edit(f"{DEPLOYS}/processes.py", "prctl(PR_SET_PDEATHSIG, signal.SIGKILL)", "pass"),
             Edit(f"{DEPLOYS}/runner.py", "os.killpg(self._pid, signal.SIGKILL)", "pass"),
         ),
         "began while",

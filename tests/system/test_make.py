@@ -184,8 +184,14 @@ def test_make_env_keeps_an_existing_file(clone: Path) -> None:
 
 def test_make_env_refers_to_an_existing_settings_file(clone: Path) -> None:
     (clone / "usher.toml").touch()
-    run("make", "env", cwd=clone)
+    answer = run("make", "env", cwd=clone)
     assert "USHER_TOML=./usher.toml\n" in (clone / ".env").read_text()
+    assert "chmod" not in answer.stdout
+
+
+def test_make_env_says_how_containers_can_read_a_private_settings_file(clone: Path) -> None:
+    (clone / "usher.toml").touch(0o600)
+    assert "chmod a+r usher.toml" in run("make", "env", cwd=clone).stdout
 
 
 def test_make_without_a_target_lists_every_task() -> None:

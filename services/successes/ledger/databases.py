@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from usher.core.errors import ServiceError
+from usher.runtime.private import close_to_others, private_file
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for the write lock."""
@@ -21,6 +22,9 @@ BUSY_SECONDS = 5.0
 _HOW = 'write it like "sqlite:///usher.db" or "postgresql://user:password@host/database"'
 _WRITERS = 0x7573686572
 """The PostgreSQL advisory lock that every writer takes."""
+
+_BESIDE = ("-wal", "-shm")
+"""What SQLite appends to the names of the files beside a database."""
 
 _TRANSIENT = {"40001", "40P01"}
 """SQLSTATE codes: serialization failure, deadlock."""
@@ -38,10 +42,15 @@ class Database:
     opens: str
     works: str
 
-    def make_folder(self) -> None:
-        """Create the folder of an SQLite file. Raises OSError."""
+    def prepare_file(self) -> None:
+        """Create an SQLite file and its folder, if they are missing. Others cannot read the file. Raises OSError."""
         if self.engine.dialect.name == "sqlite":
-            Path(self.name).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(self.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            private_file(path)
+            # SQLite gives new files beside it the same mode
+            for file in (path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)):
+                close_to_others(file)
 
 
 def database(url: SecretStr) -> Database:

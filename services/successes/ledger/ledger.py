@@ -47,7 +47,7 @@ class Ledger:
         """
         at = database(url)
         try:
-            at.make_folder()
+            at.prepare_file()
             # a file that cannot be written fails here, not when the first result arrives
             with at.engine.begin() as connection:
                 lock(connection)

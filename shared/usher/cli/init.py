@@ -14,6 +14,7 @@ from usher.cli.explanation import explain, warning
 from usher.cli.new_settings import NewSettings, check_command, check_projects, check_server, check_status, check_words
 from usher.cli.screen import console
 from usher.core.errors import SettingsError
+from usher.runtime.private import private_file
 from usher.runtime.wording import count
 from usher.settings.load import CONFIG, FILE
 from usher.settings.model import WELL_KNOWN_STATUSES
@@ -60,6 +61,7 @@ def init(
     if not yes:
         _confirm(path)
     try:
+        private_file(path)  # it may later contain passwords; an existing file keeps its mode
         path.write_text(draft.text(), "utf-8")
     except OSError as error:
         raise SettingsError(why=f"cannot write {path}: {error.strerror}; choose another file with {CONFIG}") from None

@@ -1,7 +1,6 @@
 """A temporary Usher, with its own broker, directory and ports. It is gone when the block ends."""
 
 import os
-import signal
 import sys
 import tempfile
 from collections import deque
@@ -27,7 +26,7 @@ def temporary_usher(say: Say) -> Iterator[Settings]:
     It ignores the user's settings, so that none of the user's commands can run. Raises UsherError.
     """
     lines: deque[str] = deque(maxlen=20)
-    with _terminated(), _clean_environment(), tempfile.TemporaryDirectory(prefix="usher-demo-") as name:
+    with _clean_environment(), tempfile.TemporaryDirectory(prefix="usher-demo-") as name:
         folder = Path(name)
         text = _text(folder)
         (folder / "usher.toml").write_text(text, "utf-8")
@@ -72,13 +71,3 @@ def _clean_environment() -> Iterator[None]:
         yield
     finally:
         os.environ.update(removed)
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Handle SIGTERM like Ctrl-C, so that the directory is removed and nothing keeps running."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -24,8 +24,12 @@ class Child:
         output: IO[bytes] | int,
         grace: float,
         keep: tuple[int, ...] = (),
+        umask: int = -1,
     ) -> None:
-        """Start it. It gets `grace` seconds to stop, and inherits the file descriptors in `keep`."""
+        """Start it. It gets `grace` seconds to stop, and inherits the file descriptors in `keep`.
+
+        A `umask` of -1 is that of this process.
+        """
         self._grace = grace
         self._process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             [sys.executable, "-I", "-S", str(LEASH), str(grace), *argv],
@@ -35,6 +39,7 @@ class Child:
             env=dict(env),
             start_new_session=True,
             pass_fds=keep,
+            umask=umask,
         )
         self._killed = False
 

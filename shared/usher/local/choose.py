@@ -18,7 +18,8 @@ from yarl import URL
 from usher.broker.link import connect
 from usher.core.errors import BrokerError
 from usher.local.container import IMAGE, available, running_container
-from usher.local.node import USER, Ports, installed, running_node, write_private
+from usher.local.node import USER, Ports, installed, running_node
+from usher.runtime.private import private_folder, write_private
 from usher.settings import Settings
 from usher.settings.sections import BrokerSettings
 
@@ -72,7 +73,7 @@ def running_broker(
         yield asyncio.run(_configured(settings.broker))
         return
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     with _locked(folder, say) as lock:
         password = _password(folder / "password")
         running, what = _start(folder, password, lock, kind=kind, lasting=lasting, say=say)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from usher.local.children import Child
 from usher.local.node import USER, Ports, answer, note
+from usher.runtime.private import private
 
 IMAGE = "rabbitmq:4-management"
 START_SECONDS = 600.0  # includes the first download of the image
@@ -34,11 +36,11 @@ def running_container(folder: Path, password: str, lock: int, *, lasting: bool) 
     name = f"usher-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
     log = folder / "log"
     _docker("rm", "--force", "--volumes", name)  # left by a killed Usher; a named volume is kept
-    with log.open("wb") as output:
+    with open(log, "wb", opener=private) as output:
         container = Child(
             _argv(name, ports, lasting=lasting),
-            # the command line only names the variable, so that no process list shows the password
-            env={**os.environ, "RABBITMQ_DEFAULT_PASS": password},
+            # the command line only names these variables, so that no process list shows their values
+            env={**os.environ, "RABBITMQ_DEFAULT_PASS": password, "RABBITMQ_ERLANG_COOKIE": secrets.token_hex(32)},
             output=output,
             grace=STOP_SECONDS,
             keep=(lock,),
@@ -62,6 +64,7 @@ def _argv(name: str, ports: Ports, *, lasting: bool) -> list[str]:
         *("docker", "run", "--rm", "--init", "--name", name, "--hostname", "usher", *volume),
         *("--publish", f"127.0.0.1:{ports.amqp}:5672", "--publish", f"127.0.0.1:{ports.console}:15672"),
         *("--env", f"RABBITMQ_DEFAULT_USER={USER}", "--env", "RABBITMQ_DEFAULT_PASS"),
+        *("--env", "RABBITMQ_ERLANG_COOKIE"),
         *("--env", f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS={CONSUMER_TIMEOUT}", IMAGE),
     ]
 

@@ -17,7 +17,13 @@ import time
 
 
 def main(grace: float, argv: list[str]) -> int:
-    """Run the program until it ends or the pipe closes. Returns its exit code, as a shell would."""
+    """Run the program until it ends or the pipe closes. Returns its exit code, as a shell would.
+
+    The program starts with default signals, none of them blocked, however this process was started.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         # it shares this process's group, and inherits the file descriptors that the parent passed on
         program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - no shell is involved

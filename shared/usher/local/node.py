@@ -1,6 +1,7 @@
 """A private node of an installed RabbitMQ, with its own name, directory, user and ports, only on the loopback."""
 
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from usher.core.errors import BrokerError
 from usher.local.children import Child
 from usher.runtime.listening import free_ports
+from usher.runtime.private import private, write_private
 
 PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH switches users, which needs root
 HOMEBREW = ("/opt/homebrew/sbin", "/usr/local/sbin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
@@ -24,6 +26,7 @@ START_SECONDS = 90.0
 # the data is on disk within milliseconds, but the console of 3.10 takes another five seconds to stop
 STOP_SECONDS = 3.0
 LAST_LINES = 15
+PRIVATE = 0o077
 
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
@@ -65,13 +68,14 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
     """
     ports = Ports.free()
     log = folder / "log"
-    with log.open("wb") as output:
+    with open(log, "wb", opener=private) as output:
         node = Child(
             [str(server)],
             env=_environment(server, folder, password, ports),
             output=output,
             grace=STOP_SECONDS,
             keep=(lock,),
+            umask=PRIVATE,
         )
     note(lock, node.group)
     try:
@@ -121,7 +125,9 @@ def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dic
         configuration,
         CONFIGURATION.format(amqp=ports.amqp, console=ports.console, user=USER, password=password),
     )
-    (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    write_private(folder / "enabled_plugins", "[rabbitmq_management].\n")
+    # whoever knows the cookie can run code in the node; the one that Erlang makes can be guessed
+    write_private(folder / ".erlang.cookie", secrets.token_hex(32))
     empty = folder / "none"
     return {
         "PATH": os.pathsep.join((os.environ.get("PATH", os.defpath), str(server.parent), "/opt/homebrew/bin")),
@@ -147,10 +153,3 @@ def _distribution() -> str:
     """Erlang's arguments: a fixed loopback port, and no port mapper (epmd), which would outlive this process."""
     (port,) = free_ports(0)
     return f"-sname {NODE} -start_epmd false -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}}"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(text)

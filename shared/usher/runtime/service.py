@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from usher.core.errors import UsherError
 from usher.runtime import logs
+from usher.runtime.signals import stop_signals
 from usher.settings import Settings, load
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ Serve = Callable[[Settings, Stop], Awaitable[str | None]]
 def main(service: str, about: str, serve: Serve) -> int:
     """Run `serve(settings, stop)` until it ends. Returns the exit code.
 
-    SIGTERM and SIGINT set `stop`, and a second one sets `stop.at_once`. A UsherError is printed as a sentence on
-    standard error, with exit code 1.
+    SIGTERM, SIGINT and SIGHUP set `stop`. A second SIGTERM or SIGINT sets `stop.at_once`. A UsherError is printed as a
+    sentence on standard error, with exit code 1.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
@@ -54,7 +55,8 @@ def main(service: str, about: str, serve: Serve) -> int:
 async def _until_signal(serve: Serve, settings: Settings) -> None:
     stop = Stop()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.signal)
+    for number in stop_signals():
+        # a terminal that closes may send SIGHUP several times, so it is never a second signal
+        loop.add_signal_handler(number, stop.set if number == signal.SIGHUP else stop.signal)
     result = await serve(settings, stop)
     log.info("stopped: %s" if result else "stopped%s", result or "")

@@ -2,15 +2,14 @@
 
 import json
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from usher.core.errors import UsherError
 from usher.local.choose import running_broker
+from usher.runtime.signals import interrupts
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.up.screen import Log, show
@@ -22,13 +21,13 @@ INTERRUPTED = 130
 
 
 def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
-    """Run a broker if none is configured, and the services (`wanted`, or all three), until Ctrl-C or SIGTERM.
+    """Run a broker if none is configured, and the services (`wanted`, or all three), until Ctrl-C, SIGTERM or SIGHUP.
 
     Everything stops in order within 10 s plus the time that `drain` gives to running commands. A second Ctrl-C kills
     everything. Returns the exit code: 0, or 1 with a sentence on standard error, or 130 after a second Ctrl-C.
     """
     log = Log(Console(highlight=False, markup=False))
-    with _signals():
+    with interrupts():
         try:
             _run(settings, programs(settings) if wanted is None else wanted, log)
         except UsherError as fault:
@@ -62,15 +61,3 @@ def _run(settings: Settings, wanted: Sequence[Program], log: Log) -> None:
         if not settings.broker.url:
             log.say("stopping the broker")
     log.say("everything has stopped")
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Handle SIGTERM like Ctrl-C, and SIGINT also in the background, where shells ignore it."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

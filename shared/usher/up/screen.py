@@ -13,6 +13,7 @@ from rich.text import Text
 
 from usher.local.choose import Broker
 from usher.settings import Settings
+from usher.up.exposure import exposures
 from usher.up.supervisor import Program
 
 COLOURS = {"trackers": "cyan", "deploys": "yellow", "successes": "green", "usher": "bold"}
@@ -58,7 +59,7 @@ class Log:
 
 
 def show(log: Log, settings: Settings, broker: Broker, running: Sequence[Program]) -> None:
-    """Show the address of each part, whether deploys are rehearsed, and what to do next."""
+    """Show the address of each part, whether deploys are rehearsed, what is exposed, and what to do next."""
     facts = _facts(settings, broker, {program.name: program.url for program in running})
     if log.colours:
         grid = Table.grid(padding=(0, 2))
@@ -71,6 +72,8 @@ def show(log: Log, settings: Settings, broker: Broker, running: Sequence[Program
         log.show(Text("Usher is up"))
         for name, fact in facts:
             log.show(Text(f"  {name:<12}{fact}"))
+    for warning in exposures(settings):
+        log.show(Panel(Text(warning), style="bold red", expand=False) if log.colours else Text(warning))
     # outside the frame, so that it can be copied
     for line in _next(settings, running):
         log.show(Text(line))

@@ -19,7 +19,11 @@ READY_SECONDS = 60.0
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
-    """The three services, in the order in which they stop. Port 0 in the settings becomes a free port."""
+    """The three services, in the order in which they stop. Port 0 in the settings becomes a free port.
+
+    `deploys` stops first, because its commands may need long to finish. `successes` handles their results, and
+    `trackers` accepts moves until the end: Jira Data Center does not send a refused webhook again.
+    """
 
     free = iter(free_ports(0, 0, 0))
 
@@ -28,9 +32,9 @@ def programs(settings: Settings) -> tuple[Program, ...]:
 
     # with three seconds for the broker, everything ends within ten seconds plus `drain`
     return (
-        program("trackers", settings.trackers, 1.0),
         program("deploys", settings.deploys, 4.0, settings.deploys.drain.total_seconds()),
         program("successes", settings.successes, 1.5),
+        program("trackers", settings.trackers, 1.0),
     )
 
 

@@ -194,12 +194,26 @@ def test_the_folder_is_created_and_existing_rows_are_kept(settings, make, read_r
         opened.close()
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 0o600), (0o644, 0o600), (0o640, 0o640)])
+def test_others_cannot_read_the_ledger_s_files_but_a_group_of_its_owner_s_can(tmp_path: Path, before, after):
+    path = tmp_path / "usher.db"
+    if before:
+        path.touch()
+        path.chmod(before)
+    opened = Ledger.open(SecretStr(f"sqlite:///{path}"))
+    try:
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        opened.close()
+    assert modes == {"usher.db": after, "usher.db-wal": after, "usher.db-shm": after}
+
+
 def test_a_ledger_that_cannot_be_opened_is_reported_in_one_sentence(tmp_path: Path):
     (tmp_path / "text.db").write_text("this is not a database, " * 100)
     (tmp_path / "folder.db").mkdir()
     for name, what in {
         "text.db": "file is not a database",
-        "folder.db": "unable to open database file",
+        "folder.db": "Is a directory",
         "text.db/usher.db": "File exists|Not a directory",
     }.items():
         with pytest.raises(ServiceError, match=rf"cannot be opened \(({what})\); .*USHER_SUCCESSES__LEDGER$"):

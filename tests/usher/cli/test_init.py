@@ -37,6 +37,14 @@ def test_the_default_answers_write_a_valid_file_that_rehearses(file: Path) -> No
     assert settings.deploys.rehearses
 
 
+def test_only_the_owner_can_read_a_new_file_and_an_existing_one_keeps_its_mode(file: Path) -> None:
+    init("--yes")
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o640)
+    init(typing=typed("", "", "", "", "", "", "", "y"))
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
 def test_it_writes_the_answers(file: Path) -> None:
     words = ["", "QA, 10002", "Ready for Beta", "live=Done, 10009", ""]
     init(typing=typed("shop, BLOG", *words, "{project}-{status}.example.com", COMMAND, "y"))

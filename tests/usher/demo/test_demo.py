@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from terminals import Terminal
 from usher.api.types import Deploy
 from usher.core.errors import UsherError
 from usher.demo.play import Figures
@@ -87,30 +89,41 @@ def test_it_ignores_the_user_s_settings_and_removes_its_folder(folder: Path, mon
     assert os.environ["USHER_DEPLOYS__COMMAND"] == '["my-own-deploy"]'
 
 
-def started(folder: Path) -> "subprocess.Popen[str]":
+def started(folder: Path, **options: Any) -> "subprocess.Popen[str]":
     """The real program, started by a user who has their own settings."""
     mine = {"TMPDIR": str(folder), "USHER_DEPLOYS__COMMAND": '["false"]', "USHER_BROKER__URL": "amqp://nowhere.invalid"}
     return subprocess.Popen(
         [sys.executable, "-m", "usher", "demo"],
         env={**os.environ, **mine},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options},
     )
 
 
 @pytest.mark.slow
 @pytest.mark.programs
-def test_ctrl_c_during_the_burst_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_during_the_burst_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
             if "moved: " in line:
-                demo.send_signal(signal.SIGINT)
+                demo.send_signal(number)
                 break
         rest = demo.stdout.read()
     assert (demo.returncode, "Traceback" in rest) == (130, False), rest
     assert "nothing is left behind" in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+def test_closing_the_terminal_during_the_burst_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Terminal() as terminal, started(tmp_path, **terminal.options()) as demo:
+        terminal.until("ABC-111 to Test")
+        terminal.close()
+        demo.wait(20)
+    assert demo.returncode == 130
     assert list(tmp_path.iterdir()) == []
 
 

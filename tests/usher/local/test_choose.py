@@ -83,12 +83,16 @@ def test_a_private_node_listens_only_on_loopback_and_keeps_its_messages(tmp_path
         assert first.password_file.stat().st_mode & 0o077 == 0
         assert first.password_file.read_text() == first.credentials[1]
         assert not any(first.credentials[1] in " ".join(process.cmdline()) for process in left(folder))
+        cookie = (folder / ".erlang.cookie").read_text()
+        assert len(cookie) == 64
+        assert [path for path in folder.rglob("*") if path.stat().st_mode & 0o077] == []
         assert "another Usher runs its broker in" in error_of(UNSET, folder)
         asyncio.run(put(first.url))
     assert_nothing_is_left(folder)
 
     with running_broker(UNSET, folder, kind="node") as second:
         assert second.credentials == first.credentials
+        assert (folder / ".erlang.cookie").read_text() != cookie
         assert asyncio.run(take(second.url)) == b"kept"
     assert_nothing_is_left(folder)
 
@@ -132,6 +136,9 @@ def test_a_container_keeps_its_messages_in_a_volume_and_leaves_nothing_else_behi
             asyncio.run(put(first.url))
             names = containers() - before
             assert len(names) == 1
+            say = ["sh", "-c", "printenv RABBITMQ_ERLANG_COOKIE"]
+            assert [len(cookie) for cookie in docker("exec", *names, *say)] == [64]
+            docker("exec", *names, "rabbitmqctl", "--quiet", "status")
         assert not names & containers()
         with running_broker(UNSET, folder, kind="container") as second:
             assert asyncio.run(take(second.url)) == b"kept"

@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,10 +19,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from odd_signals import ignore_and_block_everything, ignored_and_blocked
+from terminals import Terminal
 from usher.local.choose import Broker
 from usher.runtime.listening import free_ports
 from usher.settings import load
-from usher.up.screen import Log
+from usher.up.screen import Log, show
 from usher.up.services import programs
 
 STAND_IN = """
@@ -36,6 +40,8 @@ class Page(BaseHTTPRequestHandler):
 def leave(*_):
     if mode != "stubborn":
         print(name, "stopped")
+        with open("stopped", "a") as file:
+            file.write(name + " ")
         os._exit(0)
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGINT, lambda *_: print(name, "was interrupted"))
@@ -51,11 +57,23 @@ from usher import up
 from usher.settings import load
 names = ("trackers", "deploys", "successes")
 ports, modes, drain = [int(port) for port in sys.argv[2:5]], sys.argv[5:8], float(sys.argv[8])
-sys.exit(up.run(load(), [
-    up.Program(name, (sys.executable, sys.argv[1], name, mode), "127.0.0.1", port, 2.0, drain * (name == "deploys"))
+wanted = {
+    name: up.Program(
+        name, (sys.executable, sys.argv[1], name, mode), "127.0.0.1", port, 2.0, drain * (name == "deploys")
+    )
     for name, mode, port in zip(names, modes, ports)
-]))
+}
+sys.exit(up.run(load(), [wanted[name] for name in ("deploys", "successes", "trackers")]))
 """
+
+WAITS = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1], "begun").touch()
+while not pathlib.Path(sys.argv[1], "go").exists():
+    time.sleep(0.01)
+"""
+
+STOP_ORDER = ["deploys", "successes", "trackers"]
 
 pytestmark = pytest.mark.programs
 
@@ -65,7 +83,9 @@ UP_WHOLE = "import sys; from usher import up; from usher.settings import load; s
 class Up:
     """A running `usher up` in its own process group, like the foreground group of a terminal."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, prepare: Callable[[], None] | None = None, **variables: str
+    ) -> None:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
@@ -76,6 +96,7 @@ class Up:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=prepare,
         )
 
     def until(self, text: str) -> str:
@@ -111,11 +132,17 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Start]:
     stand_in, started = tmp_path / "stand_in.py", list[Up]()
     stand_in.write_text(STAND_IN)
 
-    def up(*modes: str, ports: Sequence[int] = (), drain: float = 0) -> Up:
+    def up(
+        *modes: str,
+        ports: Sequence[int] = (),
+        drain: float = 0,
+        prepare: Callable[[], None] | None = None,
+        **variables: str,
+    ) -> Up:
         ports = ports or free_ports(0, 0, 0)
         modes = modes or ("good",) * 3
         arguments = (str(stand_in), *map(str, ports), *modes, str(drain))
-        started.append(Up(tmp_path, UP, *arguments, USHER_BROKER__URL=broker.url))
+        started.append(Up(tmp_path, UP, *arguments, prepare=prepare, USHER_BROKER__URL=broker.url, **variables))
         return started[-1]
 
     yield up
@@ -142,7 +169,11 @@ def alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
             yield process
 
 
-@pytest.mark.parametrize("how", [Up.interrupt, lambda up: up.process.send_signal(signal.SIGTERM)], ids=["int", "term"])
+@pytest.mark.parametrize(
+    "how",
+    [Up.interrupt, lambda up: up.process.terminate(), lambda up: up.process.send_signal(signal.SIGHUP)],
+    ids=["int", "term", "hup"],
+)
 def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker, how: Callable[[Up], None]) -> None:
     up = start()
     up.until("Ctrl-C stops everything.")
@@ -157,16 +188,35 @@ def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker,
     how(up)
     assert up.end() == (0, "")
     after = up.lines[up.lines.index("Ctrl-C stops everything.") + 1 :]
-    assert after == [
-        "stopping trackers",
-        "trackers stopped",
-        "stopping deploys",
-        "deploys stopped",
-        "stopping successes",
-        "successes stopped",
-        "everything has stopped",
-    ]
+    expected = [line for name in STOP_ORDER for line in (f"stopping {name}", f"{name} stopped")]
+    assert after == [*expected, "everything has stopped"]
     assert gone(children, 1)
+
+
+def warnings(start: Start, **variables: str) -> list[str]:
+    up = start(**variables)
+    up.until("Ctrl-C stops everything.")
+    return [line for line in up.lines if "WARNING" in line]
+
+
+@pytest.mark.slow
+def test_it_warns_of_each_service_that_anybody_can_use(start: Start) -> None:
+    assert warnings(start) == []
+    assert warnings(start, USHER_JIRA__SECRET="s3same", USHER_DEPLOYS__HOST="0.0.0.0") == []
+    moves, orders = warnings(start, USHER_TRACKERS__HOST="0.0.0.0", USHER_SUCCESSES__HOST="::")
+    assert "anybody who can reach 0.0.0.0:8001 (trackers) can start deploys, because no [jira] secret" in moves
+    assert "anybody who can reach [::]:8003 (successes) can read the output" in orders
+    (messages,) = warnings(start, USHER_TRACKERS__HOST="0.0.0.0", USHER_JIRA__SECRET="s3same")
+    assert "`POST /messages`, which needs no signature" in messages
+
+
+def test_a_terminal_shows_warnings_in_a_red_frame() -> None:
+    shown = io.StringIO()
+    log = Log(Console(file=shown, force_terminal=True, width=100))
+    settings = load({"USHER_TRACKERS__HOST": "0.0.0.0"})
+    show(log, settings, Broker("amqp://broker/", "http://broker:15672", "a broker"), programs(settings))
+    log.close()
+    assert re.search(r"\x1b\[1;31m.*WARNING: anybody who can reach 0\.0\.0\.0:8001", shown.getvalue())
 
 
 @pytest.mark.slow
@@ -183,6 +233,13 @@ def test_a_killed_service_is_restarted(start: Start) -> None:
     assert up.end()[0] == 0
 
 
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def until_answers(url: str) -> int:
     with httpx.Client(transport=httpx.HTTPTransport(retries=6)) as client:
         return int(client.get(url).text)
@@ -193,7 +250,7 @@ def test_a_second_ctrl_c_kills_everything_immediately(start: Start) -> None:
     up.until("Ctrl-C stops everything.")
     children = up.children()
     up.interrupt()
-    up.until("stopping trackers")
+    up.until(f"stopping {STOP_ORDER[0]}")
     began = time.monotonic()
     up.interrupt()
     assert up.end()[0] == 130
@@ -213,6 +270,51 @@ def test_a_service_that_does_not_stop_in_its_share_of_the_time_is_killed(start: 
 
 
 @pytest.mark.slow
+def test_a_second_sighup_does_not_kill_what_is_stopping_in_order(start: Start) -> None:
+    up = start("stubborn", "stubborn", "stubborn")
+    up.until("Ctrl-C stops everything.")
+    up.process.send_signal(signal.SIGHUP)
+    up.until("stopping ")
+    up.process.send_signal(signal.SIGHUP)
+    assert up.end() == (0, "")
+    assert up.lines[-1] == "everything has stopped"
+
+
+@pytest.mark.slow
+def test_sighup_stays_ignored_if_it_was_ignored_at_the_start(start: Start) -> None:
+    up = start(prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    url = re.sub(r".* (http)", r"\1", up.until("deploys is ready at"))
+    up.until("Ctrl-C stops everything.")
+    up.process.send_signal(signal.SIGHUP)
+    os.kill(int(httpx.get(url).text), signal.SIGKILL)
+    up.until("deploys uses")  # it still restarts what dies
+    ignored, _ = ignored_and_blocked(Path(f"/proc/{up.process.pid}/status").read_text())
+    assert signal.SIGHUP in ignored
+    up.interrupt()
+    assert up.end()[0] == 0
+
+
+@pytest.mark.slow
+def test_closing_its_terminal_stops_everything_in_order(broker: Broker, tmp_path: Path) -> None:
+    stand_in = tmp_path / "stand_in.py"
+    stand_in.write_text(STAND_IN)
+    arguments = (str(stand_in), *map(str, free_ports(0, 0, 0)), *("good",) * 3, "0")
+    environment = {**os.environ, "USHER_BROKER__URL": broker.url}
+    with (
+        Terminal() as terminal,
+        subprocess.Popen(
+            [sys.executable, "-c", UP, *arguments], cwd=tmp_path, env=environment, **terminal.options()
+        ) as up,
+    ):
+        terminal.until("Ctrl-C stops everything.")
+        children = psutil.Process(up.pid).children(recursive=True)
+        terminal.close()
+        assert up.wait(20) == 0
+    assert (tmp_path / "stopped").read_text().split() == STOP_ORDER
+    assert gone(children, 1)
+
+
+@pytest.mark.slow
 def test_a_second_ctrl_c_kills_a_draining_service(start: Start) -> None:
     up = start("good", "stubborn", "good", drain=600)
     up.until("Ctrl-C stops everything.")
@@ -222,6 +324,18 @@ def test_a_second_ctrl_c_kills_a_draining_service(start: Start) -> None:
     up.interrupt()
     assert up.end()[0] == 130
     assert gone(children, 1)
+
+
+@pytest.mark.slow
+def test_services_have_default_signals_and_stop_in_order_however_usher_was_started(start: Start) -> None:
+    up = start(prepare=ignore_and_block_everything)
+    up.until("Ctrl-C stops everything.")
+    for process in up.children():
+        ignored, blocked = ignored_and_blocked(Path(f"/proc/{process.pid}/status").read_text())
+        assert (ignored - {signal.SIGPIPE, signal.SIGXFSZ}, blocked) == (set(), set())  # Python itself ignores these
+    up.process.terminate()
+    assert up.end() == (0, "")
+    assert up.lines[-1] == "everything has stopped"
 
 
 def test_only_deploys_gets_the_drain_time() -> None:
@@ -264,7 +378,7 @@ def test_a_taken_port_is_a_readable_error_and_nothing_is_started(start: Start) -
 def test_port_zero_in_the_settings_becomes_a_free_port() -> None:
     settings = load({f"USHER_{name}__PORT": "0" for name in ("TRACKERS", "DEPLOYS", "SUCCESSES")})
     made = programs(settings)
-    assert [program.name for program in made] == ["trackers", "deploys", "successes"]
+    assert [program.name for program in made] == STOP_ORDER
     assert all(program.port for program in made)
 
 
@@ -287,6 +401,38 @@ def test_it_keeps_running_when_its_output_is_closed(start: Start) -> None:
     assert until_answers(url)
     up.interrupt()
     assert up.process.wait(10) == 0
+
+
+@pytest.mark.slow
+def test_while_a_command_finishes_moves_are_accepted_and_its_result_is_handled(tmp_path: Path, vhost_url: str) -> None:
+    trackers, deploys, successes = free_ports(0, 0, 0)
+    up = Up(
+        tmp_path,
+        UP_WHOLE,
+        USHER_BROKER__URL=vhost_url,
+        USHER_TRACKERS__PORT=str(trackers),
+        USHER_DEPLOYS__PORT=str(deploys),
+        USHER_SUCCESSES__PORT=str(successes),
+        USHER_DEPLOYS__COMMAND=json.dumps([sys.executable, "-c", WAITS, str(tmp_path), "{issues}"]),
+        USHER_DEPLOYS__DRAIN="60s",
+        USHER_WINDOW__QUIET="0s",
+        USHER_WINDOW__FLOOR="0s",
+    )
+    move, url = {"issue_id": "ABC-1", "status": "beta"}, f"http://127.0.0.1:{trackers}/messages"
+    try:
+        up.until("Ctrl-C stops everything.")
+        assert httpx.post(url, json=move).status_code == httpx.codes.CREATED
+        until((tmp_path / "begun").exists)
+        up.interrupt()
+        up.until("waiting up to 60 s for running commands")
+        assert httpx.post(url, json=move).status_code == httpx.codes.CREATED
+        (tmp_path / "go").touch()
+        assert up.end() == (0, "")
+    finally:
+        up.process.kill()
+        up.process.communicate()
+    with contextlib.closing(sqlite3.connect(tmp_path / "usher.db")) as ledger:
+        assert ledger.execute("SELECT outcome FROM deploys").fetchall() == [("passed",)]
 
 
 @pytest.mark.slow
