@@ -17,6 +17,9 @@ from usher.settings.faults import Origin
 from usher.settings.model import Settings
 
 CONFIG = "USHER_CONFIG"
+DEPLOY = "USHER_DEPLOY"
+"""The variable with a deploy's id. Only a deploy's command has it."""
+
 FILE = "usher.toml"
 EXAMPLE = "the built-in example"
 BOM = "\ufeff"
@@ -47,15 +50,33 @@ def parse(text: str, source: str) -> Settings:
     return _checked(table, Origin(source, table, {}))
 
 
+def passed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables with which another program loads the same settings, in any directory.
+
+    `environ` is the environment from which the settings were loaded. Secrets in it are left out.
+    """
+    named = {path: name for path, name in fields.variables(environ).items() if not fields.is_secret(path)}
+    return {CONFIG: str(_path(settings.source).absolute()), **{name: environ[name] for name in named.values()}}
+
+
 def example() -> str:
     """The text of the commented example."""
-    return resources.files("usher").joinpath("example.toml").read_text("utf-8")
+    return _path(EXAMPLE).read_text("utf-8")
+
+
+def _path(source: str) -> Path:
+    """The file of settings that come from `source`."""
+    return Path(str(resources.files("usher").joinpath("example.toml"))) if source == EXAMPLE else Path(source)
 
 
 def _read(environ: Mapping[str, str]) -> tuple[str, str]:
     """The name and the text of the settings file."""
     named = environ.get(CONFIG)
     if named is None and not Path(FILE).exists():
+        if DEPLOY in environ:
+            raise SettingsError(
+                why=f"this is a deploy, but {CONFIG} is missing; keep the variables that Usher sets for the command"
+            )
         return EXAMPLE, example()
     path = Path(named or FILE)
     try:
