@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from usher.cli import toml
-from usher.cli.screen import shell, span
+from usher.cli.screen import shell
 from usher.core.errors import BadMessage, NotDeployed, UnknownProject, UnknownStatus
 from usher.core.issues import Issue
 from usher.core.servers import Server
+from usher.runtime.wording import span
 from usher.settings import Settings
 from usher.settings.runnable import NotRunnable, check_runnable
 

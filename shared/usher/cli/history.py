@@ -9,8 +9,8 @@ from rich.text import Text
 from usher.api.client import Client, NotFound
 from usher.api.types import Deploy, Last
 from usher.cli.options import Json
-from usher.cli.screen import clock, coloured, console, issues, print_json, shell, span, table, zone, zoned
-from usher.runtime.wording import count, process
+from usher.cli.screen import clock, coloured, console, issues, print_json, shell, table, zone, zoned
+from usher.runtime.wording import count, process, span
 from usher.settings import load
 
 LAST_LINES = 5
@@ -114,8 +114,10 @@ def _when(deploy: Deploy) -> str:
 def print_output(client: Client, deploy: Deploy, *, indent: int) -> None:
     """Print the last lines of a command's output, and where the complete output is."""
     screen = console()
-    for line in client.log(deploy.id).splitlines()[-LAST_LINES:]:
-        screen.print(f"{'':{indent}}{line}", soft_wrap=True)
+    for line in client.log(deploy.id).rstrip("\n").split("\n")[-LAST_LINES:]:
+        # after a carriage return, a terminal writes over the line: a progress bar shows its last state
+        shown = line.rstrip("\r").rpartition("\r")[2]
+        screen.print(f"{'':{indent}}{shown}", soft_wrap=True)
     if deploy.log:
         screen.print(f"{'':{indent}}(complete output: {deploy.log}, on the deploys host)", soft_wrap=True)
 

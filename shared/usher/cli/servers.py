@@ -6,8 +6,8 @@ from usher.api.client import Client
 from usher.api.types import ServerState
 from usher.cli import history
 from usher.cli.options import Json
-from usher.cli.screen import clock, coloured, console, issues, print_json, span, table, zone
-from usher.runtime.wording import count
+from usher.cli.screen import clock, coloured, console, issues, print_json, table, zone
+from usher.runtime.wording import count, span
 from usher.settings import load
 
 

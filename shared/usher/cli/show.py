@@ -10,8 +10,8 @@ from usher.api.client import Client
 from usher.api.types import MessageState, ServerState
 from usher.cli import attempts, history
 from usher.cli.options import Json, is_issue
-from usher.cli.screen import clock, coloured, console, issues, print_json, shell, span, table, zone, zoned
-from usher.runtime.wording import count
+from usher.cli.screen import clock, coloured, console, issues, print_json, shell, table, zone, zoned
+from usher.runtime.wording import count, span
 from usher.settings import Settings, load
 
 _DEPLOY = re.compile("[0-9a-f]{12}")

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from usher.api.types import ServerState
-from usher.cli.screen import clock, coloured, span, zoned
+from usher.cli.screen import clock, coloured, zoned
 from usher.cli.show import why_not_yet
+from usher.runtime.wording import span
 from usher.settings import load
 
 pytestmark = pytest.mark.usefixtures("running")
