@@ -95,11 +95,12 @@ class Client:
         return read(ServerState, json_of(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
 
     def messages(self, limit: int = PER_PAGE, **matching: str) -> list[MessageState]:
-        """At most `limit` messages, newest first. Filters in `matching`: project, status, state, issue, server."""
+        """At most `limit` messages, newest first. Filters in `matching`: project, status, state, issue, server, id."""
         return [read(MessageState, item) for item in self._pages("/api/messages", limit, **matching)]
 
     def deploys(self, limit: int = PER_PAGE, **matching: str) -> list[Deploy]:
-        """At most `limit` deploys, newest first. Filters in `matching`: server, outcome."""
+        """At most `limit` deploys, newest first. Filters in `matching`: server, outcome, and since and until, the times
+        (RFC 3339) between which they began."""
         return [read(Deploy, item) for item in self._pages("/api/deploys", limit, **matching)]
 
     def deploy(self, deploy: str) -> Deploy:
