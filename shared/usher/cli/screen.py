@@ -12,11 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from usher.core.issues import Issue
-from usher.runtime.wording import harmless, is_harmless
+from usher.runtime.wording import defused, harmless
 
 COLOURS = {
     "idle": "dim",
@@ -24,19 +23,19 @@ COLOURS = {
     "deploying": "cyan",
     "failed": "red",
     "failing": "red",
+    "overdue": "red",
     "parked": "red",
     "retrying": "yellow",
     "retried": "dim",
     "superseded": "dim",
     "withdrawn": "dim",
+    "dropped": "dim",
     "deployed": "green",
     "passed": "green",
     "timed_out": "red",
     "interrupted": "yellow",
 }
 PIPED_WIDTH = 200
-WHOLE = ("Deploy", "Outcome", "State", "Took", "ID")
-"""Columns that are never wrapped, because people search for their cells or copy them."""
 
 
 class _Console(Console):
@@ -64,15 +63,7 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, Any]) -> None:
     else:
         plain = [item.model_dump(mode="json") for item in value]
     text = json.dumps(plain, indent=2, ensure_ascii=False)
-    print("".join(c if is_harmless(c) else json.dumps(c)[1:-1] for c in text))  # noqa: T201 - the command's output
-
-
-def table(*columns: str) -> Table:
-    """A table without borders. Cells are plain text, and wrap instead of being truncated."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold", no_wrap=column in WHOLE)
-    return grid
+    print(defused(text, lambda c: json.dumps(c)[1:-1]))  # noqa: T201 - the command's output
 
 
 def zone() -> str:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import timedelta
 
 _SEQUENCE = re.compile(
@@ -9,6 +10,7 @@ _SEQUENCE = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9b-\x9f\n]*(?:\x07|\x1b\\|\x9c)"  # titles, links
     r"|\x1b(?:[ -/]{0,2}[0-~])?"  # anything else, and the start of a sequence that does not end
 )
+_UNUSUAL = re.compile(r"[^\n\t -~]")
 _UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of characters that a terminal executes, that reorder a line, that break it, or that nobody sees."""
 
@@ -41,9 +43,13 @@ def harmless(text: str) -> str:
 
     Line breaks and tabs are kept. What cannot be shown becomes a replacement character.
     """
-    return "".join(c if is_harmless(c) else "\ufffd" for c in _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+    return defused(_SEQUENCE.sub("", text.replace("\r\n", "\n")), lambda _: "\ufffd")
 
 
-def is_harmless(character: str) -> bool:
-    """Whether a character is only shown, or a line break or a tab."""
-    return character in "\n\t" or character in _JOINERS or unicodedata.category(character) not in _UNSAFE
+def defused(text: str, instead: Callable[[str], str]) -> str:
+    """Text with `instead(c)` for each character that is not simply shown, other than line breaks and tabs."""
+    return _UNUSUAL.sub(lambda found: instead(found[0]) if _is_unsafe(found[0]) else found[0], text)
+
+
+def _is_unsafe(character: str) -> bool:
+    return character not in _JOINERS and unicodedata.category(character) in _UNSAFE

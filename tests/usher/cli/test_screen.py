@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usher.cli.screen import coloured, console, print_json, table
+from usher.cli.screen import coloured, console, print_json
+from usher.cli.tables import table
 from usher.core.errors import UsherError
 from usher.runtime.wording import harmless
 
@@ -107,7 +108,8 @@ def test_an_error_is_harmless_too(usher, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 PRINTS = """
-from usher.cli.screen import console, coloured, table
+from usher.cli.screen import console, coloured
+from usher.cli.tables import table
 rows = table("Why", "State")
 rows.add_row("\\x1b]0;x\\x07step 2: FAILED \\x1b[2J\\x9b1m", coloured("failed"))
 console().print(rows)
@@ -131,3 +133,21 @@ def test_on_a_terminal_only_usher_s_own_colours_are_sent() -> None:
     assert "step 2: FAILED" in text
     assert set(re.findall(r"\x1b.?[^a-zA-Z]*[a-zA-Z]", text)) <= {"\x1b[0m", "\x1b[1m", "\x1b[31m"}
     assert not re.search("[\x07\x9b\x9d]", text)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_a_table_wraps_between_words_and_loses_nothing_however_narrow_it_is(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("usher.cli.screen.PIPED_WIDTH", width)
+    rows = table("Server", "Issues", "Next", "Deploy", "Why")
+    cells = ["beta.abc.wwts.com", "ABC-111 ABC-112", "deploys 14:08:26", "0123456789ab", "exit code 64"]
+    rows.add_row(*cells)
+    console().print(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    shown = sorted(character for line in lines for character in line if character != " ")
+    assert shown == sorted("".join(["Server", "Issues", "Next", "Deploy", "Why", *cells]).replace(" ", ""))
+    if width >= 80:
+        words = " ".join(cells).split()
+        assert [word for word in words if not any(word in line.split() for line in lines)] == []
