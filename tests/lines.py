@@ -30,9 +30,9 @@ class _Pair:
 
 
 class Proxy:
-    """Listens on `port` of this machine, and forwards everything in both directions until its behaviour is changed."""
+    """Listens on `port` of `host`, and forwards everything in both directions until its behaviour is changed."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
         self._target = target
         self._open = threading.Event()
         self._open.set()
@@ -40,7 +40,8 @@ class Proxy:
         self._refusing = False
         self._delay = 0.0
         self.refused = 0
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, 0), family=family)
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

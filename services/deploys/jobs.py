@@ -8,6 +8,8 @@ from pathlib import Path
 from usher.core.batches import Batch
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
 from usher.core.servers import Server
+from usher.settings import Settings
+from usher.settings.load import passed_on
 from usher.settings.sections import DeploysSettings
 
 ALWAYS_PASSED = ("PATH", "HOME", "LANG")
@@ -42,9 +44,14 @@ class Finished:
     log: Path | None = None
 
 
-def base_environment(settings: DeploysSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this process that every command may see. The broker's address is never among them."""
-    return {name: environ[name] for name in (*ALWAYS_PASSED, *settings.pass_env) if name in environ}
+def base_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this process that every command may see.
+
+    With them, a command that uses Usher finds the settings of this process. Secrets are among them only if `pass_env`
+    names them.
+    """
+    named = (*ALWAYS_PASSED, *settings.deploys.pass_env)
+    return {**passed_on(settings, environ), **{name: environ[name] for name in named if name in environ}}
 
 
 def job_of(taken: DeployTaken, batch: Batch, server: Server, settings: DeploysSettings, base: Mapping[str, str]) -> Job:

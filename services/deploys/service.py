@@ -35,7 +35,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
 
     Raises UsherError if a person has to fix something first.
     """
-    environment = base_environment(settings.deploys, os.environ)
+    environment = base_environment(settings, os.environ)
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
         log.warning("no [deploys] command is set: deploys are only rehearsed")

@@ -49,7 +49,7 @@ __all__ = [
 def load() -> "Settings":
     """Load the settings from `usher.toml` (or the file that `USHER_CONFIG` names), then from the environment.
 
-    Raises SettingsError.
+    In a deploy, these are the settings of the Usher that runs it. Raises SettingsError.
     """
     from usher.settings import load
 

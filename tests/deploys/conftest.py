@@ -138,7 +138,7 @@ class World:
     async def deploys(self, name: str = "deploys") -> AsyncIterator[Deploys]:
         """Run the service under that name; stop it cleanly on leaving."""
         stop = Stop()
-        environment = base_environment(self.settings.deploys, {"PATH": "/usr/bin:/bin"})
+        environment = base_environment(self.settings, {"PATH": "/usr/bin:/bin"})
         service = Deploys(self.settings, environment, stop, SystemClock(), make_runner(self.settings.deploys))
         running = asyncio.create_task(keep(self.settings.broker, name, service.session, stop))
         try:

@@ -62,6 +62,7 @@ async def test_a_command_sees_its_deploy_and_not_the_broker(make_world: MakeWorl
     (note,) = [note for note in world.notes() if note["what"] == "begin"]
     (taken,) = world.of("deploy.taken")
     assert note["env"] == {
+        "USHER_CONFIG": world.settings.source,
         "USHER_DEPLOY": taken.deploy,
         "USHER_SERVER": BETA,
         "USHER_ISSUES": "ABC-1 ABC-2",

@@ -1,14 +1,21 @@
 """The library that a deployment script gets with `import usher`."""
 
 import doctest
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import usher
+from usher.api.client import Client
 from usher.core.servers import Servers
+from usher.settings import load
 
 HEAVY = ("aio_pika", "fastapi", "httpx", "rich", "sqlalchemy", "typer", "uvicorn")
 
@@ -73,3 +80,66 @@ def test_a_script_can_send_an_issue_and_see_its_deploy() -> None:
 def test_an_unknown_server_is_an_error_that_names_it() -> None:
     with pytest.raises(usher.UsherError, match=r"unknown server 'prod\.abc'"):
         usher.waiting("prod.abc")
+
+
+SCRIPT = """
+import json, os, pathlib, sys, usher
+server, issues = usher.parse(sys.argv[2:])
+running = next(state.running for state in usher.servers() if state.server == server.name)
+saw = {"server": server.name, "issues": [str(issue) for issue in issues], "folder": os.getcwd(),
+       "runs": running.deploy == os.environ["USHER_DEPLOY"], "source": usher.load().source, "env": dict(os.environ)}
+written = pathlib.Path(sys.argv[1] + ".new")
+written.write_text(json.dumps(saw))
+written.rename(sys.argv[1])
+"""
+"""A deploy script that uses Usher. It writes down what it sees."""
+
+
+class TestADeployScript:
+    """A script that Usher runs finds the settings and the services of that Usher, in whatever directory it runs."""
+
+    @pytest.fixture
+    def saw(
+        self, whole: Callable[..., AbstractContextManager[dict[str, str]]], folder: Path, tmp_path_factory
+    ) -> Callable[..., dict[str, Any]]:
+        """Deploys an issue with the script, in a directory of its own, and returns what the script saw."""
+        elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+        def run(issue: str, **variables: str) -> dict[str, Any]:
+            result = elsewhere / "result"
+            command = json.dumps([sys.executable, "-c", SCRIPT, str(result), "{server}", "{issues}"])
+            with whole(DEPLOYS__COMMAND=command, DEPLOYS__CWD=str(elsewhere), **variables) as environment:
+                with Client(load(environment)) as client:
+                    client.send(issue, "beta")
+                deadline = time.monotonic() + 20
+                while not result.exists():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            saw: dict[str, Any] = json.loads(result.read_text())
+            assert saw["folder"] == str(elsewhere)
+            return saw
+
+        return run
+
+    def test_finds_the_file_in_the_directory_of_usher(self, folder: Path, saw) -> None:
+        (folder / "usher.toml").write_text('[projects.shop]\n[servers]\nname = "{project}-{status}"\n')
+        found = saw("SHOP-7")
+        assert (found["server"], found["issues"], found["runs"]) == ("shop-beta", ["SHOP-7"], True)
+        assert found["source"] == str(folder / "usher.toml")
+
+    def test_finds_the_file_that_usher_was_given_by_a_relative_path(self, folder: Path, saw) -> None:
+        (folder / "mine.toml").write_text("[projects.shop]\n")
+        found = saw("SHOP-7", CONFIG="mine.toml")
+        assert (found["server"], found["runs"]) == ("beta.shop.wwts.com", True)
+
+    def test_finds_the_built_in_example_only_because_usher_uses_it(self, saw) -> None:
+        found = saw("ABC-7", JIRA__SECRET="hunter2", SERVERS__NAME="{status}.{project}.example.com")
+        assert (found["server"], found["runs"]) == ("beta.abc.example.com", True)
+        assert Path(found["source"]).name == "example.toml"
+        assert "hunter2" not in str(found["env"]), "secrets are not passed on"
+        assert [name for name in found["env"] if name.endswith(("BROKER__URL", "LEDGER"))] == []
+
+    def test_never_falls_back_to_the_built_in_example(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("USHER_DEPLOY", "0123456789ab")
+        with pytest.raises(usher.UsherError, match="this is a deploy, but USHER_CONFIG is missing"):
+            usher.parse(["abc", "beta", "1"])

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from usher.core.errors import ServiceError
+from usher.runtime.addresses import join
 from usher.runtime.private import close_to_others, private_file
 
 BUSY_SECONDS = 5.0
@@ -106,7 +107,7 @@ def _sqlite(url: URL) -> Database:
 def _postgresql(url: URL) -> Database:
     if not url.host or not url.database:
         raise ServiceError(why=f"[successes] ledger has no host or no database; {_HOW}")
-    place = f"{url.host}:{url.port}" if url.port else url.host
+    place = join(url.host or "", url.port) if url.port else url.host
     millis = int(BUSY_SECONDS * 1000)
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),

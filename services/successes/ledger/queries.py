@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -50,14 +51,24 @@ def find_messages(connection: Connection, matching: Mapping[str, str | None], as
 
 
 def find_deploys(
-    connection: Connection, matching: Mapping[str, str | None], asked: PageRequest, *, rehearses: bool
+    connection: Connection,
+    matching: Mapping[str, str | None],
+    asked: PageRequest,
+    *,
+    rehearses: bool,
+    began: tuple[datetime | None, datetime | None] = (None, None),
 ) -> Page[Deploy]:
     """The deploys whose columns equal `matching` (None: any value), the last started first.
 
-    `rehearses` says whether a deploy that still runs is a rehearsal.
+    `rehearses` says whether a deploy that still runs is a rehearsal. `began` is the period in which they began: from
+    its first time on, and before its second.
     """
     listed = [column for column in deploys.c if column.name != "output"]
-    total, rows = _page(connection, listed, matching, (deploys.c.began_at.desc(), deploys.c.id), asked)
+    since, until = (None if at is None else round(at.timestamp() * 1000) for at in began)
+    period = [] if since is None else [deploys.c.began_at >= since]
+    period += [] if until is None else [deploys.c.began_at < until]
+    order = (deploys.c.began_at.desc(), deploys.c.id)
+    total, rows = _page(connection, listed, matching, order, asked, period)
     covered = _covered(connection, [row.id for row in rows])
     return asked.of(total, [_deploy(row, covered.get(row.id, []), rehearses) for row in rows])
 
@@ -100,11 +111,12 @@ def _page(
     matching: Mapping[str, str | None],
     order: tuple[ColumnElement[Any], ...],
     asked: PageRequest,
+    also: Collection[ColumnElement[bool]] = (),
 ) -> tuple[int, Sequence[Row[Any]]]:
-    """The number of matching rows, and the rows of one page."""
+    """The number of rows that match all conditions, and the rows of one page."""
     columns = list(columns)
     table = columns[0].table
-    wanted = [table.c[name] == value for name, value in matching.items() if value is not None]
+    wanted = [*also, *(table.c[name] == value for name, value in matching.items() if value is not None)]
     total = connection.execute(select(func.count()).select_from(table).where(*wanted)).scalar_one()
     query = select(*columns).where(*wanted).order_by(*order).limit(asked.per_page).offset(asked.offset)
     return total, connection.execute(query).all()

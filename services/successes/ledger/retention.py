@@ -8,7 +8,7 @@ import logging
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import Column, Connection, Select, Table, delete, select
+from sqlalchemy import Column, Connection, Select, Table, delete, func, select
 
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.schema import covers, deploys, ignored, messages
@@ -34,7 +34,9 @@ def forget(connection: Connection, before: int, limit: int) -> int:
         messages.c.state.in_(sorted(TERMINAL)), messages.c.queued_at < before, messages.c.changed_at < before
     )
     old_deploys = select(deploys.c.id).where(
-        deploys.c.outcome.is_not(None), deploys.c.began_at < before, deploys.c.ended_at < before
+        deploys.c.outcome.is_not(None),
+        deploys.c.began_at < before,
+        func.coalesce(deploys.c.ended_at, deploys.c.began_at) < before,
     )
     old_ignored = select(ignored.c.id).where(ignored.c.at < before)
     return (

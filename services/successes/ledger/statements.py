@@ -74,11 +74,16 @@ def go_through(dialect: str) -> Insert:
 
 @cache
 def interrupt() -> Update:
-    """A deploy without a result was interrupted (parameters `deploy`, `why`, `at`)."""
+    """A deploy without a result was interrupted (parameters `deploy`, `why`, `at`, `by`).
+
+    Only its holder knows when it ended. Anybody else found out later that it must have ended.
+    """
+    at: ColumnElement[int | None] = bindparam("at", type_=deploys.c.ended_at.type)
+    by: ColumnElement[str] = bindparam("by", type_=deploys.c.holder.type)
     return (
         update(deploys)
         .where(deploys.c.id == bindparam("deploy"), deploys.c.outcome.is_(None))
-        .values(outcome=Outcome.INTERRUPTED, reason=bindparam("why"), ended_at=bindparam("at"))
+        .values(outcome=Outcome.INTERRUPTED, reason=bindparam("why"), ended_at=case((deploys.c.holder == by, at)))
     )
 
 

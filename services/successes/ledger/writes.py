@@ -82,7 +82,7 @@ def write(connection: Connection, news: News) -> None:
     run(receive, [_message(message, 1) for message in covered])
     run(statements.cover(dialect), _cover(news))
     run(statements.take(dialect), [_taken(event) for event, _ in news.taken])
-    run(statements.interrupt(), [{"deploy": e.deploy, "why": e.reason, "at": e.at} for e in news.interrupted])
+    run(statements.interrupt(), [_interrupted(event) for event in news.interrupted])
     run(statements.end(dialect), [_deploy(event) for event in news.ended])
     passed = [event for event in news.ended if event.outcome is Outcome.PASSED]
     deployed = ((event, message.id) for event in passed for message in event.standing)
@@ -154,6 +154,10 @@ def _taken(event: DeployTaken) -> Row:
         "fence": event.fence,
         "taken_at": event.taken_at,
     }
+
+
+def _interrupted(event: DeployInterrupted) -> Row:
+    return {"deploy": event.deploy, "why": event.reason, "at": event.at, "by": event.by}
 
 
 def _deploy(event: DeployEnded) -> Row:

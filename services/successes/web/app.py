@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import PlainTextResponse
+from pydantic import AwareDatetime
 
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.queries import (
@@ -24,7 +26,7 @@ from usher.api.types import Deploy, IgnoredMove, MessageState, ParkedMessage, Se
 from usher.core.board.board import Board
 from usher.core.events import Outcome
 from usher.core.states import State
-from usher.runtime.clock import SystemClock
+from usher.runtime.clock import Clock, SystemClock
 from usher.settings import Settings
 from usher.web.app import web_app
 from usher.web.faults import answer_faults
@@ -38,15 +40,15 @@ def make_app(
     settings: Settings, ledger: Ledger, board: Callable[[], Board | None], desk: Desk, unready: Unready
 ) -> FastAPI:
     """Create the app. `board` returns the current board, or None before the journal has been read to its end."""
-    caught_up = _caught_up(board)
+    caught_up, clock = _caught_up(board), SystemClock()
     app = web_app("Usher: successes", unready)
     answer_faults(app, {LedgerFault: 503, **FAULTS})
-    _add_servers(app, settings, caught_up)
+    _add_servers(app, settings, caught_up, clock)
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
     _add_parked(app, ledger, caught_up)
     _add_ignored(app, ledger)
-    add_orders(app, settings.catalogue, desk, SystemClock())
+    add_orders(app, settings.catalogue, desk, clock)
     return app
 
 
@@ -60,20 +62,19 @@ def _caught_up(board: Callable[[], Board | None]) -> Callable[[], Board]:
     return caught_up
 
 
-def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board]) -> None:
+def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board], clock: Clock) -> None:
     @app.get("/api/servers", tags=["servers"], responses=UNREAD)
     async def servers(asked: Paged) -> Page[ServerState]:
-        """All servers: waiting issues, window, the command that would run now, running deploy, last deploy."""
-        now = caught_up()
+        """All servers: the state and its reason, waiting issues, window, running deploy, last deploy, failed issues."""
+        board, now = caught_up(), clock.now()
         listed = list(settings.catalogue)
         here = listed[asked.offset : asked.offset + asked.per_page]
-        return asked.of(len(listed), [server_state(server, now.server(server.name), settings) for server in here])
+        return asked.of(len(listed), [server_state(server, board, settings, now) for server in here])
 
     @app.get("/api/servers/{server}", tags=["servers"], responses={**UNKNOWN, **UNREAD})
     async def one_server(server: str) -> ServerState:
         """One server."""
-        found = settings.catalogue.named(server)
-        return server_state(found, caught_up().server(found.name), settings)
+        return server_state(settings.catalogue.named(server), caught_up(), settings, clock.now())
 
 
 def _add_messages(app: FastAPI, ledger: Ledger) -> None:
@@ -85,9 +86,11 @@ def _add_messages(app: FastAPI, ledger: Ledger) -> None:
         state: State | None = None,
         issue: IssueKey = None,
         server: str | None = None,
+        message: Annotated[str | None, Query(alias="id")] = None,
     ) -> Page[MessageState]:
         """Messages and their states, newest first."""
-        matching = {"project": project, "status": status, "state": state, "issue": issue, "server": server}
+        exact = {"server": server, "id": message}
+        matching = {"project": project, "status": status, "state": state, "issue": issue, **exact}
         with ledger.reading() as connection:
             return find_messages(connection, matching, asked)
 
@@ -101,10 +104,20 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
         return found
 
     @app.get("/api/deploys", tags=["deploys"], responses=UNREAD)
-    def deploys(asked: Paged, server: str | None = None, outcome: Outcome | None = None) -> Page[Deploy]:
-        """Deploys, newest first. `outcome` is null while a deploy is running."""
+    def deploys(
+        asked: Paged,
+        server: str | None = None,
+        outcome: Outcome | None = None,
+        since: AwareDatetime | None = None,
+        until: AwareDatetime | None = None,
+    ) -> Page[Deploy]:
+        """Deploys, newest first: those that began at `since` or later, and before `until`.
+
+        `outcome` is null while a deploy is running.
+        """
+        matching = {"server": server, "outcome": outcome}
         with ledger.reading() as connection:
-            return find_deploys(connection, {"server": server, "outcome": outcome}, asked, rehearses=rehearses)
+            return find_deploys(connection, matching, asked, rehearses=rehearses, began=(since, until))
 
     @app.get("/api/deploys/{deploy}", tags=["deploys"], responses={**UNKNOWN, **UNREAD})
     def one_deploy(deploy: str) -> Deploy:

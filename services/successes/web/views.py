@@ -1,19 +1,26 @@
 """Pure functions that compute the API's view of servers and parked messages."""
 
+from datetime import datetime
+
+from successes.web.situation import situation
 from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState, time
 from usher.core.batches import Batch, choose
+from usher.core.board.board import Board
 from usher.core.board.entries import Ended, Failed, Taking
-from usher.core.board.server import ServerBoard
-from usher.core.events import Outcome
 from usher.core.servers import Server
 from usher.core.states import State
 from usher.settings import Settings
 
 
-def server_state(server: Server, board: ServerBoard, settings: Settings) -> ServerState:
-    """The state of a server, from its board and the settings. `command` is what would run if its turn came now."""
-    waiting, arrivals = board.waiting, board.arrivals
-    closes_at = settings.window.window().closes_at(arrivals, board.due) if waiting else None
+def server_state(server: Server, every: Board, settings: Settings, now: int) -> ServerState:
+    """The state of a server at `now` (ms), from the board of all servers and the settings.
+
+    `command` is what would run if its turn came now.
+    """
+    board = every.server(server.name)
+    waiting, arrivals, window = board.waiting, board.arrivals, settings.window.window()
+    closes_at = window.closes_at(arrivals, board.due) if waiting else None
+    is_so = situation(board, settings, sum(1 for name in every if every.server(name).running), now)
     command = None
     if deployable := [message for message in waiting if message.issue.project.lower() == server.project]:
         chosen = Batch.of(choose(deployable[0], deployable, settings.deploys.max_issues))
@@ -22,13 +29,18 @@ def server_state(server: Server, board: ServerBoard, settings: Settings) -> Serv
         server=server.name,
         project=server.project,
         status=server.status,
-        state=_state(board),
+        state=is_so.state,
+        reason=is_so.reason,
+        since=_time(is_so.since),
+        next_change=_time(is_so.next_change),
+        next_reason=is_so.next_reason,
         waiting=Batch.of(waiting).issues,
         waiting_messages=len(waiting),
         command=command,
         rehearsed=settings.deploys.rehearses,
         window_opened_at=time(min(arrivals)) if arrivals else None,
         window_closes_at=time(closes_at) if closes_at else None,
+        window_limit_at=time(min(arrivals) + window.cap) if arrivals else None,
         running=_running(board.running) if board.running else None,
         last=_last(board.last) if board.last else None,
         retrying=tuple(sorted({message.issue for message in board.retrying.values()})),
@@ -58,13 +70,8 @@ def parked_message(failed: Failed, received: int, known: MessageState | None) ->
     return ParkedMessage.model_validate(facts)
 
 
-def _state(board: ServerBoard) -> str:
-    if board.running:
-        return "deploying"
-    if board.waiting:
-        return "waiting"
-    broken = board.last is not None and board.last.outcome is not Outcome.PASSED
-    return "failing" if broken and (board.retrying or board.failed) else "idle"
+def _time(millis: int | None) -> datetime | None:
+    return None if millis is None else time(millis)
 
 
 def _running(taking: Taking) -> Running:

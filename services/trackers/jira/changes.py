@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from trackers.jira.bodies import millis, objects, plain, site, under, word
 from usher.core.errors import BadIssue
 from usher.core.issues import Issue
-from usher.core.servers import fold
 
 IDENTIFIER = "x-atlassian-webhook-identifier"
 
@@ -63,7 +62,8 @@ def renamed(headers: Mapping[str, str], data: dict[str, object]) -> Renamed | No
 def identity(headers: Mapping[str, str], data: dict[str, object], key: str, label: str) -> tuple[str, ...] | None:
     """What identifies a change of the issue with that key. `label` tells several changes in one body apart.
 
-    The ids of messages and orders are derived from it, so it must not change between versions.
+    The ids of messages and orders are derived from it, so it must not change between versions. For that reason, the
+    label is not folded as names are compared today, but as it has always been here.
     """
     host = site(under(data, "issue", "self")) or site(under(data, "issue", "fields", "project", "self"))
     issue_id, change_id = word(under(data, "issue", "id")), word(under(data, "changelog", "id"))
@@ -73,4 +73,4 @@ def identity(headers: Mapping[str, str], data: dict[str, object], key: str, labe
     if delivery:
         return ("delivery", host, key, delivery)
     sent_at = millis(data.get("timestamp"))
-    return None if sent_at is None else ("telling", host, key, fold(label), str(sent_at))
+    return None if sent_at is None else ("telling", host, key, label.strip().casefold(), str(sent_at))

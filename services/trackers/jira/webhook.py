@@ -9,6 +9,7 @@ from trackers.jira.changes import NOBODY, Person, Renamed, identity, person, ren
 from trackers.jira.placement import NoServer, place
 from usher.core.errors import BadIssue
 from usher.core.issues import Issue
+from usher.core.names import fold
 from usher.core.servers import Server, Servers
 
 EVENTS = ("jira:issue_updated", "jira:issue_created")
@@ -17,6 +18,8 @@ MAX_TARGETS = 100
 """At most this many statuses are read from one change. No change of Jira's has more."""
 
 _MAX_KEY_LENGTH = 300
+_NO_FIELD = '; an item of changelog.items has no fieldId: write "fieldId": "status" if it changes the status'
+_NO_KEY = 'issue.key is missing; the body must contain "issue": {"key": "ABC-123"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ def _read(headers: Mapping[str, str], data: dict[str, object], servers: Servers)
     if isinstance(targets, str):
         return Ignored(targets, sent_at)
     key = under(data, "issue", "key")
+    if key is None:
+        return IgnoredMove("?", plain(targets[0].label), _NO_KEY, None, sent_at)
     try:
         # shortened for the error text; a key of that length is invalid anyway
         issue = Issue.parse(key[:_MAX_KEY_LENGTH] if isinstance(key, str) else word(key))
@@ -138,10 +143,12 @@ def _targets(data: dict[str, object]) -> tuple[_Target, ...] | str:
         return (_Target(None, name),)
     if event is not None and event not in EVENTS:
         return f"{shown(event)} is not a status change"
-    items = [item for item in objects(under(data, "changelog", "items")) if _is_status(item)]
-    if not items:
-        return "no status was changed" if event else "no webhookEvent, and no status was changed"
-    targets = dict.fromkeys(_Target(word(item.get("to")), word(item.get("toString"))) for item in items)
+    items = list(objects(under(data, "changelog", "items")))
+    changes = [item for item in items if _is_status(item)]
+    if not changes:
+        why = "no status was changed" if event else "no webhookEvent, and no status was changed"
+        return f"{why}{_NO_FIELD}" if any(map(_lacks_field, items)) else why
+    targets = dict.fromkeys(_Target(word(item.get("to")), word(item.get("toString"))) for item in changes)
     named = (target for target in targets if target.label)
     return tuple(islice(named, MAX_TARGETS)) or "a status was changed, but the body does not name the new status"
 
@@ -151,3 +158,9 @@ def _is_status(item: dict[str, object]) -> bool:
     if isinstance(field_id := item.get("fieldId"), str):
         return field_id == "status"
     return item.get("field") == "status" and item.get("fieldtype") == "jira"
+
+
+def _lacks_field(item: dict[str, object]) -> bool:
+    """Whether an item may be meant as a change of the status, but does not say so. No product of Jira's sends one."""
+    named = item.get("field") is None or fold(word(item.get("field")) or "") == "status"
+    return named and item.get("fieldtype") != "custom" and not isinstance(item.get("fieldId"), str)

@@ -15,6 +15,7 @@ from usher.api.answers import fault_of, json_of, read
 from usher.api.types import Deploy, Health, IgnoredMove, MessageState, OrderState, ParkedMessage, ServerState
 from usher.core.errors import ServiceError
 from usher.core.messages import BackMessage
+from usher.runtime.addresses import local_url
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
 
@@ -36,8 +37,7 @@ class NoAnswer(ServiceError):
 
 def base_url(web: WebSettings) -> str:
     """The URL at which this machine reaches a service."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(web.host, web.host)  # noqa: S104 - not bound
-    return f"http://[{host}]:{web.port}" if ":" in host else f"http://{host}:{web.port}"
+    return local_url(web.host, web.port)
 
 
 def who() -> str:
@@ -95,11 +95,12 @@ class Client:
         return read(ServerState, json_of(self._ask("successes", "GET", f"/api/servers/{quote(name, safe='')}")))
 
     def messages(self, limit: int = PER_PAGE, **matching: str) -> list[MessageState]:
-        """At most `limit` messages, newest first. Filters in `matching`: project, status, state, issue, server."""
+        """At most `limit` messages, newest first. Filters in `matching`: project, status, state, issue, server, id."""
         return [read(MessageState, item) for item in self._pages("/api/messages", limit, **matching)]
 
     def deploys(self, limit: int = PER_PAGE, **matching: str) -> list[Deploy]:
-        """At most `limit` deploys, newest first. Filters in `matching`: server, outcome."""
+        """At most `limit` deploys, newest first. Filters in `matching`: server, outcome, and since and until, the times
+        (RFC 3339) between which they began."""
         return [read(Deploy, item) for item in self._pages("/api/deploys", limit, **matching)]
 
     def deploy(self, deploy: str) -> Deploy:

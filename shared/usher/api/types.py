@@ -57,9 +57,18 @@ class Last(_Answer):
 class ServerState(_Answer):
     """The current state of a server.
 
-    `state` is idle, waiting, deploying or failing. Failing means that the last deploy did not pass, and a message is
-    failed, retrying or parked. `command` is what would run now for the waiting messages. `retried_at` is when the first
-    of the `retrying` issues is due.
+    `state` is one of these, the first that is so, and `reason` says why in words:
+
+    - deploying; or overdue, if the deploy should have ended long ago but has not reported its end
+    - waiting: messages are pending
+    - failing: the last deploy did not pass, and a message is failed, retrying or parked
+    - retrying, parked: the last deploy passed, but a message waits for its next attempt, or for a person
+    - idle
+
+    It has been so since `since`, and changes by itself at `next_change`, because of `next_reason`. Where these are
+    missing, they are not known. Another message moves the end of an open window, at most to `window_limit_at`.
+    `command` is what would run now for the waiting messages. `retried_at` is when the first of the `retrying` issues is
+    due.
     """
 
     server: str
@@ -77,6 +86,11 @@ class ServerState(_Answer):
     retrying: tuple[Issue, ...] = ()
     retried_at: Time | None = None
     parked: tuple[Issue, ...] = ()
+    reason: str = ""
+    since: Time | None = None
+    next_change: Time | None = None
+    next_reason: str | None = None
+    window_limit_at: Time | None = None
 
 
 class MessageState(_Answer):
@@ -111,6 +125,8 @@ class MessageState(_Answer):
 
 class Deploy(_Answer):
     """A deploy. `outcome` is None while it runs. `messages` is the number of messages that it covers.
+
+    `ended_at` is None while it runs, and also if it was interrupted and nobody saw when.
 
     If `truncated`, the stored output is only the end. The complete output is in the file `log`.
     """

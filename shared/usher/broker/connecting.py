@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from usher.core.errors import BrokerError
+from usher.runtime.addresses import join
 from usher.runtime.tasks import end
 
 CONNECT_SECONDS = 10.0
@@ -58,7 +59,7 @@ def address(url: SecretStr) -> str:
     """A broker's address without its password: `user@host:5672/vhost`."""
     parts = URL(url.get_secret_value())
     default = 5671 if parts.scheme == "amqps" else 5672
-    return f"{parts.user or 'guest'}@{parts.host}:{parts.port or default}{parts.path}"
+    return f"{parts.user or 'guest'}@{join(parts.host or '', parts.port or default)}{parts.path}"
 
 
 async def closed(closing: Awaitable[None], seconds: float) -> None:

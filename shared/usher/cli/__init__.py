@@ -9,11 +9,12 @@ from usher.core.errors import UsherError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: `sys.argv`). Returns the exit code."""
     from usher.cli.app import app
+    from usher.cli.screen import console
 
     try:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="usher")
     except UsherError as fault:
-        print(f"usher: {fault}", file=sys.stderr)  # noqa: T201 - the command's error message
+        console(stderr=True).print(f"usher: {fault}", soft_wrap=True)
         return 1
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0

@@ -17,9 +17,10 @@ def by_move(messages: Iterable[MessageState]) -> list[list[MessageState]]:
 
 
 def note(message: MessageState, settings: Settings) -> str:
-    """A note about a message, beside its state: `again at 14:05:00, attempt 2 of 4`."""
-    notes = [f"again at {clock(message.queued_at)}"] if message.state == "retrying" else []
-    notes += [attempt(message, settings)] if message.attempt > 1 or message.state == "retrying" else []
+    """A note about a message, beside its state: `attempt 2 of 4 at 14:05:00`, `received 3 times`, `by jane@desk`."""
+    at = f" at {clock(message.queued_at)}" if message.state == "retrying" else ""
+    notes = [f"{attempt(message, settings)}{at}"] if message.attempt > 1 or at else []
+    notes += [f"received {message.received} times"] if message.received > 1 else []
     notes += [f"by {message.by}"] if message.by else []
     return ", ".join(notes)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from usher.cli import explanation
-from usher.cli.options import Json
+from usher.cli.options import Json, issue_of
 from usher.cli.screen import console, print_json
 from usher.core.errors import SettingsError
 from usher.settings import load
@@ -27,6 +27,7 @@ def explain(
       usher explain ABC-111 "Ready for Beta"
     """
     settings = load()
+    issue = issue_of(issue) or issue
     found = explanation.explain(issue, status, settings)
     fault = found.fault
     warning = explanation.warning(settings) if found.command else None

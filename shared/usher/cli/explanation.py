@@ -1,15 +1,16 @@
 """What a move would do, step by step, according to the settings."""
 
-import difflib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 
 from usher.cli import toml
-from usher.cli.screen import shell, span
+from usher.cli.screen import shell
+from usher.core.advice import advise
 from usher.core.errors import BadMessage, NotDeployed, UnknownProject, UnknownStatus
 from usher.core.issues import Issue
 from usher.core.servers import Server
+from usher.runtime.wording import span
 from usher.settings import Settings
 from usher.settings.runnable import NotRunnable, check_runnable
 
@@ -41,12 +42,13 @@ class Explanation:
 def explain(key: str, word: str, settings: Settings) -> Explanation:
     """Explain what would happen if an issue (`key`) were moved to a status (`word`). Contacts no service."""
     steps: list[Step] = []
+    issue = None
     try:
         issue = Issue.parse(key)
         steps.append(Step("issue", True, f"{issue} is number {issue.number} of project {issue.project}"))
         server = settings.catalogue.find(issue.project, word)
     except BadMessage as fault:
-        return Explanation((*steps, _failed(fault, word, settings)))
+        return Explanation((*steps, _failed(fault, issue, word, settings)))
     steps.append(Step("status", True, _meaning(word, server.status, settings)))
     steps.append(
         Step(
@@ -85,24 +87,7 @@ def _meaning(word: str, status: str, settings: Settings) -> str:
     return f'"{word}" in Jira means {status}'
 
 
-def _failed(fault: BadMessage, word: str, settings: Settings) -> Step:
-    match fault:
-        case UnknownProject():
-            return Step("project", False, str(fault), f"[projects.{fault.facts['key']}]")
-        case UnknownStatus():
-            status = _likely(word, settings)
-            named = settings.statuses.get(status)
-            words = [*(named.jira if named and named.jira is not None else (status,)), word.strip()]
-            return Step("status", False, str(fault), f"[statuses.{status}]\njira = {toml.value(words)}")
-        case NotDeployed():
-            project = str(fault.facts["project"])
-            statuses = [*(settings.projects[project].statuses or ()), str(fault.facts["status"])]
-            return Step("server", False, str(fault), f"[projects.{project}]\nstatuses = {toml.value(statuses)}")
-    return Step("issue", False, str(fault))
-
-
-def _likely(word: str, settings: Settings) -> str:
-    """The status that Jira's word probably means."""
-    statuses = settings.known_statuses
-    contained = [status for status in statuses if status in word.casefold()]
-    return (contained or difflib.get_close_matches(word.casefold(), statuses, n=1, cutoff=0.0))[0]
+def _failed(fault: BadMessage, issue: Issue | None, word: str, settings: Settings) -> Step:
+    name = {UnknownProject: "project", UnknownStatus: "status", NotDeployed: "server"}.get(type(fault), "issue")
+    fix = advise(fault, issue.project, [word], settings.catalogue) if issue else None
+    return Step(name, False, str(fault), fix)

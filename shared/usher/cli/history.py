@@ -7,47 +7,75 @@ import typer
 from rich.text import Text
 
 from usher.api.client import Client, NotFound
-from usher.api.types import Deploy, Last
+from usher.api.types import Deploy, Last, rfc3339
 from usher.cli.options import Json
-from usher.cli.screen import clock, coloured, console, issues, print_json, shell, span, table, zone, zoned
-from usher.runtime.wording import count, process
+from usher.cli.screen import clock, coloured, console, issues, print_json, shell, zone, zoned
+from usher.cli.tables import table
+from usher.cli.times import since_option, until_option
+from usher.core.events import Outcome
+from usher.runtime.wording import count, harmless, process, span
 from usher.settings import load
 
 LAST_LINES = 5
 """The number of lines shown of a command's output."""
 
 
+def outcome_option(word: str) -> str:
+    """Parse an option that names an outcome, in any case. Raises BadParameter."""
+    name = word.strip().lower().replace("-", "_").replace(" ", "_")
+    if name not in set(Outcome):
+        raise typer.BadParameter(f"{ascii(word)[:80]} is not an outcome; known: {', '.join(Outcome)}")
+    return name
+
+
 def history(
     server: Annotated[str | None, typer.Argument(help="Only deploys of this server.", metavar="SERVER")] = None,
     ended: Annotated[
         str | None,
-        typer.Option("--outcome", help="Only deploys with this outcome: passed, failed, timed_out, interrupted."),
+        typer.Option(
+            "--outcome",
+            help="Only deploys with this outcome: passed, failed, timed_out, interrupted.",
+            parser=outcome_option,
+            metavar="OUTCOME",
+        ),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", help="Only deploys that began then or later.", parser=since_option, metavar="TIME"),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", help="Only deploys that began before.", parser=until_option, metavar="TIME"),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the deploys, newest first.
 
+    A TIME is a date, a time of today, both, or how long ago it was: 2026-11-22, 14:00, "2026-11-22 14:00", 2h, 3d.
+
     \b
     Examples:
       usher history
       usher history beta.abc.wwts.com -n 5
-      usher history --outcome failed --json
+      usher history --since 2026-11-22 --until "2026-11-22 14:00"
+      usher history --outcome failed --since 3d --json
       usher show 0f8fad5bd9cb                   one deploy, with its output
     """
-    if server:
-        load().catalogue.named(server)
-    matching = {key: value for key, value in (("server", server), ("outcome", ended)) if value}
-    with Client(load()) as client:
+    settings = load()
+    times = {name: rfc3339(time) for name, time in (("since", since), ("until", until)) if time}
+    named = {"server": settings.catalogue.named(server).name} if server else {}
+    matching = {**named, **({"outcome": ended} if ended else {}), **times}
+    with Client(settings) as client:
         found = client.deploys(limit, **matching)
     if as_json:
         print_json(found)
         return
     screen = console()
     if not found:
-        screen.print("No deploys yet. `usher servers` shows what is pending.")
+        screen.print("No such deploys." if matching else "No deploys yet. `usher servers` shows what is pending.")
         return
-    rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Messages", "Deploy", "Why")
+    rows = table(f"Began ({zone()})", "Took", "Server", "Outcome", "Issues", "Deploy", "Why")
     for deploy in found:
         rows.add_row(
             clock(deploy.started_at or deploy.taken_at),
@@ -55,7 +83,6 @@ def history(
             deploy.server,
             outcome(deploy.outcome, rehearsed=deploy.rehearsed),
             issues(deploy.issues, 6),
-            str(deploy.messages),
             deploy.id,
             _why(deploy),
         )
@@ -63,6 +90,7 @@ def history(
 
 
 def _took(deploy: Deploy) -> str:
+    """How long it took. Empty if it is running, or if nobody saw its end."""
     began, ended = deploy.started_at or deploy.taken_at, deploy.ended_at
     return span(ended - began) if began and ended else ""
 
@@ -106,15 +134,19 @@ def _when(deploy: Deploy) -> str:
     began = deploy.started_at or deploy.taken_at
     if began is None:
         return f"ended {zoned(deploy.ended_at)}" if deploy.ended_at else ""
-    if deploy.ended_at is None:
+    if deploy.outcome is None:
         return f"since {zoned(began)}, for {span(datetime.now(UTC) - began)}"
+    if deploy.ended_at is None:
+        return f"since {zoned(began)}; nobody saw when it ended"
     return f"{zoned(began)} to {zoned(deploy.ended_at)}, {_took(deploy)}"
 
 
 def print_output(client: Client, deploy: Deploy, *, indent: int) -> None:
-    """Print the last lines of a command's output, and where the complete output is."""
+    """Print the last lines of a command's output that are not blank, and where the complete output is."""
     screen = console()
-    for line in client.log(deploy.id).splitlines()[-LAST_LINES:]:
+    # after a carriage return, a terminal writes over the line: a progress bar shows its last state
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in client.log(deploy.id).split("\n")]
+    for line in [line for line in lines if harmless(line).strip()][-LAST_LINES:]:
         screen.print(f"{'':{indent}}{line}", soft_wrap=True)
     if deploy.log:
         screen.print(f"{'':{indent}}(complete output: {deploy.log}, on the deploys host)", soft_wrap=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from usher.api.client import Client
 from usher.api.types import IgnoredMove
 from usher.cli.options import Json
-from usher.cli.screen import clock, console, print_json, table, zone
+from usher.cli.screen import clock, console, print_json, zone
+from usher.cli.tables import table
 from usher.settings import load
 
 

@@ -16,7 +16,7 @@ from usher.cli.screen import console
 from usher.core.errors import SettingsError
 from usher.runtime.private import private_file
 from usher.runtime.wording import count
-from usher.settings.load import CONFIG, FILE
+from usher.settings.load import BOM, CONFIG, FILE
 from usher.settings.model import WELL_KNOWN_STATUSES
 from usher.settings.sections import REHEARSED_COMMAND
 
@@ -141,7 +141,8 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
             partial(typer.prompt, " ", prompt_suffix="> ", default=default, show_default=bool(default))
         )
         try:
-            return check(answer)
+            # answers from a file may begin with a byte order mark
+            return check(answer.removeprefix(BOM))
         except SettingsError as fault:
             console(stderr=True).print(f"  {fault}", style="red")
 

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share: `--json`, and words that name servers and issues."""
+"""Options and arguments that several commands share: `--json`, and words that name servers and issues, in any case."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,11 +13,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print only JSON, with times 
 Reason = Annotated[str, typer.Option("--reason", help="Your reason. It is kept with the order.", metavar="TEXT")]
 
 
-def is_issue(word: str) -> bool:
-    """Whether a word is an issue key."""
+def issue_of(word: str) -> str | None:
+    """The issue that a word names: `shop-12` is SHOP-12. None if it names none."""
     try:
-        Issue.parse(word)
+        return str(Issue.parse(word.strip().upper())) if word.isascii() else None
     except BadIssue:
+        return None
+
+
+def issue_option(word: str) -> str:
+    """Parse an option that names an issue. Raises BadParameter."""
+    issue = issue_of(word)
+    if issue is None:
+        raise typer.BadParameter(f"{ascii(word)[:80]} is not an issue; it should look like ABC-123")
+    return issue
+
+
+def names_server(word: str, servers: Servers) -> bool:
+    """Whether a word is the name of a server."""
+    try:
+        servers.named(word)
+    except UnknownServer:
         return False
     return True
 
@@ -27,14 +43,14 @@ def servers_and_issues(words: Iterable[str], servers: Servers) -> tuple[str | No
     keys: list[str] = []
     named: set[str] = set()
     for word in words:
-        if is_issue(word):
-            keys.append(word)
-            continue
         try:
             named.add(servers.named(word).name)
         except UnknownServer as unknown:
-            neither = f"{ascii(word)[:80]} is neither an issue, like ABC-111, nor a server"
-            raise BadCommand(why=f"{neither}; known: {unknown.facts['known']}") from None
+            issue = issue_of(word)
+            if issue is None:
+                neither = f"{ascii(word)[:80]} is neither an issue, like ABC-111, nor a server"
+                raise BadCommand(why=f"{neither}; known: {unknown.facts['known']}") from None
+            keys.append(issue)
     if len(named) > 1:
         raise BadCommand(why=f"name one server at a time, not {' and '.join(sorted(named))}")
     return next(iter(named), None), keys

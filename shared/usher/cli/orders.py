@@ -6,9 +6,10 @@ import typer
 
 from usher.api.client import Client
 from usher.api.types import OrderState
-from usher.cli.options import Json
+from usher.cli.options import Json, issue_option
 from usher.cli.ordered import VERBS, print_result
-from usher.cli.screen import clock, console, issues, print_json, table, zone, zoned
+from usher.cli.screen import clock, console, issues, print_json, zone, zoned
+from usher.cli.tables import table
 from usher.runtime.wording import count
 from usher.settings import load
 
@@ -16,7 +17,10 @@ from usher.settings import load
 def orders(
     order: Annotated[str | None, typer.Argument(help="Show only this order, by its id.", metavar="ORDER")] = None,
     server: Annotated[str | None, typer.Option("--server", help="Only orders for this server.")] = None,
-    issue: Annotated[str | None, typer.Option("--issue", help="Only orders about this issue.")] = None,
+    issue: Annotated[
+        str | None,
+        typer.Option("--issue", help="Only orders about this issue.", parser=issue_option, metavar="ISSUE"),
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only orders that this person gave.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
@@ -30,11 +34,13 @@ def orders(
       usher orders --by jane@desk --json
       usher orders 6f1ed002ab5595859014ebf0951522d9     only this one
     """
-    with Client(load()) as client:
+    settings = load()
+    named = settings.catalogue.named(server).name if server else None
+    with Client(settings) as client:
         if order:
             _show(client.order(order), as_json=as_json)
             return
-        given = (("server", server), ("issue", issue), ("by", by))
+        given = (("server", named), ("issue", issue), ("by", by))
         found = client.orders(limit, **{name: value for name, value in given if value})
     if as_json:
         print_json(found)

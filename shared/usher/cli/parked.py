@@ -8,7 +8,8 @@ import typer
 from usher.api.client import Client
 from usher.cli.options import Json, Reason, servers_and_issues
 from usher.cli.ordered import finish
-from usher.cli.screen import clock, console, print_json, table, zone
+from usher.cli.screen import clock, console, print_json, zone
+from usher.cli.tables import table
 from usher.core.errors import BadCommand
 from usher.runtime.wording import count
 from usher.settings import load

@@ -1,17 +1,21 @@
-"""The commands' output: tables and sentences in local time for people, JSON in UTC for programs."""
+"""The commands' output: tables and sentences in local time for people, JSON in UTC for programs.
+
+Everything that a command prints goes through here, so that text from outside is shown and never executed: a status in
+Jira, the output of a deploy and the answer of a service may contain anything.
+"""
 
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from usher.core.issues import Issue
+from usher.runtime.wording import defused, harmless
 
 COLOURS = {
     "idle": "dim",
@@ -19,44 +23,47 @@ COLOURS = {
     "deploying": "cyan",
     "failed": "red",
     "failing": "red",
+    "overdue": "red",
     "parked": "red",
     "retrying": "yellow",
     "retried": "dim",
     "superseded": "dim",
     "withdrawn": "dim",
+    "dropped": "dim",
     "deployed": "green",
     "passed": "green",
     "timed_out": "red",
     "interrupted": "yellow",
 }
 PIPED_WIDTH = 200
-WHOLE = ("Deploy", "Outcome", "State", "Took", "ID")
-"""Columns that are never wrapped, because people search for their cells or copy them."""
+
+
+class _Console(Console):
+    """A console that shows strings as they are, also in tables: no markup, no emoji codes, and nothing is executed."""
+
+    def __init__(self, *, stderr: bool, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(harmless(text), **options)
 
 
 def console(*, stderr: bool = False) -> Console:
     """The console for people: coloured only on a terminal; in a file or a pipe, so wide that lines need not wrap."""
-    found = Console(stderr=stderr, highlight=False, markup=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=PIPED_WIDTH)
+    found = _Console(stderr=stderr)
+    return found if found.is_terminal else _Console(stderr=stderr, width=PIPED_WIDTH)
 
 
 def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, Any]) -> None:
-    """Print only JSON, the same on a terminal and in a pipe."""
+    """Print only JSON, the same on a terminal and in a pipe. What a terminal would execute is escaped."""
     if isinstance(value, BaseModel):
         plain: Any = value.model_dump(mode="json")
     elif isinstance(value, dict):
         plain = value
     else:
         plain = [item.model_dump(mode="json") for item in value]
-    print(json.dumps(plain, indent=2, ensure_ascii=False))  # noqa: T201 - the command's output
-
-
-def table(*columns: str) -> Table:
-    """A table without borders. Cells are plain text, and wrap instead of being truncated."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold", no_wrap=column in WHOLE)
-    return grid
+    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    print(defused(text, lambda c: json.dumps(c)[1:-1]))  # noqa: T201 - the command's output
 
 
 def zone() -> str:
@@ -81,14 +88,6 @@ def zoned(time: datetime) -> str:
     return text if text.endswith(name) else f"{text} {name}"
 
 
-def span(length: timedelta) -> str:
-    """A duration in at most two units: `8 min 17 s`."""
-    seconds = round(max(length.total_seconds(), 0))
-    units = [("d", seconds // 86400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60)]
-    first = next((i for i, (_, count) in enumerate(units) if count), 3)
-    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
-
-
 def issues(keys: Iterable[Issue], limit: int = 12) -> str:
     """Issues on one line, at most `limit` of them by name."""
     names = [str(key) for key in keys]
@@ -102,4 +101,4 @@ def shell(command: Iterable[str]) -> str:
 
 def coloured(state: str) -> Text:
     """A state or an outcome, coloured."""
-    return Text(state.replace("_", " "), style=COLOURS.get(state, ""))
+    return Text(harmless(state.replace("_", " ")), style=COLOURS.get(state, ""))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from usher.api.client import Client
-from usher.cli.options import Json, is_issue
+from usher.cli.options import Json, issue_of, names_server
 from usher.cli.screen import console, print_json
 from usher.core.commands import parse_form
 from usher.core.errors import BadCommand, BadIssue, ServiceError, UnknownServer
@@ -61,10 +61,11 @@ def send(
 
 def _moves(words: list[str], settings: Settings) -> list[tuple[str, str]]:
     """The issues to report, each with its status."""
-    if len(words) == 2 and is_issue(words[0]):
-        return [(words[0], words[1])]
+    first, *rest = words
+    if len(rest) == 1 and not names_server(first, settings.catalogue) and (issue := issue_of(first)):
+        return [(issue, rest[0])]
     try:
-        server, issues = parse_form(words, settings.catalogue)
+        server, issues = parse_form([first, *(issue_of(word) or word for word in rest)], settings.catalogue)
     except (BadCommand, BadIssue, UnknownServer) as bad:
         raise BadCommand(why=f"{bad}\n{FORMS}") from None
     return [(str(issue), server.status) for issue in issues]

@@ -32,7 +32,7 @@ class UnknownProject(BadMessage):
 
 
 class UnknownStatus(BadMessage):
-    """unknown status {status}; known: {known}. To add it: [statuses.{key}]"""
+    """unknown status {status}; known: {known}. To accept it, list it under [statuses.{key}]"""
 
 
 class NotDeployed(BadMessage):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from usher.core.errors import BadMessage, NotDeployed, UnknownProject, UnknownServer, UnknownStatus
 from usher.core.issues import Issue
+from usher.core.names import fold, likely
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,15 +28,17 @@ class Server:
 class Servers:
     """Every server in the settings, and the tracker's words for their statuses.
 
-    `aliases` maps the tracker's name or id of a status, case-folded and trimmed, to our name for it. `statuses` are our
-    names, which people and scripts use.
+    `words` maps each name or id of a status in the tracker to our name for it. `statuses` are our names, which people
+    and scripts use.
     """
 
-    def __init__(self, servers: Iterable[Server], aliases: Mapping[str, str], statuses: Iterable[str]) -> None:
+    def __init__(self, servers: Iterable[Server], words: Mapping[str, str], statuses: Iterable[str]) -> None:
         self._by_name = {server.name: server for server in sorted(servers)}
         self._by_key = {(server.project, server.status): server for server in self}
+        self._by_folded_name = {fold(server.name): server for server in self}
         self._projects = {server.project for server in self}
-        self._aliases = dict(aliases)
+        self._words = dict(words)
+        self._meanings = {fold(word): status for word, status in words.items()}
         self.statuses = tuple(statuses)
 
     def __iter__(self) -> Iterator[Server]:
@@ -45,9 +48,9 @@ class Servers:
         return len(self._by_name)
 
     def named(self, name: str) -> Server:
-        """Find a server by its name. Raises UnknownServer."""
+        """Find a server by its name, in any case. Raises UnknownServer."""
         try:
-            return self._by_name[name]
+            return self._by_name.get(name) or self._by_folded_name[fold(name)]
         except KeyError:
             raise UnknownServer(name=ascii(name)[:80], known=", ".join(self._by_name)) from None
 
@@ -68,35 +71,41 @@ class Servers:
     def status(self, *words: str | None) -> str | None:
         """The status that one of the tracker's names or ids means. None if the settings have none of them."""
         for word in words:
-            if word and (status := self._aliases.get(fold(word))):
+            if word and (status := self._meanings.get(fold(word))):
                 return status
         return None
 
     def words(self, status: str) -> tuple[str, ...]:
-        """The tracker's names and ids for a status, case-folded."""
-        return tuple(word for word, meant in self._aliases.items() if meant == status)
+        """The tracker's names and ids for a status, as they are written in the settings."""
+        return tuple(word for word, meant in self._words.items() if meant == status)
+
+    def statuses_of(self, project: str) -> tuple[str, ...]:
+        """The statuses that deploy a project (any case)."""
+        return tuple(server.status for server in self if server.project == project.lower())
 
     def find(self, project: str, status: str) -> Server:
         """The server of a project (any case) and a status (its own name, or a name or id in the tracker).
 
-        Raises UnknownStatus, UnknownProject or NotDeployed, which say what to add to the settings.
+        Raises UnknownProject, UnknownStatus or NotDeployed, which say what to add to the settings.
         """
-        meant = fold(status) if fold(status) in self.statuses else self.status(status)
-        if meant is None:
-            raise UnknownStatus(status=ascii(status)[:60], known=", ".join(self.statuses), key=_bare(status))
+        own = fold(status)
+        return self._of(project, own if own in self.statuses else self.status(status), [status])
+
+    def reached(self, project: str, status_id: str | None, status_name: str | None) -> Server:
+        """The server of a project (any case) and a status in the tracker, by its id, its name, or both.
+
+        Raises UnknownProject, UnknownStatus or NotDeployed, which say what to add to the settings.
+        """
+        given = [word for word in (status_name, status_id) if word]
+        return self._of(project, self.status(status_id, status_name), given)
+
+    def _of(self, project: str, status: str | None, words: Collection[str]) -> Server:
         key = project.lower()
         if key not in self._projects:
             raise UnknownProject(project=project.upper(), key=key)
-        if (key, meant) not in self._by_key:
-            raise NotDeployed(project=key, status=meant)
-        return self._by_key[key, meant]
-
-
-def fold(word: str) -> str:
-    """A name as it is compared: trimmed and case-folded."""
-    return word.strip().casefold()
-
-
-def _bare(word: str) -> str:
-    """Turn a word into a key that TOML accepts without quotes, for a hint."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in fold(word))[:40].strip("-") or "name"
+        if status is None:
+            named = " ".join(ascii(word)[:60] for word in words)
+            raise UnknownStatus(status=named, known=", ".join(self.statuses), key=likely(words, self.statuses))
+        if (key, status) not in self._by_key:
+            raise NotDeployed(project=key, status=status)
+        return self._by_key[key, status]

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from usher.api.types import ServerState
-from usher.cli.screen import COLOURS, issues, span
+from usher.cli.screen import COLOURS, issues
 from usher.demo.play import Figures, Moment
 from usher.demo.story import MOVES
-from usher.runtime.wording import count
+from usher.runtime.wording import count, span
 
 STORY = "After a meeting, one issue is moved once to Test and four times to Beta, and other issues are moved too."
 RULE = "A server deploys once its window closes: 5 s after the last move, but no later than 15 s after the first."

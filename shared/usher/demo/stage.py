@@ -13,7 +13,8 @@ from usher.cli import toml
 from usher.demo.story import SETTINGS
 from usher.local.choose import running_broker
 from usher.settings import Settings, parse
-from usher.settings.load import CONFIG, PREFIX
+from usher.settings.fields import PREFIX
+from usher.settings.load import CONFIG
 from usher.up import programs, running_services
 
 Say = Callable[[str], None]

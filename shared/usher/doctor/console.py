@@ -34,7 +34,7 @@ def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
             ]
             columns = {"columns": "name,messages,consumers"}
             queues = http.get(f"/api/queues/{vhost}", params=columns).raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return [
             unknown(
                 "policies",
@@ -96,4 +96,4 @@ def _losing(policy: dict[str, Any], keys: list[str]) -> Finding:
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"status {error.response.status_code}"
-    return "no answer" if isinstance(error, httpx.HTTPError) else "not JSON"
+    return "not JSON" if isinstance(error, ValueError) else "no answer"

@@ -8,13 +8,14 @@ from usher.api.client import SERVICES, Client, base_url
 from usher.doctor.finding import Finding, fault, ok, unknown
 from usher.runtime.wording import count
 from usher.settings import Settings
-from usher.settings.load import EXAMPLE, PREFIX
+from usher.settings.fields import variables
+from usher.settings.load import EXAMPLE
 from usher.settings.runnable import NotRunnable, check_runnable
 
 
 def look_at_settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
     """Report where the settings come from, and their size."""
-    names = sorted(name for name in environ if name.startswith(PREFIX) and "__" in name)
+    names = sorted(variables(environ).values())
     projects = count(len(settings.projects), "project")
     more = f" and {count(len(names) - 3, 'variable')} more" if len(names) > 3 else ""
     sources = " and ".join((settings.source, *names[:3])) + more

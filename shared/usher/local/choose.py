@@ -19,6 +19,7 @@ from usher.broker.link import connect
 from usher.core.errors import BrokerError
 from usher.local.container import IMAGE, available, running_container
 from usher.local.node import USER, Ports, installed, running_node
+from usher.runtime.addresses import join
 from usher.runtime.private import private_folder, write_private
 from usher.settings import Settings
 from usher.settings.sections import BrokerSettings
@@ -100,7 +101,8 @@ def console_of(address: str) -> str:
     """The default address of a broker's management console: its AMQP port + 10000."""
     url = URL(address)
     secure = url.scheme == "amqps"
-    return f"http{'s' if secure else ''}://{url.host}:{(url.port or (5671 if secure else 5672)) + 10000}"
+    port = (url.port or (5671 if secure else 5672)) + 10000
+    return f"http{'s' if secure else ''}://{join(url.host or '', port)}"
 
 
 async def _configured(settings: BrokerSettings) -> Broker:

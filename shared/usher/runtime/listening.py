@@ -1,22 +1,34 @@
 """Listening sockets for services, and free ports."""
 
 import contextlib
+import errno
 import ipaddress
-import os
 import socket
 
 from usher.core.errors import ServiceError
+from usher.runtime.addresses import join
 
 
 def listen(host: str, port: int, service: str) -> socket.socket:
-    """Open a service's listening socket. Raises ServiceError if the port is taken or the address is not local."""
+    """Open a service's listening socket. The host "::" means every address, of IPv4 too.
+
+    Raises ServiceError if the port is taken or the address is not local.
+    """
+    everywhere = host == "::" and socket.has_dualstack_ipv6()
     try:
-        listening = socket.create_server((host, port), backlog=512)
+        listening = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=512,
+            dualstack_ipv6=everywhere,
+        )
     except OSError as error:
-        raise ServiceError(
-            why=f"{service} cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
-            f"stop the program that listens there (another Usher?), or set USHER_{service.upper()}__PORT"
-        ) from None
+        why = str(error.strerror).partition(" (while")[0]  # the address follows
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            do = f"stop the program that listens there (another Usher?), or set USHER_{service.upper()}__PORT"
+        else:
+            do = f"set USHER_{service.upper()}__HOST to an address of this machine"
+        raise ServiceError(why=f"{service} cannot listen on {join(host, port)} ({why}); {do}") from None
     # asyncio sets it only on sockets with an explicit protocol; without it, answers on kept connections take 40 ms
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

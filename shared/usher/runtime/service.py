@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from usher.core.errors import UsherError
 from usher.runtime import logs
 from usher.runtime.signals import stop_signals
+from usher.runtime.wording import harmless
 from usher.settings import Settings, load
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def main(service: str, about: str, serve: Serve) -> int:
     try:
         asyncio.run(_until_signal(serve, load()))
     except UsherError as fault:
-        print(f"{service}: {fault}", file=sys.stderr)  # noqa: T201 - the program's error message
+        print(f"{service}: {harmless(str(fault))}", file=sys.stderr)  # noqa: T201 - the program's error message
         return 1
     return 0
 

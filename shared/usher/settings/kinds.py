@@ -36,10 +36,16 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _bare(value: object) -> object:
+    return value.strip().removeprefix("[").removesuffix("]") if isinstance(value, str) else value
+
+
 ProjectKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_]{0,254}$")]
 StatusKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 Delay = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
+Host = Annotated[str, BeforeValidator(_bare)]
+"""A host name or an address. An IPv6 address may be in brackets, as in a URL."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 LedgerUrl = Annotated[SecretStr, AfterValidator(_is_ledger)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from usher.core.servers import Server, Servers, fold
+from usher.core.names import fold
+from usher.core.servers import Server, Servers
 from usher.settings.kinds import ProjectKey, StatusKey
 from usher.settings.sections import (
     BrokerSettings,
@@ -45,21 +46,25 @@ class Settings(Section):
     @cached_property
     def catalogue(self) -> Servers:
         """Every server, and Jira's words for the statuses."""
-        return Servers(self._servers(), self._aliases(), self.known_statuses)
+        return Servers(self._servers(), self._words(), self.known_statuses)
 
     @property
     def known_statuses(self) -> tuple[str, ...]:
         """The statuses that can deploy."""
         return tuple(dict.fromkeys([*WELL_KNOWN_STATUSES, *self.statuses]))
 
-    def _aliases(self) -> dict[str, str]:
-        aliases: dict[str, str] = {}
+    def _words(self) -> dict[str, str]:
+        """Jira's names and ids, each with the status that it means."""
+        words: dict[str, str] = {}
+        folded: dict[str, str] = {}
         for status in self.known_statuses:
-            words = self.statuses.get(status, StatusSettings()).jira
-            for word in dict.fromkeys(fold(word) for word in (words if words is not None else (status,))):
-                if aliases.setdefault(word, status) != status:
-                    raise ValueError(f'"{word}" means both {aliases[word]} and {status}; list it under one of them')
-        return aliases
+            jira = self.statuses.get(status, StatusSettings()).jira
+            for word in (status,) if jira is None else jira:
+                if folded.setdefault(fold(word), status) != status:
+                    both = f"{folded[fold(word)]} and {status}"
+                    raise ValueError(f'"{fold(word)}" means both {both}; list it under one of them')
+                words[word.strip()] = status
+        return words
 
     def _servers(self) -> list[Server]:
         found: dict[str, Server] = {}

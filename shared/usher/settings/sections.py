@@ -13,7 +13,7 @@ from usher.core.errors import BadCommand
 from usher.core.retries import Ladder
 from usher.core.servers import Server
 from usher.core.windows import Window
-from usher.settings.kinds import BrokerUrls, Delay, ExitCode, LedgerUrl, Port, StatusKey
+from usher.settings.kinds import BrokerUrls, Delay, ExitCode, Host, LedgerUrl, Port, StatusKey
 from usher.settings.units import Duration, Share
 
 REHEARSED_COMMAND = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
@@ -62,7 +62,7 @@ class ServersSettings(Section):
 
 
 class WebSettings(Section):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port
 
 

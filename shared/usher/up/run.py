@@ -10,6 +10,7 @@ from rich.console import Console
 from usher.core.errors import UsherError
 from usher.local.choose import running_broker
 from usher.runtime.signals import interrupts
+from usher.runtime.wording import harmless
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.up.screen import Log, show
@@ -32,7 +33,7 @@ def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
             _run(settings, programs(settings) if wanted is None else wanted, log)
         except UsherError as fault:
             log.close()
-            Console(stderr=True, highlight=False, markup=False).print(f"usher: {fault}", soft_wrap=True)
+            Console(stderr=True, highlight=False, markup=False).print(f"usher: {harmless(str(fault))}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             log.say("killed everything")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from usher.core.errors import ServiceError
 from usher.local.children import Child
+from usher.runtime.addresses import local_url
 
 Report = Callable[[str, str], None]
 """Takes the sender (a service's name, or "usher") and a line."""
@@ -17,7 +18,6 @@ IMMEDIATE_SECONDS = 5.0
 TRIES = 3
 PAUSE_SECONDS = 0.5
 LINE_BYTES = 64 * 1024
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - for requests, not for listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Program:
     @property
     def url(self) -> str:
         """The address where it answers."""
-        return f"http://{ANYWHERE.get(self.host, self.host)}:{self.port}"
+        return local_url(self.host, self.port)
 
 
 class Supervisor:

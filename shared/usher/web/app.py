@@ -13,6 +13,7 @@ from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
 from usher.api.types import rfc3339
+from usher.runtime.addresses import join
 from usher.web.readiness import Unready
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
-    log.info("listening on http://%s:%s", host, port)
+    log.info("listening on http://%s", join(host, port))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

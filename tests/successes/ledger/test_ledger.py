@@ -15,6 +15,7 @@ from yarl import URL
 from successes.ledger import writes
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.queries import PageRequest, find_messages
+from successes.ledger.retention import forget_all
 from successes.ledger.schema import messages
 from successes.ledger.writes import Moved, News
 from usher.core.errors import ServiceError
@@ -77,6 +78,20 @@ async def test_a_result_prevails_over_an_interruption_whichever_comes_first(ledg
         for each in reversed(news) if results_first else news:
             await ledger.write(each)
     assert [row["outcome"] for row in read_rows(ledger)["deploys"]] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_only_the_holder_of_an_interrupted_deploy_knows_when_it_ended(ledger, make, read_rows, seen):
+    message = make.message("ABC-111")
+    taken = make.taken(message)
+    facts = {"deploy": taken.deploy, "server": taken.server, "reason": "gone", "at": taken.taken_at + 81_000}
+    interrupted = DeployInterrupted(**facts, by=taken.holder if seen else "deploys@there:2")
+    taking = (taken, (message.id,))
+    await ledger.write(News(received={message.id: (message, 1)}, taken=[taking], interrupted=[interrupted]))
+    (deploy,) = read_rows(ledger)["deploys"]
+    assert deploy["outcome"] == "interrupted"
+    assert deploy["ended_at"] == (interrupted.at if seen else None)
+    assert await forget_all(ledger, interrupted.at + 1) == 1, "it is deleted as any other"
 
 
 async def test_a_write_that_fails_leaves_nothing_behind_and_says_what_to_do(

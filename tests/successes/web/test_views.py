@@ -7,7 +7,7 @@ import pytest
 from successes.web.views import server_state
 from usher.api.types import time
 from usher.core.board.board import Board
-from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried, Outcome, Retry
+from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry
 from usher.settings import load
 
 
@@ -17,11 +17,12 @@ def settings():
     return load({})
 
 
-def look(settings, *events, name="beta.abc.wwts.com"):
+def look(settings, *events, name="beta.abc.wwts.com", at=0):
+    """The server at that time (ms), after these events."""
     board = Board()
     for event in events:
         board.apply(event, now=2**50, read_at=0)
-    return server_state(settings.catalogue.named(name), board.server(name), settings)
+    return server_state(settings.catalogue.named(name), board, settings, at)
 
 
 def test_an_idle_server(settings):
@@ -76,17 +77,66 @@ def test_the_outcome_of_the_last_deploy(settings, make, outcome):
     assert ended.state == ("idle" if outcome == "passed" else "waiting")
 
 
+def reasons(found):
+    return found.state, found.reason, found.since, found.next_change, found.next_reason
+
+
+def test_an_open_window_says_until_when_and_by_which_rule(settings, make):
+    first = make.message("ABC-111")
+    opened, quiet, cap = first.queued_at, 120_000, 496_800
+    waits = look(settings, first, at=opened)
+    rule = "the window closes 2 min after the last message"
+    assert reasons(waits) == ("waiting", "its window is open", time(opened), time(opened + quiet), rule)
+    assert waits.window_limit_at == time(opened + cap)
+
+    late = make.message("ABC-112").model_copy(update={"queued_at": opened + cap - 1})
+    waits = look(settings, first, late, at=opened)
+    rule = "the window closes 8 min 17 s after the first message, at the latest"
+    assert reasons(waits)[3:] == (time(opened + cap), rule)
+
+
+def test_a_closed_window_says_what_the_deploy_waits_for(make):
+    settings = load({"USHER_DEPLOYS__PARALLEL": "1"})
+    message = make.message("ABC-111")
+    closed = message.queued_at + 120_000
+    why = "its window has closed; its deploy is about to begin"
+    assert reasons(look(settings, message, at=closed)) == ("waiting", why, time(message.queued_at), None, None)
+    why = "its window has closed, but no `deploys` has begun its deploy; is one running? Run `usher doctor`"
+    assert look(settings, message, at=closed + 5000).reason == why
+    other = make.message("DEF-7")
+    why = "its window has closed; it waits for a free slot (1 deploy running)"
+    assert look(settings, message, other, make.taken(other), at=closed + 5000).reason == why
+
+
+def test_a_deploy_that_runs_far_longer_than_it_may_is_overdue(settings, make):
+    message = make.message("ABC-111")
+    taken = make.taken(message)
+    limit = taken.taken_at + 40 * 60_000
+    runs = look(settings, message, taken, at=limit + 70_000)
+    why = f"deploy {taken.deploy} has begun, and has not reported its end"
+    assert reasons(runs) == ("deploying", why, time(taken.taken_at), time(limit), "its time limit ends")
+    late = look(settings, message, taken, at=limit + 70_001)
+    assert (late.state, late.running.deploy, late.next_change) == ("overdue", taken.deploy, None)
+    assert late.reason.startswith(
+        f"deploy {taken.deploy} may run for 40 min, but has not reported its end; is `deploys`"
+    )
+
+
 def test_a_server_is_failing_while_issues_of_its_last_deploy_are_retrying_or_parked(settings, make):
     one, other = make.message("ABC-112"), make.message("ABC-111")
     taken = make.taken(one, other)
     failed = [one, other, taken, make.ended(one, other, taken=taken, outcome=Outcome.FAILED)]
-    assert look(settings, *failed).state == "failing"
+    undecided = look(settings, *failed)
+    assert (undecided.state, undecided.reason) == ("failing", "2 messages have just failed")
     facts = {"deploy": taken.deploy, "server": taken.server, "reason": "exit code 2"}
     again = one.again(make.clock + 60_000)
     retried = MessagesRetried(**facts, retries=(Retry(failed=one.id, next=again),), at=make.clock)
     decided = [*failed, retried, MessagesParked(**facts, messages=(other.id,))]
     found = look(settings, *decided)
-    assert (found.state, found.retried_at) == ("failing", time(again.queued_at))
+    why = "1 message waits for its next attempt, 1 message is parked until somebody decides"
+    due = time(again.queued_at)
+    assert reasons(found) == ("failing", why, time(make.clock), due, "the next attempt is due")
+    assert found.retried_at == due
     assert [*map(str, found.retrying), *map(str, found.parked)] == ["ABC-112", "ABC-111"]
 
     assert look(settings, *decided, again).state == "waiting"
@@ -94,6 +144,25 @@ def test_a_server_is_failing_while_issues_of_its_last_deploy_are_retrying_or_par
     passing = make.taken(*newer)
     passed = look(settings, *decided, *newer, passing, make.ended(*newer, taken=passing))
     assert (passed.state, passed.retrying, passed.retried_at, passed.parked) == ("idle", (), None, ())
+
+
+def test_what_is_left_of_a_failed_deploy_shows_also_after_a_pass(settings, make):
+    one, other, third = (make.message(key) for key in ("ABC-112", "ABC-111", "ABC-113"))
+    taken = make.taken(one, other)
+    facts = {"deploy": taken.deploy, "server": taken.server, "reason": "exit code 2"}
+    again = one.again(make.clock + 60_000)
+    failed = [
+        *(one, other, third, taken, make.ended(one, other, taken=taken, outcome=Outcome.FAILED)),
+        MessagesRetried(**facts, retries=(Retry(failed=one.id, next=again),), at=make.clock),
+        MessagesParked(**facts, messages=(other.id,)),
+    ]
+    passing = make.taken(third)
+    passed = [*failed, passing, make.ended(third, taken=passing)]
+    found = look(settings, *passed)
+    assert (found.state, found.last.outcome, found.next_change) == ("retrying", "passed", time(again.queued_at))
+    withdrawn = MessagesWithdrawn(server=taken.server, messages=(again.id,), by="jane", at=make.clock)
+    found = look(settings, *passed, withdrawn)
+    assert (found.state, found.reason) == ("parked", "1 message is parked until somebody decides")
 
 
 def test_times_keep_their_milliseconds_and_have_a_maximum():

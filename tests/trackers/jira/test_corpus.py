@@ -11,7 +11,8 @@ import httpx
 
 from trackers.jira.webhook import Moved, read
 from usher.core.messages import BackMessage
-from usher.core.servers import Server, Servers, fold
+from usher.core.names import fold
+from usher.core.servers import Server, Servers
 from usher.settings import Settings
 
 

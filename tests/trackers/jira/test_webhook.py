@@ -46,8 +46,8 @@ def body_with(*items: object) -> dict[str, Any]:
     }
 
 
-def without(body: dict[str, Any], *path: str) -> dict[str, Any]:
-    inner = body
+def without(body: dict[str, Any], *path: str | int) -> dict[str, Any]:
+    inner: Any = body
     for key in path[:-1]:
         inner = inner[key]
     del inner[path[-1]]
@@ -85,12 +85,27 @@ def test_a_status_item_is_found_by_its_field_and_matched_by_name_or_id(item: dic
     [
         {"fieldId": "customfield_10044"},
         {"fieldId": None, "fieldtype": "custom"},
-        {"fieldId": None, "field": "Status"},
-        {"fieldId": None, "fieldtype": None},
+        {"fieldId": None, "field": "assignee"},
+        {"fieldId": None, "field": 7},
+        {"fieldId": None, "field": "status" * 100},
     ],
 )
 def test_a_field_that_only_resembles_the_status_is_ignored(item: dict[str, object]) -> None:
     assert parse(moved(**item)) == Ignored("no status was changed", 1763847600123)
+
+
+@pytest.mark.parametrize(
+    "item", [{"field": "Status"}, {"fieldtype": None}, {"field": None}, {"field": " STATUS\u00a0"}]
+)
+def test_an_item_that_does_not_say_which_field_it_changes_is_ignored_and_the_reason_says_so(
+    item: dict[str, Any],
+) -> None:
+    reading = parse(without(moved(**item), "changelog", "items", 0, "fieldId"))
+    assert isinstance(reading, Ignored)
+    assert reading.reason == (
+        "no status was changed; an item of changelog.items has no fieldId: "
+        'write "fieldId": "status" if it changes the status'
+    )
 
 
 @pytest.mark.parametrize("name", ["Betamax", "not Beta", "Be ta", "B"])
@@ -213,7 +228,6 @@ HOSTILE = [
     "\ud800-1",
     "$(id)-1",
     "../PEAR-1",
-    None,
     12,
     ["PEAR-1"],
     {"key": "PEAR-1"},
@@ -232,13 +246,20 @@ def test_a_hostile_key_is_never_accepted(key: object) -> None:
     assert reading.accept is None
 
 
+@pytest.mark.parametrize("path", [("issue", "key"), ("issue",)])
+def test_a_missing_key_is_named(path: tuple[str, ...]) -> None:
+    reading = parse(without(moved(), *path))
+    assert isinstance(reading, IgnoredMove)
+    assert reading.reason == 'issue.key is missing; the body must contain "issue": {"key": "ABC-123"}'
+    assert (reading.issue, reading.status, reading.accept) == ("?", "Beta", None)
+
+
 def servers_with(lines: str) -> Servers:
-    """The servers of settings that deploy all of PEAR, with these lines added."""
+    """The servers of these settings, with these lines added."""
     added = tomllib.loads(lines)
     statuses: dict[str, Any] = {"beta": {"jira": ["Beta", "10003"]}, **added.get("statuses", {})}
-    return Settings.model_validate(
-        {"projects": {"pear": {}, **added.get("projects", {})}, "statuses": statuses}
-    ).catalogue
+    projects = {"pear": {"statuses": ["test", "beta"]}, **added.get("projects", {})}
+    return Settings.model_validate({"projects": projects, "statuses": statuses}).catalogue
 
 
 @pytest.mark.parametrize(
@@ -249,12 +270,24 @@ def servers_with(lines: str) -> Servers:
             "PEAR-1",
             {"to": "10004", "toString": "Ready for QA"},
             'unknown status "Ready for QA" "10004"; known: stage, test, beta. To accept it, add '
-            '[statuses.ready-for-qa] with jira = ["Ready for QA", "10004"], or add it to another status',
-            '[statuses.ready-for-qa]\njira = ["Ready for QA", "10004"]',
+            '[statuses.ready-for-qa] with jira = ["Ready for QA", "10004"] and '
+            '[projects.pear] with statuses = ["beta", "test", "ready-for-qa"], or add it to another status',
+            '[statuses.ready-for-qa]\njira = ["Ready for QA", "10004"]\n\n'
+            '[projects.pear]\nstatuses = ["beta", "test", "ready-for-qa"]',
         ),
-        ("PEAR-1", {"to": "4", "toString": "Тест"}, None, '[statuses.status-4]\njira = ["Тест", "4"]'),
-        ("PEAR-1", {"to": None, "toString": 'a"b\\c'}, None, '[statuses.a-b-c]\njira = ["a\\"b\\\\c"]'),
-        ("PEAR-1", {"to": "5", "toString": "Test"}, None, '[statuses.test]\njira = ["qa", "Test", "5"]'),
+        (
+            "PEAR-1",
+            {"to": "4", "toString": "Тест"},
+            None,
+            '[statuses.status-4]\njira = ["Тест", "4"]\n\n[projects.pear]\nstatuses = ["beta", "test", "status-4"]',
+        ),
+        (
+            "PEAR-1",
+            {"to": None, "toString": 'a"b\\c'},
+            None,
+            '[statuses.a-b-c]\njira = ["a\\"b\\\\c"]\n\n[projects.pear]\nstatuses = ["beta", "test", "a-b-c"]',
+        ),
+        ("PEAR-1", {"to": "5", "toString": "Test"}, None, '[statuses.test]\njira = ["QA", "Test", "5"]'),
         (
             "PEAR-1",
             {"to": "6", "toString": "Stage"},

@@ -243,3 +243,13 @@ def test_orders_name_the_user_and_the_machine(monkeypatch: pytest.MonkeyPatch) -
     assert who().endswith(f"@{socket.gethostname()}")
     monkeypatch.setattr("getpass.getuser", nameless)
     assert who() == f"{os.getuid()}@{socket.gethostname()}"
+
+
+@pytest.mark.slow
+def test_an_usher_that_listens_on_ipv6_is_reached(whole, folder) -> None:
+    with (
+        whole(TRACKERS__HOST="::", DEPLOYS__HOST="::1", SUCCESSES__HOST="[::1]") as variables,
+        Client(load(variables)) as client,
+    ):
+        assert [client.ready(service) for service in ("trackers", "deploys", "successes")] == [None] * 3
+        assert client.send("ABC-111", "beta").server in {server.server for server in client.servers()}

@@ -142,9 +142,9 @@ class TestExplain:
         assert json.loads(usher("explain", "ABC-111", "beta", "--json").out)["warning"] == last
 
     def test_an_invalid_issue_suggests_no_setting(self, usher) -> None:
-        result = usher("explain", "abc-1", "beta")
+        result = usher("explain", "abc-01", "beta")
         assert result.code == 1
-        assert "'abc-1' is not an issue" in result.err
+        assert "'abc-01' is not an issue" in result.err
         assert "usher.toml" not in result.err
 
     def test_json_is_complete_even_if_a_step_fails(self, usher) -> None:

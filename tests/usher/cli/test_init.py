@@ -59,6 +59,11 @@ def test_it_writes_the_answers(file: Path) -> None:
     assert settings.deploys.command == tuple(COMMAND.split())
 
 
+def test_answers_from_a_file_may_begin_with_a_byte_order_mark(file: Path) -> None:
+    assert init(typing="\ufeff" + typed("shop", "", "", "", "", "", "", "y"))[0] == 0
+    assert list(load({}).projects) == ["shop"]
+
+
 @pytest.mark.parametrize(
     ("place", "wrong", "says"),
     [

@@ -147,7 +147,7 @@ class TestWithdraw:
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "retrying"])
         server, issue = usher("show", STAGE).out, usher("show", "ABC-25").out
         assert re.search(r"Next attempt at .+: ABC-25 \(attempt 2 of 3\)\.", server)
-        assert re.search(r"retried .* once\s*\n.* retrying .* again at .+, attempt 2 of 3", issue)
+        assert re.search(r"retried .*\n.* retrying .* attempt 2 of 3 at [\d:]+", issue)
         assert "retried: its deploy failed; its next attempt is on the line below." in issue
         assert f"Withdrawn: ABC-25 on {STAGE}." in usher("withdraw", "ABC-25").out
         until(lambda: sorted(states(usher, "ABC-25")) == ["retried", "withdrawn"])
@@ -184,7 +184,7 @@ def test_superseded_messages_of_an_issue_are_explained(usher, ends: Path) -> Non
     end(ends, 0)
     until(lambda: sorted(states(usher, "ABC-42")) == ["deployed", "superseded"])
     said = usher("show", "ABC-42").out
-    assert said.startswith("Received")
+    assert said.startswith("ABC-42\nReceived")
     assert "superseded: the deploy beside it covered a newer message of the issue." in said
     assert "parked:" not in said
 
@@ -254,6 +254,8 @@ class TestParked:
         said = usher("parked", "drop", BETA, "ABC-45")
         assert (said.code, said.out) == (0, f"Dropped: ABC-45 on {BETA}.\n")
         assert usher("parked", "drop", "ABC-45").code == 1
+        until(lambda: states(usher, "ABC-45") == ["withdrawn"])
+        assert re.search(rf"{BETA} +dropped .* by {re.escape(who())}\n", usher("show", "ABC-45").out)
         until(lambda: "Nothing is parked." in usher("parked").out)
 
     def test_a_deploy_is_retried_once(self, usher, park: Callable[..., str]) -> None:

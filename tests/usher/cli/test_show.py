@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from usher.api.types import ServerState
-from usher.cli.screen import clock, coloured, span, zoned
-from usher.cli.show import why_not_yet
+from usher.cli.one_server import why_not_yet
+from usher.cli.screen import clock, coloured, zoned
+from usher.runtime.wording import span
 from usher.settings import load
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -47,6 +48,33 @@ def test_an_issue_can_be_sent_in_each_of_three_forms(usher, words: list[str], is
         (issue, BETA) for issue in issues
     ]
     until(lambda: all(passed(usher, issue, BETA) for issue in issues))
+
+
+@pytest.mark.parametrize(
+    "words", [["abc-15", "BETA"], ["ABC", "Beta", "15"], ["Beta.ABC.wwts.com", "abc-15"], [" Abc-15 ", "10003"]]
+)
+def test_issues_statuses_and_servers_may_be_typed_in_any_case(usher, words: list[str]) -> None:
+    (message,) = json.loads(usher("send", *words, "--json").out)
+    assert (message["issue"], message["server"]) == ("ABC-15", BETA)
+    until(lambda: passed(usher, "ABC-15", BETA))
+    assert usher("show", "abc-15").out.startswith("ABC-15\n")
+    assert usher("show", BETA.upper()).out.startswith(BETA)
+    assert json.loads(usher("history", BETA.title(), "-n", "1", "--json").out)[0]["server"] == BETA
+    assert "ABC-15 on" in usher("withdraw", "abc-15").out
+
+
+def test_show_finds_a_move_by_the_id_that_send_prints(usher) -> None:
+    for _ in range(2):
+        sent = usher("send", "ABC-16", "beta").out
+        until(lambda: passed(usher, "ABC-16", BETA))
+    found = re.search(r"\(message ([0-9a-f]{32})\)", sent)
+    assert found
+    result = usher("show", found[1])
+    assert result.out.startswith("ABC-16\n")
+    assert len([line for line in result.out.splitlines() if BETA in line]) == 1, "only that move"
+    assert [message["id"] for message in json.loads(usher("show", found[1], "--json").out)] == [found[1]]
+    unknown = "0" * 32
+    assert f"no message {unknown} is known; for an order, use `usher orders" in usher("show", unknown).err
 
 
 def test_send_shows_where_the_issue_is_pending_and_the_next_step(usher) -> None:
@@ -101,7 +129,40 @@ def test_history_lists_deploys_newest_first(usher) -> None:
     assert [deploy["issues"] for deploy in deploys] == [["ABC-42"], ["ABC-41"]]
     assert all(deploy["started_at"].endswith("Z") for deploy in deploys)
     assert deploys[0]["id"] in usher("history", BETA).out
-    assert "No deploy" in usher("history", "--outcome", "failed").out
+    assert usher("history", "--outcome", "Timed-Out").out == "No such deploys.\n"
+
+
+def test_history_lists_the_deploys_of_a_period(usher) -> None:
+    usher("send", "ABC-45", "test")
+    until(lambda: passed(usher, "ABC-45", "test.abc.wwts.com"))
+    (deploy,) = json.loads(usher("history", "test.abc.wwts.com", "-n", "1", "--json").out)
+    began = datetime.fromisoformat(deploy["taken_at"])
+
+    def listed(*period: str) -> bool:
+        found = json.loads(usher("history", "test.abc.wwts.com", *period, "--json").out)
+        return deploy["id"] in [one["id"] for one in found]
+
+    later = (began + timedelta(milliseconds=1)).isoformat()
+    assert listed("--since", "1h")
+    assert listed("--since", f"{began.astimezone():%Y-%m-%d}", "--until", f"{began.astimezone():%Y-%m-%d}")
+    assert listed("--since", began.isoformat(), "--until", later)
+    assert not listed("--since", later)
+    assert not listed("--until", began.isoformat())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["history", "--outcome", "fail"], "'--outcome': 'fail' is not an outcome; known: passed, failed"),
+        (["history", "--since", "yesterday"], "'--since': 'yesterday' is not a time; write it like 2026-11-22"),
+        (["history", "--until", "2026-13-01"], "'--until': '2026-13-01' is not a time"),
+        (["orders", "--issue", "beta"], "'--issue': 'beta' is not an issue; it should look like ABC-123"),
+    ],
+)
+def test_a_wrong_option_is_named_in_the_error(usher, arguments: list[str], says: str) -> None:
+    result = usher(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert says in " ".join(result.err.replace("│", " ").split())
 
 
 def test_a_deploy_shows_its_outcome_command_times_and_output(usher) -> None:
@@ -128,7 +189,7 @@ def webhook(issue: str, status: str) -> None:
     """Send the webhook that Jira would send for a move."""
     body = {
         "webhookEvent": "jira:issue_updated",
-        "issue": {"id": "1", "key": issue, "fields": {"project": {"key": issue[:3]}}},
+        "issue": {"id": issue[4:], "key": issue, "fields": {"project": {"key": issue[:3]}}},
         "changelog": {
             "id": "2",
             "items": [{"field": "status", "fieldtype": "jira", "from": "1", "to": "9", "toString": status}],
@@ -138,9 +199,18 @@ def webhook(issue: str, status: str) -> None:
     httpx.post(f"http://127.0.0.1:{port}/webhooks/jira", json=body, trust_env=False).raise_for_status()
 
 
+def recorded(usher, *issues: str) -> list[dict[str, str]]:
+    """The ignored moves, once the moves of these issues have been recorded."""
+    deadline = time.monotonic() + 15
+    while not set(issues) <= {move["issue"] for move in (moves := json.loads(usher("ignored", "--json").out))}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return moves
+
+
 def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
     webhook("ABC-51", "Ready for Prod")
-    data = json.loads(usher("ignored", "--json").out)
+    data = recorded(usher, "ABC-51")
     assert data[0]["issue"] == "ABC-51"
     result = usher("ignored").out
     assert "ABC-51" in result
@@ -150,46 +220,114 @@ def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
 def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher) -> None:
     for issue in ("ABC-52", "ABC-53", "DEF-54"):
         webhook(issue, "In Progress")
+    moves = recorded(usher, "ABC-52", "ABC-53", "DEF-54")
     rows = re.findall(r" (\d+) +In Progress +(\S+)", usher("ignored").out)
     assert rows == [("1", "DEF-54"), ("2", "ABC-53")]
-    moves = json.loads(usher("ignored", "--json").out)
     assert [move["issue"] for move in moves if move["status"] == "In Progress"] == ["DEF-54", "ABC-53", "ABC-52"]
 
 
 class TestWhyNotYet:
-    """The sentence that says why a server has not deployed. Default windows: quiet of 2 min, cap of 8 min 17 s."""
+    """The sentence that says why a server has not deployed, and when it does. Windows: quiet of 2 min, cap of 8 min."""
 
     opened = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
-    def why(self, closes: timedelta, now: timedelta) -> str:
-        state = ServerState.model_validate(
-            {
-                **dict.fromkeys(["command", "running", "last"]),
-                "server": BETA,
-                "project": "abc",
-                "status": "beta",
-                "state": "waiting",
-                "waiting": ["ABC-1"],
-                "waiting_messages": 1,
-                "rehearsed": True,
-                "window_opened_at": self.opened,
-                "window_closes_at": self.opened + closes,
-            }
-        )
-        return why_not_yet(state, load({}), self.opened + now)
+    def why(self, closes: timedelta, now: timedelta, **more: object) -> str:
+        facts = {
+            "waiting": ["ABC-1"],
+            "waiting_messages": 1,
+            "state": "waiting",
+            "window_opened_at": self.opened,
+            "window_closes_at": self.opened + closes,
+            "window_limit_at": self.opened + timedelta(minutes=8),
+            "next_reason": "the window closes 2 min after the last message",
+            "reason": "its window has closed; it waits for a free slot (4 deploys running)",
+        }
+        return why_not_yet(state(**{**facts, **more}), self.opened + now)
 
     def test_the_window_is_open_and_another_message_extends_it(self) -> None:
-        result = self.why(timedelta(minutes=3), timedelta(minutes=2))
-        assert f"closes at {zoned(self.opened + timedelta(minutes=3))}, in 1 min (2 min after the last" in result
+        closes, limit = (zoned(self.opened + timedelta(minutes=minutes)) for minutes in (3, 8))
+        assert self.why(timedelta(minutes=3), timedelta(minutes=2)) == (
+            f"Deploys at {closes}, in 1 min: the window closes 2 min after the last message. "
+            f"Another message moves this, to {limit} at most."
+        )
 
     def test_another_message_does_not_extend_it_beyond_the_cap(self) -> None:
-        assert "the limit, 8 min 17 s after the first" in self.why(timedelta(seconds=496.8), timedelta(minutes=7))
+        assert "Another" not in self.why(timedelta(minutes=8), timedelta(minutes=7))
 
-    def test_it_is_closed_and_waiting_for_a_slot(self) -> None:
-        assert "it is waiting for a free slot" in self.why(timedelta(minutes=2), timedelta(minutes=3))
+    def test_a_closed_window_gives_the_reason_of_the_service(self) -> None:
+        said = self.why(timedelta(minutes=2), timedelta(minutes=3))
+        assert said == "Its window has closed; it waits for a free slot (4 deploys running)."
+
+    def test_while_a_deploy_runs_it_comes_first(self) -> None:
+        runs = {"running": running(timedelta(minutes=1)), "state": "deploying"}
+        early = self.why(timedelta(minutes=3), timedelta(minutes=2), **runs)
+        late = self.why(timedelta(minutes=3), timedelta(minutes=4), **runs)
+        assert early == f"{late} Their window closes at {zoned(self.opened + timedelta(minutes=3))}."
+        assert late == "They are deployed after the running deploy."
 
 
-@pytest.mark.parametrize("state", ["failed", "failing", "parked", "timed_out"])
+def state(**facts: object) -> ServerState:
+    """A server that is idle, apart from these facts."""
+    idle = {
+        **dict.fromkeys(["command", "running", "last", "window_opened_at", "window_closes_at"]),
+        "server": BETA,
+        "project": "abc",
+        "status": "beta",
+        "state": "idle",
+        "rehearsed": True,
+        "waiting": [],
+        "waiting_messages": 0,
+    }
+    return ServerState.model_validate({**idle, **facts})
+
+
+def last(outcome: str) -> dict[str, object]:
+    """The last deploy of a server."""
+    return {"deploy": "0" * 12, "outcome": outcome, "ended_at": datetime.now(UTC)}
+
+
+def running(for_: timedelta) -> dict[str, object]:
+    """A deploy that has been running for that long."""
+    return {"deploy": "0" * 12, "issues": ["ABC-9"], "holder": "x", "since": datetime.now(UTC) - for_}
+
+
+class TestTheLineOfAServer:
+    """`usher servers` hides no trouble, whatever else the server does."""
+
+    @pytest.fixture
+    def line(self, usher, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+        def line(**facts: object) -> str:
+            monkeypatch.setattr("usher.api.client.Client.servers", lambda _: [state(**facts)])
+            return usher("servers").out.splitlines()[1]
+
+        return line
+
+    due = datetime.now(UTC) + timedelta(minutes=5)
+
+    def test_a_failing_server_shows_the_issues_when_they_are_retried_and_what_is_parked(self, line) -> None:
+        facts = {"retrying": ["ABC-2", "ABC-3"], "retried_at": self.due, "parked": ["ABC-1"], "last": last("failed")}
+        shown = line(state="failing", **facts)
+        assert re.search(rf"failing +ABC-1 ABC-2 ABC-3 +retries {clock(self.due)} and 1 later; 1 parked +failed", shown)
+
+    def test_a_server_whose_last_deploy_passed_still_shows_what_is_parked(self, line) -> None:
+        shown = line(state="parked", parked=["ABC-1", "ABC-2"], last=last("passed"))
+        assert re.search(r"parked +ABC-1 ABC-2 +2 parked +passed", shown)
+
+    def test_a_waiting_or_deploying_server_shows_it_beside_what_happens_next(self, line) -> None:
+        facts = {"parked": ["ABC-1"], "retrying": ["ABC-2"], "retried_at": self.due}
+        shown = line(state="waiting", waiting=["ABC-7"], window_closes_at=self.due, **facts)
+        assert re.search(r"waiting +ABC-7 +deploys [\d:]+; retries [\d:]+; 1 parked", shown)
+        runs = running(timedelta(seconds=151))
+        shown = line(state="deploying", running=runs, waiting=["ABC-7"], window_closes_at=self.due, **facts)
+        assert re.search(r"deploying +ABC-9 +for 2 min 3\d s; 1 issue pending; retries [\d:]+; 1 parked", shown)
+
+    def test_a_deploy_that_should_have_ended_and_a_window_that_has_closed_are_named(self, line) -> None:
+        past = datetime.now(UTC) - timedelta(hours=3)
+        assert "no end reported for 3 h" in line(state="overdue", running=running(timedelta(hours=3)))
+        assert f"due since {clock(past)}" in line(state="waiting", waiting=["ABC-7"], window_closes_at=past)
+
+
+@pytest.mark.parametrize("state", ["failed", "failing", "overdue", "parked", "timed_out"])
 def test_states_that_need_a_person_are_red(state: str) -> None:
     assert coloured(state).style == "red"
 

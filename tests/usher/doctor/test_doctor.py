@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,13 +14,16 @@ import httpx
 import pytest
 from yarl import URL
 
+from lines import Proxy
 from usher.broker import topology
 from usher.broker.link import Link, connect
 from usher.broker.publisher import Publisher
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 from usher.doctor import Finding, Verdict, examine
+from usher.doctor.console import look_at_console
 from usher.local.choose import Broker, running_in
+from usher.runtime.addresses import join
 from usher.settings import Settings, load
 
 BETA = "beta.abc.wwts.com"
@@ -242,6 +246,31 @@ def test_a_broker_that_refuses_the_connection_is_one_fault(
     assert list(faults) == ["broker"]
     assert says in faults["broker"].says
     assert str(url.password) not in faults["broker"].says.replace(f"{url.user}@", "")
+
+
+def test_a_broker_and_its_console_are_reached_over_ipv6(
+    patient: Patient, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.declare()
+    console, amqp = URL(broker.console), URL(patient.environ["USHER_BROKER__URL"])
+    with (
+        closing(Proxy((str(amqp.host), int(amqp.port or 5672)), "::1")) as near_amqp,
+        closing(Proxy((str(console.host), int(console.port or 15672)), "::1")) as near_console,
+    ):
+        monkeypatch.setattr("usher.doctor.console_of", lambda url: f"http://{join('::1', near_console.port)}")
+        patient.environ["USHER_BROKER__URL"] = str(amqp.with_host("::1").with_port(near_amqp.port))
+        found = patient.findings()
+    assert f"answers at {amqp.user}@[::1]:{near_amqp.port}/" in found["broker"].says
+    assert (found["queues"].verdict, found["policies"].verdict) == (Verdict.OK, Verdict.OK)
+
+
+def test_a_console_whose_port_does_not_exist_is_reported_as_unknown(patient: Patient) -> None:
+    patient.declare()
+    amqp = URL(patient.environ["USHER_BROKER__URL"])
+    settings, console = patient.settings, "http://[::1]:70000"
+    found = look_at_console(Broker(str(amqp), console, "a test"), settings)
+    assert [finding.verdict for finding in found] == [Verdict.UNKNOWN]
+    assert console in found[0].says
 
 
 def test_without_a_broker_the_doctor_says_to_start_usher_up(folder: Path) -> None:

@@ -1,10 +1,51 @@
-"""Finding free ports for what will listen on them a moment later, and who can reach an address."""
+"""Listening sockets, free ports for what will listen on them a moment later, and who can reach an address."""
 
 import socket
 
 import pytest
 
-from usher.runtime.listening import free_ports, is_loopback
+from usher.core.errors import ServiceError
+from usher.runtime.listening import free_ports, is_loopback, listen
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [
+        ("127.0.0.1", ["127.0.0.1"]),
+        ("localhost", ["127.0.0.1"]),
+        ("0.0.0.0", ["127.0.0.1"]),
+        ("", ["127.0.0.1"]),
+        ("::1", ["::1"]),
+        ("::", ["::1", "127.0.0.1"]),
+    ],
+)
+def test_a_service_listens_on_addresses_of_both_versions_of_ip(host: str, reached: list[str]) -> None:
+    with listen(host, 0, "trackers") as listening:
+        port = listening.getsockname()[1]
+        assert [address for address in ("::1", "127.0.0.1") if answers(address, port)] == reached
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("::1", r"cannot listen on \[::1\]:{port} \(Address already in use\); .* or set USHER_DEPLOYS__PORT"),
+        ("2001:db8::7", r"cannot listen on \[2001:db8::7\]:{port} \(Cannot assign .*\); set USHER_DEPLOYS__HOST to an"),
+        ("no-such-host.invalid", r"on no-such-host.invalid:{port} \((?!Unknown).*not known\); set USHER_DEPLOYS__HOST"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_named_with_the_reason(host: str, says: str) -> None:
+    with listen("::1", 0, "trackers") as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceError, match=says.format(port=port)):
+            listen(host, port, "deploys")
 
 
 def test_all_ports_are_different() -> None:

@@ -73,6 +73,14 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
         ("[projects.abc]\n[deploy]", {}, "mine.toml: [deploy]: unknown; did you mean deploys?"),
         ("[projects.abc]\nstatus = []", {}, "mine.toml: [projects.abc] status: unknown; did you mean statuses?"),
         ("[projects.abc]", {"USHER_DEPLOYS__COMAND": "[]"}, "__COMAND: unknown; did you mean USHER_DEPLOYS__COMMAND?"),
+        ("[projects.abc]", {"USHER_DEPLOY__PARALLEL": "2"}, "Y__PARALLEL: unknown; did you mean USHER_DEPLOYS__PARA"),
+        ("[projects.abc]", {"USHER_DEPLOY__PARALEL": "2"}, "Y__PARALEL: unknown; did you mean USHER_DEPLOYS__PARA"),
+        ("[projects.abc]", {"USHER_DEPLOYS__MOST": "1"}, "__MOST: unknown; did you mean USHER_DEPLOYS__MAX_ISSUES?"),
+        ("[projects.abc]", {"USHER_JIRA__SECRET__X": "y"}, "SECRET__X: unknown; did you mean USHER_JIRA__SECRET?"),
+        ("[projects.abc]", {"USHER_PROJECTS__9X__STATUSES": "[]"}, "USHER_PROJECTS__9X__STATUSES: does not match "),
+        ("[projects.9x]", {"USHER_PROJECTS__9X__STATUSES": "[]"}, "mine.toml: [projects] 9x: does not match "),
+        ("[projects.abc]", {"USHER_PROJECTS": "abc", "USHER_JIRA__": ""}, "USHER_JIRA__: unknown"),
+        ("[projects.abc]", {"USHER_RETRIES__OF__GAMMA__NEVER": "[]"}, "mine.toml and the environment: [retries.of] g"),
         ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": "[1"}, "USHER_DEPLOYS__COMMAND is not a JSON list: "),
         ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": "deploy"}, '__COMMAND: should be a list, like ["a", "b"]'),
         ("[projects.abc]", {"USHER_DEPLOYS__COMMAND": '["x", "{sever}"]'}, "unknown placeholder {sever}"),
@@ -92,6 +100,54 @@ def test_an_error_says_what_is_wrong(tmp_path: Path, text: str, variables: dict[
     with pytest.raises(errors.SettingsError) as raised:
         read(tmp_path, text, **variables)
     assert says in str(raised.value)
+
+
+class TestVariablesAreReadAsTheirSettingSays:
+    """The type of a setting decides how its variable is read, not how its value begins."""
+
+    @pytest.mark.parametrize("secret", ["[x9!k", '["a"]', "[]", "{}", "007", "true", '"'])
+    def test_a_secret_may_look_like_anything(self, secret: str) -> None:
+        found = load({"USHER_JIRA__SECRET": secret}).jira.secret
+        assert found is not None
+        assert found.get_secret_value() == secret
+
+    def test_and_so_may_a_path_and_a_pattern(self) -> None:
+        settings = load({"USHER_DEPLOYS__CWD": "[build]", "USHER_DEPLOYS__LOGS": '["logs"]'})
+        assert (settings.deploys.cwd, settings.deploys.logs) == ("[build]", '["logs"]')
+
+    def test_a_list_is_json_wherever_it_is(self) -> None:
+        variables = {
+            "USHER_BROKER__URL": ' ["amqp://one/", "amqp://two/"]',
+            "USHER_RETRIES__NEVER": "[1, 2]",
+            "USHER_RETRIES__OF__BETA__DELAYS": '["1m"]',
+            "USHER_STATUSES__LIVE__JIRA": '["[Done]"]',
+        }
+        settings = load(variables)
+        assert [url.get_secret_value() for url in settings.broker.url] == ["amqp://one/", "amqp://two/"]
+        assert (settings.retries.never, settings.retries.of["beta"].delays) == ((1, 2), (timedelta(minutes=1),))
+        assert settings.catalogue.status("[done]") == "live"
+
+
+class TestFilesFromEditorsOfOtherSystems:
+    def test_a_byte_order_mark_is_skipped(self, tmp_path: Path) -> None:
+        assert read(tmp_path, "\ufeff[projects.xyz]\n").catalogue.find("XYZ", "beta")
+
+    def test_also_in_a_variable_that_was_filled_from_a_file(self) -> None:
+        secret = load({"USHER_JIRA__SECRET": "\ufeffhunter2"}).jira.secret
+        assert secret is not None
+        assert secret.get_secret_value() == "hunter2"
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+    def test_another_encoding_is_named_with_what_to_do(self, tmp_path: Path, encoding: str) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text('[projects.abc]\n[statuses.beta]\njira = ["Prêt"]\n', encoding)
+        with pytest.raises(errors.SettingsError, match=r"mine.toml is not UTF-8 \(.*\); save it as UTF-8"):
+            load({"USHER_CONFIG": str(path)})
+
+    def test_windows_line_ends_are_line_ends(self, tmp_path: Path) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_bytes(b'[projects.abc]\r\nstatuses = ["beta"]\r\n')
+        assert len(load({"USHER_CONFIG": str(path)}).catalogue) == 1
 
 
 def test_a_missing_file_is_named() -> None:
