@@ -202,10 +202,12 @@ def webhook(issue: str, status: str) -> None:
 def recorded(usher, *issues: str) -> list[dict[str, str]]:
     """The ignored moves, once the moves of these issues have been recorded."""
     deadline = time.monotonic() + 15
-    while not set(issues) <= {move["issue"] for move in (moves := json.loads(usher("ignored", "--json").out))}:
+    while True:
+        moves = json.loads(usher("ignored", "--json").out)
+        if set(issues) <= {move["issue"] for move in moves}:
+            return moves
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return moves
 
 
 def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
