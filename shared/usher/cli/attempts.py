@@ -21,6 +21,7 @@ def note(message: MessageState, settings: Settings) -> str:
     at = f" at {clock(message.queued_at)}" if message.state == "retrying" else ""
     notes = [f"{attempt(message, settings)}{at}"] if message.attempt > 1 or at else []
     notes += [f"received {message.received} times"] if message.received > 1 else []
+    notes += [f"moved by {message.moved_by}"] if message.moved_by and message.attempt == 1 else []
     notes += [f"by {message.by}"] if message.by else []
     return ", ".join(notes)
 

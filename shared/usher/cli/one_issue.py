@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from usher.api.client import Client
 from usher.api.types import MessageState
 from usher.cli import attempts, history
-from usher.cli.screen import clock, console, print_json, zone
+from usher.cli.screen import clock, console, print_json, zone, zoned
 from usher.cli.tables import table
 from usher.core.errors import BadMessage, ServiceError
 from usher.settings import Settings
+
+IGNORED = 5
+"""How many of the ignored moves are shown."""
 
 _STATES = {
     "superseded": "superseded: the deploy beside it covered a newer message of the issue.",
@@ -19,15 +22,20 @@ _STATES = {
 
 
 def show(client: Client, issue: str, settings: Settings, *, as_json: bool) -> None:
-    """Print every move of an issue."""
+    """Print every move of an issue, and the moves that were ignored. As JSON, print only the messages."""
     found = client.messages(issue=issue)
     if as_json:
         print_json(found)
-    elif found:
+        return
+    if found:
         _print(client, found, settings)
-    else:
-        missing = f"Usher has received nothing for {issue}. `usher ignored` shows the ignored moves, and why."
-        console().print(missing, soft_wrap=True)
+    ignored = client.ignored(IGNORED, issue=issue)
+    for move in ignored:
+        by = f" by {move.moved_by}" if move.moved_by else ""
+        says = f"  Moved to {move.status}{by} at {zoned(move.at)}, ignored: {move.reason}."
+        console().print(says, style="dim", soft_wrap=True)
+    if not (found or ignored):
+        console().print(f"Usher has received nothing for {issue}. Does Jira's webhook reach it?", soft_wrap=True)
 
 
 def show_move(client: Client, message: str, settings: Settings, *, as_json: bool) -> None:

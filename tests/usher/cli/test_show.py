@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from usher.api.client import who
 from usher.api.types import ServerState
 from usher.cli.one_server import why_not_yet
 from usher.cli.screen import clock, coloured, zoned
@@ -217,6 +218,20 @@ def test_an_ignored_move_shows_the_setting_that_would_accept_it(usher) -> None:
     result = usher("ignored").out
     assert "ABC-51" in result
     assert 'jira = ["Ready for Prod", "9"]' in result
+
+
+def test_an_issue_shows_its_ignored_moves_too(usher) -> None:
+    webhook("ABC-57", "Ready for Prod")
+    recorded(usher, "ABC-57")
+    assert re.search(r"Moved to Ready for Prod at .+, ignored: unknown status", usher("show", "ABC-57").out)
+
+
+def test_an_issue_shows_who_moved_it(usher) -> None:
+    usher("send", "ABC-58", "beta")
+    deadline = time.monotonic() + 15
+    while f"moved by {who()}" not in usher("show", "ABC-58").out:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher) -> None:
