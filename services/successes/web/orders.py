@@ -108,7 +108,7 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
 
     @post("/api/orders/drop")
     async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
-        """Drop parked messages. Their issues are not deployed until they move again."""
+        """Drop parked messages. Their issues are not deployed until they are moved again."""
         return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, desk, clock))))
 
     _add_audit(app, desk)

@@ -44,7 +44,7 @@ def usher(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Usher: from moves in Jira to one deploy at a time per server.
+    """Usher turns moves in Jira into deploys, one at a time per server.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def usher(
       usher up                       run it
       usher explain ABC-111 beta     what would a move do?
       usher send ABC-111 beta        report a move by hand
-      usher show beta.abc.wwts.com   why has it not deployed yet?
+      usher show beta.abc.wwts.com   why has nothing been deployed yet?
       usher show ABC-111             what happened to it?
     """
 

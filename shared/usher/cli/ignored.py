@@ -11,7 +11,7 @@ from usher.settings import load
 
 
 def ignored(as_json: Json = False) -> None:
-    """Recently ignored moves, grouped by reason, with the settings that would accept them.
+    """List recently ignored moves, grouped by reason, with the settings that would accept them.
 
     With --json, every move is listed.
 

@@ -35,7 +35,10 @@ def init(
     ] = None,
     server: Annotated[str | None, typer.Option(help="The pattern of the server names.", metavar="PATTERN")] = None,
     command: Annotated[
-        str | None, typer.Option(help="The deploy command, best as a JSON list. Empty: rehearse.", metavar="COMMAND")
+        str | None,
+        typer.Option(
+            help="The deploy command, preferably as a JSON list. If empty, Usher rehearses.", metavar="COMMAND"
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and use defaults.")] = False,
 ) -> None:

@@ -57,9 +57,9 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
 
 @parked.command()
 def retry(words: Words = None, everything: All = False, reason: Reason = "", as_json: Json = False) -> None:
-    """Queue parked issues again: a server's, the ones you name, or all (--all). The usual window applies.
+    """Queue parked issues again: those of a server, those you name, or all (--all).
 
-    The exit code is 1 if nothing was parked.
+    They are deployed as soon as their server is free. The exit code is 1 if nothing was parked.
 
     \b
     Examples:
@@ -79,9 +79,9 @@ def drop(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Drop parked issues: a server's, the ones you name, or all (--all). They are not deployed until they move again.
+    """Drop parked issues: those of a server, those you name, or all (--all).
 
-    The exit code is 1 if nothing was parked.
+    They are not deployed until somebody moves them again. The exit code is 1 if nothing was parked.
 
     \b
     Examples:

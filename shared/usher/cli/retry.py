@@ -15,7 +15,7 @@ def retry(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Queue the issues of a failed deploy again, whether they are parked or wait for their next attempt.
+    """Queue the issues of a failed deploy again, whether they are parked or waiting for their next attempt.
 
     The exit code is 1 if there was nothing left to queue again.
 

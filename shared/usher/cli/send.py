@@ -23,7 +23,7 @@ def send(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="ISSUE STATUS, or the long or short form of a deploy command's arguments.",
+            help="ISSUE STATUS, or SERVER ISSUE…, or PROJECT STATUS NUMBER….",
             metavar="WORDS...",
             show_default=False,
         ),

@@ -15,7 +15,7 @@ from usher.settings import load
 
 
 def servers(as_json: Json = False) -> None:
-    """Every server: its state, its pending issues, and what happens next.
+    """List every server: its state, its pending issues, and what happens next.
 
     \b
     Examples:
