@@ -37,7 +37,7 @@ def init(
     command: Annotated[
         str | None,
         typer.Option(
-            help="The deploy command, preferably as a JSON list. If empty, Usher rehearses.", metavar="COMMAND"
+            help="The deploy command, preferably a JSON list. Empty: Usher rehearses.", metavar="COMMAND"
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and use defaults.")] = False,
