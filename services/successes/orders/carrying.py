@@ -7,6 +7,7 @@ queue keeps every order until it is carried out. An order that the journal has l
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import assert_never
 
 from successes.orders.refusals import Refusals
 from successes.results.decisions import each
@@ -20,7 +21,7 @@ from usher.core.board.server import ServerBoard
 from usher.core.errors import NotConfirmed, Unreadable
 from usher.core.events import MessagesRetried, MessagesWithdrawn, Retry, decode_order
 from usher.core.messages import BackMessage
-from usher.core.orders import OrderDone, RetryOrder
+from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
 from usher.core.states import State
 from usher.core.versions import check
 from usher.runtime.clock import Clock
@@ -84,18 +85,22 @@ class Carrying:
 
     def _fact(self, entry: Ordered, server: str, meant: Sequence[Unsettled]) -> MessagesWithdrawn | MessagesRetried:
         order, now = entry.order, self._clock.now()
-        if not isinstance(order, RetryOrder):
-            ids = tuple(known.message.id for known in meant)
-            return MessagesWithdrawn(server=server, messages=ids, by=order.by, order=order.id, at=now)
-        return MessagesRetried(
-            deploy=order.deploy,
-            server=server,
-            retries=tuple(_retry(known, now) for known in meant),
-            reason=order.reason or "ordered",
-            by=order.by,
-            order=order.id,
-            at=now,
-        )
+        match order:
+            case WithdrawOrder() | DropOrder():
+                ids = tuple(known.message.id for known in meant)
+                return MessagesWithdrawn(server=server, messages=ids, by=order.by, order=order.id, at=now)
+            case RetryOrder():
+                return MessagesRetried(
+                    deploy=order.deploy,
+                    server=server,
+                    retries=tuple(_retry(known, now) for known in meant),
+                    reason=order.reason or "ordered",
+                    by=order.by,
+                    order=order.id,
+                    at=now,
+                )
+            case _:
+                return assert_never(order)
 
     async def _publish_nexts(self, entry: Ordered) -> None:
         """Publish the next attempts that the order was granted, including those of an earlier try that was interrupted.

@@ -137,7 +137,7 @@ def _add_deploys(app: FastAPI, ledger: Ledger, *, rehearses: bool) -> None:
 def _add_parked(app: FastAPI, ledger: Ledger, caught_up: Callable[[], Board]) -> None:
     @app.get("/api/parked", tags=["parked"], responses=UNREAD)
     async def parked(asked: Paged, server: str | None = None, issue: IssueKey = None) -> Page[ParkedMessage]:
-        """Parked messages, newest first. Their last attempt failed, and they wait for a person."""
+        """Parked messages, newest first: their final attempt failed, or their exit code is never retried."""
         board = caught_up()
         found = [
             entry

@@ -12,7 +12,7 @@ MARKS = {"ok": ("ok", "green"), "fault": ("FAULT", "bold red"), "unknown": ("?",
 def doctor(as_json: Json = False) -> None:
     """Check settings, command, broker, queues, policies and services; say how to fix each fault.
 
-    The exit code is 1 if there is a fault. It changes nothing.
+    The exit code is 1 if there is a fault. The doctor changes nothing.
 
     \b
     Examples:

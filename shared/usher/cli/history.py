@@ -45,14 +45,20 @@ def history(
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--until", help="Only deploys that began before.", parser=until_option, metavar="TIME"),
+        typer.Option(
+            "--until",
+            help="Only deploys that began before then. A date means the end of that day.",
+            parser=until_option,
+            metavar="TIME",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the deploys, newest first.
 
-    A TIME is a date, a time of today, both, or how long ago it was: 2026-11-22, 14:00, "2026-11-22 14:00", 2h, 3d.
+    A TIME is a date, a time (today), a date and a time, or how long ago it was: 2026-11-22, 14:00,
+    "2026-11-22 14:00", 2h, 3d.
 
     \b
     Examples:

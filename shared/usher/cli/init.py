@@ -36,9 +36,7 @@ def init(
     server: Annotated[str | None, typer.Option(help="The pattern of the server names.", metavar="PATTERN")] = None,
     command: Annotated[
         str | None,
-        typer.Option(
-            help="The deploy command, preferably a JSON list. Empty: Usher rehearses.", metavar="COMMAND"
-        ),
+        typer.Option(help="The deploy command, preferably a JSON list. Empty: Usher rehearses.", metavar="COMMAND"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and use defaults.")] = False,
 ) -> None:

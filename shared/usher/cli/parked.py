@@ -26,7 +26,9 @@ parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_nam
 
 @parked.callback(invoke_without_command=True)
 def list_parked(context: typer.Context, as_json: Json = False) -> None:
-    """List the messages whose last attempt failed. `retry` queues them again, `drop` drops them.
+    """List the parked messages: their final attempt failed, or their exit code is never retried.
+
+    `retry` queues them again, `drop` drops them.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ class State(StrEnum):
     """The state of a message.
 
     `failed` lasts until the message is retried or parked. The next attempt of a `retried` message is a separate
-    message. `parked` is terminal unless a person or a later pass decides otherwise.
+    message. `parked` is not terminal: a person or a later deploy of the issue still decides.
     """
 
     WAITING = "waiting"

@@ -6,6 +6,7 @@ changes nothing newer, and an order that is published twice is one order.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from usher.core.board.entries import Unsettled
 from usher.core.board.server import ServerBoard
@@ -14,6 +15,7 @@ from usher.core.messages import BackMessage
 from usher.core.orders import (
     AnyOrder,
     ChangedMessage,
+    DropOrder,
     LeftIssue,
     Order,
     OrderDone,
@@ -50,8 +52,10 @@ def _matching(order: Order, server: ServerBoard) -> Iterator[BackMessage]:
             yield from (m.message for m in server.messages() if m.state in _UNPASSED and m.message.move in moves)
         case RetryOrder():
             yield from (*_parked(order, server), *_returning(order, server))
-        case _:
+        case DropOrder():
             yield from _parked(order, server)
+        case _:
+            assert_never(order)
 
 
 _UNPASSED = (State.FAILED, State.PARKED, State.RETRYING)
@@ -106,8 +110,10 @@ def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...
             return tuple(m for m in board.messages() if m.message.move in targets and m.message.id not in entry.running)
         case RetryOrder():
             return tuple(m for m in board.messages() if m.state in _UNPASSED and m.message.id in targets)
-        case _:
+        case DropOrder():
             return tuple(m for m in board.messages() if m.state is State.PARKED and m.message.id in targets)
+        case _:
+            return assert_never(entry.order)
 
 
 class Orders:

@@ -67,7 +67,7 @@ class ServerBoard:
         return tuple(entry for entry in self.failed.values() if entry.parked)
 
     def messages(self) -> Iterator[Unsettled]:
-        """Every message of the server that is not settled: open, then failed, then retrying ones."""
+        """Every message that the server still tracks: open, then failed or parked, then retrying ones."""
         deploy = self.running.event.deploy if self.running else None
         for entry in self.open.values():
             if entry.deploying:
