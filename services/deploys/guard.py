@@ -6,11 +6,12 @@ arrives for `silence` seconds, or the pipe closes, the guard stops the command: 
 
     python -I -S guard.py SILENCE GRACE
 
-It reads lines of JSON: {"heartbeat": 1}, {"start": {"argv", "cwd", "env", "log"}}, {"stop": GRACE}.
+It reads lines of JSON: {"heartbeat": 1}, {"start": {"argv", "cwd", "env", "log", "limit"}}, {"stop": GRACE}.
 
 It writes lines of JSON: {"ready": PID}, then one of {"started": PID}, {"refused": WHY} (for example, a heartbeat was
 missed before the start) and {"failed": WHY} (the command could not be started). When the command has ended, it writes
-{"ended": EXIT CODE, "stopped": WHY or null}. The exit code is negative for a signal.
+{"ended": EXIT CODE, "stopped": WHY or null, "unwritten": WHY or null}. The exit code is negative for a signal. The last
+WHY says why the end of the output is not in the log.
 
 It imports only the standard library, so that it starts within a few milliseconds.
 """
@@ -28,6 +29,7 @@ if __name__ == "__main__":
     # it is started by its path, in isolated mode, so it must find its own package
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from deploys.output import Output
 from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, begin_command, default_signals, descendants, prctl
 
 
@@ -45,6 +47,7 @@ class Guard:
         self.grace = grace
         self.heard_at = time.monotonic()
         self.command: subprocess.Popen[bytes] | None = None
+        self.output: Output | None = None
         self.exit_code: int | None = None
         self.stopped: str | None = None
         self.kill_at: float | None = None
@@ -70,8 +73,8 @@ class Guard:
                 os.read(self.wake, 4096)
             self.reap()
             self.enforce(listening)
-        if self.command is not None:
-            send(ended=self.exit_code, stopped=self.stopped)
+        if self.output is not None:
+            send(ended=self.exit_code, stopped=self.stopped, unwritten=self.output.end())
 
     def over(self, listening: bool) -> bool:
         """Whether the guard can exit."""
@@ -112,21 +115,24 @@ class Guard:
             send(refused=self.stopped)
             return
         try:
-            with open(str(request["log"]), "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
-                self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
-                    request["argv"],  # type: ignore[call-overload]
-                    cwd=request["cwd"],
-                    env=request["env"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=begin_command,
-                )
+            output = Output(str(request["log"]), int(str(request["limit"])))
+            self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
+                request["argv"],  # type: ignore[call-overload]
+                cwd=request["cwd"],
+                env=request["env"],
+                stdin=subprocess.DEVNULL,
+                stdout=output.for_command,
+                stderr=output.for_command,
+                start_new_session=True,
+                preexec_fn=begin_command,
+            )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.stopped = "it could not be started"
             send(failed=str(error))
             return
+        # only now: a process should not fork while it has threads
+        output.begin()
+        self.output = output
         send(started=self.command.pid)
 
     def stop(self, why: str, grace: float) -> None:

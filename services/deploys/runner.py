@@ -8,11 +8,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from pathlib import Path
 from typing import Protocol
 
 from deploys import guard
 from deploys.drain import Drain
+from deploys.finished import finished
 from deploys.jobs import Finished, How, Job
 from usher.core.errors import UsherError
 from usher.runtime.private import private_folder
@@ -21,7 +21,6 @@ from usher.settings.sections import DeploysSettings
 
 log = logging.getLogger(__name__)
 
-OUTPUT_BYTES = 64 * 1024
 STOP_GRACE = 5.0
 """At most this many seconds from TERM to KILL when `deploys` stops."""
 
@@ -110,7 +109,10 @@ class _GuardedCommand:
             private_folder(job.log.parent)
         except OSError as error:
             return Finished(How.EXITED, f"the command could not be started: {error}")
-        start = {"argv": job.argv, "cwd": self._settings.cwd, "env": dict(job.env), "log": str(job.log.absolute())}
+        settings, log = self._settings, str(job.log.absolute())
+        start = {
+            "argv": job.argv, "cwd": settings.cwd, "env": dict(job.env), "log": log, "limit": settings.output_limit
+        }  # fmt: skip
         self.unfinished = STOPPED
         self._send(start=start)
         reply = await self.hear("started", "failed", "refused")
@@ -134,7 +136,7 @@ class _GuardedCommand:
         if how is How.EXITED and drain.stop.is_set() and isinstance(code, int) and code < 0:
             # a service manager may have signalled the command when it signalled us
             how, why = How.KILLED, "Usher was stopped"
-        return _finished(how, why, code if isinstance(code, int) else None, job.log)
+        return finished(how, why, code if isinstance(code, int) else None, job.log, ended.get("unwritten"))
 
     async def _until(
         self, ending: asyncio.Task[dict[str, object]], lost: asyncio.Event, kill: asyncio.Event
@@ -194,25 +196,3 @@ class _GuardedCommand:
 def make_runner(settings: DeploysSettings) -> Runner:
     """A runner for the configured command; a rehearsal if none is configured."""
     return Rehearsal() if settings.rehearses else Guarded(settings)
-
-
-def _finished(how: How, why: str, code: int | None, path: Path) -> Finished:
-    output, truncated = tail(path)
-    if how is How.EXITED:
-        if code is not None and code < 0:
-            why = f"it was ended by signal {-code}"
-        else:
-            why = "" if code == 0 else f"exit code {code}"
-    return Finished(how, why, code, output, truncated, path)
-
-
-def tail(path: Path, size: int = OUTPUT_BYTES) -> tuple[str, bool]:
-    """The last `size` bytes of a file as text, and whether it was truncated. NULs become ␀: databases refuse them."""
-    try:
-        with path.open("rb") as file:
-            length = file.seek(0, os.SEEK_END)
-            file.seek(max(0, length - size))
-            text = file.read(size).decode("utf-8", "replace")
-    except OSError as error:
-        return f"(its output could not be read: {error})\n", False
-    return text.replace("\0", "␀"), length > size

@@ -5,6 +5,7 @@ import logging
 import os
 from pathlib import Path
 
+from deploys.cleaning import keep_clean
 from deploys.context import Context
 from deploys.drain import Drain
 from deploys.former import retire
@@ -52,8 +53,9 @@ async def serve(settings: Settings, stop: Stop) -> str:
                 stopped.set()
 
         try:
-            # serve the page until the last command has ended
-            await together(stop, serve_web(app, listening, stopped), take_turns())
+            async with beside(keep_clean(settings.deploys, SystemClock())):
+                # serve the page until the last command has ended
+                await together(stop, serve_web(app, listening, stopped), take_turns())
         finally:
             for deploy in service.unwritten.deploys():
                 log.warning("! the outcome of deploy %s could not be written; its batch will be deployed again", deploy)

@@ -15,8 +15,9 @@ import pytest
 
 from deploys import guard
 from deploys.drain import Drain
+from deploys.finished import OUTPUT_BYTES
 from deploys.jobs import Finished, How, Job
-from deploys.runner import OUTPUT_BYTES, GuardDied, Guarded, Rehearsal
+from deploys.runner import GuardDied, Guarded, Rehearsal
 from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
@@ -165,7 +166,7 @@ async def test_a_process_whose_main_thread_has_exited_is_ended_too(python: Pytho
 
 async def test_huge_output_is_complete_in_the_file_and_truncated_in_the_result(python: Python) -> None:
     job = python("import sys\nfor _ in range(1600): sys.stdout.write('x' * 65535 + '\\n')\nprint('the end')")
-    finished = await run(job)
+    finished = await run(job, output_limit="200MB")
     assert finished.exit_code == 0
     assert finished.truncated
     assert finished.output.endswith("the end\n")
@@ -221,7 +222,7 @@ async def test_killing_the_guard_kills_its_command(python: Python) -> None:
         if guard.__file__ in process.cmdline():
             process.kill()
     finished = await running
-    assert (finished.how, finished.reason) == (How.KILLED, "the guard died")
+    assert (finished.how, finished.reason, finished.output) == (How.KILLED, "the guard died", "started\n")
 
 
 async def test_before_a_command_is_started_it_is_known_that_nothing_was_started(python: Python) -> None:
@@ -287,7 +288,7 @@ async def bare() -> AsyncIterator[BareGuard]:
 
 def request_for(job: Job) -> dict[str, object]:
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    return {"argv": job.argv, "cwd": ".", "env": dict(job.env), "log": str(job.log)}
+    return {"argv": job.argv, "cwd": ".", "env": dict(job.env), "log": str(job.log), "limit": 10**6}
 
 
 async def test_missing_heartbeats_stop_the_command(bare: BareGuard, python: Python) -> None:

@@ -58,12 +58,13 @@ async def test_however_the_guard_was_started_its_command_has_default_signals_and
     )
     assert process.stdin
     script = "cat /proc/self/status; exit 7"
-    start = {"argv": ["sh", "-c", script], "cwd": ".", "env": {"PATH": "/usr/bin:/bin"}, "log": f"{tmp_path}/log"}
+    env = {"PATH": "/usr/bin:/bin"}
+    start = {"argv": ["sh", "-c", script], "cwd": ".", "env": env, "log": f"{tmp_path}/log", "limit": 10**6}
     process.stdin.write(json.dumps({"start": start}).encode() + b"\n")
     assert process.stdout
     async with asyncio.timeout(10):
         replies = [json.loads(await process.stdout.readline()) for _ in range(3)]
-    assert replies[2] == {"ended": 7, "stopped": None}
+    assert replies[2] == {"ended": 7, "stopped": None, "unwritten": None}
     assert ignored_and_blocked((tmp_path / "log").read_text()) == (set(), set())
     assert await process.wait() == 0
 

@@ -18,7 +18,8 @@ from yarl import URL
 from usher.broker.link import connect
 from usher.core.errors import BrokerError
 from usher.local.container import IMAGE, available, running_container
-from usher.local.node import USER, Ports, installed, running_node
+from usher.local.node import USER, installed, running_node
+from usher.local.startup import Ports
 from usher.runtime.addresses import join
 from usher.runtime.private import private_folder, write_private
 from usher.settings import Settings

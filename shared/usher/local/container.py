@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from usher.local.children import Child
-from usher.local.node import USER, Ports, answer, note
+from usher.local.node import USER
+from usher.local.startup import Ports, answer, note
 from usher.runtime.private import private
 
 IMAGE = "rabbitmq:4-management"

@@ -3,15 +3,12 @@
 import os
 import secrets
 import shutil
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from usher.core.errors import BrokerError
 from usher.local.children import Child
+from usher.local.startup import Ports, answer, note
 from usher.runtime.listening import free_ports
 from usher.runtime.private import private, write_private
 
@@ -25,7 +22,6 @@ USER = "usher"
 START_SECONDS = 90.0
 # the data is on disk within milliseconds, but the console of 3.10 takes another five seconds to stop
 STOP_SECONDS = 3.0
-LAST_LINES = 15
 PRIVATE = 0o077
 
 CONFIGURATION = """\
@@ -38,19 +34,6 @@ consumer_timeout = 604800000
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.relative = 0.4
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The ports of a broker on 127.0.0.1."""
-
-    amqp: int
-    console: int
-
-    @classmethod
-    def free(cls) -> "Ports":
-        """The default ports if they are free, otherwise others."""
-        return cls(*free_ports(5672, 15672))
 
 
 def installed() -> Path | None:
@@ -86,36 +69,6 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
         raise
     finally:
         node.stop()
-
-
-def answer(port: int, process: Child, seconds: float, log: Path) -> None:
-    """Wait until the port answers in AMQP. Raises BrokerError if the process ends first, or if there is no answer."""
-    deadline = time.monotonic() + seconds
-    while not _speaks_amqp(port):
-        code = process.ended(0.05)
-        if code is None and time.monotonic() < deadline:
-            continue
-        what = f"exited at startup (exit code {code})" if code is not None else f"did not answer in {seconds:.0f} s"
-        lines = log.read_text("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-        raise BrokerError(
-            why=f"the broker that Usher started {what}; fix what its last lines report, or set [broker] url to "
-            f"another one. The complete log is {log}:\n" + "\n".join(f"  {line}" for line in lines)
-        )
-
-
-def note(lock: int, group: int) -> None:
-    """Write the id of the process group that holds the lock into the lock file."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(group).encode(), 0)
-
-
-def _speaks_amqp(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
-            peer.sendall(b"AMQP\0\0\x09\x01")
-            return peer.recv(1) == b"\x01"  # a method frame; another protocol could answer anything
-    except OSError:
-        return False
 
 
 def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dict[str, str]:

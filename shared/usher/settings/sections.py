@@ -78,6 +78,8 @@ class DeploysSettings(WebSettings):
     silence: Duration = timedelta(seconds=10)
     max_issues: Annotated[int, Field(ge=1, le=10_000)] = 1000
     logs: str = ".usher/deploys"
+    output_limit: Annotated[ByteSize, Field(ge=64 * 1024)] = ByteSize(64 * 1024 * 1024)
+    keep_output: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=30)
 
     @field_validator("command")
     @classmethod
