@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import ipaddress
 import socket
 
 from usher.core.errors import ServiceError
@@ -31,6 +32,15 @@ def listen(host: str, port: int, service: str) -> socket.socket:
     # asyncio sets it only on sockets with an explicit protocol; without it, answers on kept connections take 40 ms
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to what listens on `host`. False if the name is unknown."""
+    try:
+        found = {str(address[0]) for *_, address in socket.getaddrinfo(host, None)} if host else set()
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def free_ports(*preferred: int) -> tuple[int, ...]:
