@@ -16,6 +16,7 @@ from successes.results.results import PREFETCH, Results
 from successes.results.returns import Returns
 from successes.results.sweep import Heard, Sweep
 from successes.web.app import make_app
+from successes.web.unreadable import add_unreadable
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import Journal, follow
@@ -53,6 +54,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             return await service.unready() or await orders.unready()
 
         app = make_app(settings, ledger, lambda: service.board, orders.desk, unready)
+        add_unreadable(app, service.cleaning.unreadable)
         with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
             await together(
                 stop,
@@ -75,7 +77,7 @@ class Service:
         self._clock = clock
         self._memory = Memory()
         self._follower = Follower(ledger, self._memory)
-        self._cleaning = Cleaning()
+        self.cleaning = Cleaning()
         self._heard = Heard()
         self._journal: Journal | None = None
         self._publisher: Publisher | None = None
@@ -123,7 +125,7 @@ class Service:
         async with reading as journal:
             await self._follower.caught_up()
             self._not_understood = None
-            self._cleaning.begin(journal.board)
+            self.cleaning.begin(journal.board)
             self._heard.since = self._clock.now()
             self._journal, self._publisher = journal, publisher
             log.info("read the journal to its end; the ledger is %s", self._ledger.path)
@@ -157,7 +159,7 @@ class Service:
                 results.run(resulting),
                 Returns(journal, publisher, clock).run(returning),
                 ignored.record_ignored(ignoring, self._ledger),
-                self._cleaning.run(link, journal),
+                self.cleaning.run(link, journal),
                 Sweep(publisher, decisions, self._heard, clock).run(journal, servers, window, span, longest),
                 write_checkpoints(journal, clock),
                 journal.halted.wait(),
@@ -166,7 +168,7 @@ class Service:
     def _observe(self, event: Event, changes: tuple[Change, ...]) -> None:
         assert self._memory.board is not None  # noqa: S101 - it is what the event changed
         self._follower.observe(event, changes)
-        self._cleaning.observe(event, changes, self._memory.board)
+        self.cleaning.observe(event, changes, self._memory.board)
         self._heard.observe(event, changes, self._clock.now())
 
     async def _stop_set(self) -> None:

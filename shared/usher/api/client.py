@@ -12,7 +12,16 @@ from urllib.parse import quote
 import httpx
 
 from usher.api.answers import fault_of, json_of, read
-from usher.api.types import Deploy, Health, IgnoredMove, MessageState, OrderState, ParkedMessage, ServerState
+from usher.api.types import (
+    Deploy,
+    Health,
+    IgnoredMove,
+    MessageState,
+    OrderState,
+    ParkedMessage,
+    ServerState,
+    UnreadableMessage,
+)
 from usher.core.errors import ServiceError
 from usher.core.messages import BackMessage
 from usher.runtime.addresses import local_url
@@ -114,6 +123,11 @@ class Client:
     def parked(self, **matching: str) -> list[ParkedMessage]:
         """The parked messages. Filters in `matching`: server, issue."""
         return [read(ParkedMessage, item) for item in self._pages("/api/parked", None, **matching)]
+
+    def unreadable(self) -> list[UnreadableMessage]:
+        """The parked messages that Usher cannot read, at most 100."""
+        answer = json_of(self._ask("successes", "GET", "/api/parked/unreadable"))
+        return [read(UnreadableMessage, item) for item in answer["items"]]
 
     def order_parked(
         self,

@@ -169,6 +169,15 @@ class ParkedMessage(MessageState):
     reason: str | None
 
 
+class UnreadableMessage(_Answer):
+    """A parked message that Usher cannot read: its id, why, its size in bytes, and how it begins."""
+
+    id: str
+    reason: str
+    size: int
+    beginning: str
+
+
 class OrderState(_Answer):
     """An order, who gave it, and its result. `state` is `requested` until it is `done`.
 

@@ -59,8 +59,11 @@ def init(
     screen.print(f"\n{path} will contain, besides comments with all defaults:\n", style="bold")
     screen.print(textwrap.indent(draft.gist(), "  "), soft_wrap=True)
     screen.print()
+    missing = warning(settings)
+    if missing:
+        screen.print(f"{missing}\n", style="yellow", soft_wrap=True)
     if not yes:
-        _confirm(path)
+        _confirm(path, sure=missing is None)
     try:
         private_file(path)  # it may later contain passwords; an existing file keeps its mode
         path.write_text(draft.text(), "utf-8")
@@ -71,8 +74,6 @@ def init(
     command_step = explain(issue, first.status, settings).steps[-2].says
     screen.print(f"Wrote {path}: {count(len(settings.catalogue), 'server')}. For example, {issue} to {first.status}:")
     screen.print(f"  {command_step}", soft_wrap=True)
-    if missing := warning(settings):
-        screen.print(missing, style="yellow", soft_wrap=True)
     screen.print(f"Next: `usher explain {issue} {first.status}` explains this; `usher up` runs Usher.")
 
 
@@ -148,10 +149,11 @@ def _ask(question: str, check: Callable[[str], T], default: str) -> T:
             console(stderr=True).print(f"  {fault}", style="red")
 
 
-def _confirm(path: Path) -> None:
+def _confirm(path: Path, *, sure: bool) -> None:
+    """Ask whether to write the file. The default is yes only if that overwrites nothing and we are `sure`."""
     exists = path.exists()
-    question = f"{path} already exists. Overwrite it?" if exists else f"Write {path}?"
-    if not _answered(partial(typer.confirm, question, default=not exists)):
+    question = f"{path} already exists. Overwrite it?" if exists else f"Write {path}{'' if sure else ' anyway'}?"
+    if not _answered(partial(typer.confirm, question, default=sure and not exists)):
         raise typer.Abort
 
 

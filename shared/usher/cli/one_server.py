@@ -55,7 +55,7 @@ def why_not_yet(server: ServerState, now: datetime) -> str:
         after = f" Their window closes at {zoned(closes)}." if closes and closes > now else ""
         return f"They are deployed after the running deploy.{after}"
     if closes is None or closes <= now:
-        return _sentence(server.reason)
+        return _sentence(server.reason or "its window has closed")
     moves = f" Another message moves this, to {zoned(limit)} at most." if limit and limit > closes else ""
     return f"Deploys at {zoned(closes)}, in {span(closes - now)}: {server.next_reason}.{moves}"
 

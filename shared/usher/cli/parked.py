@@ -1,11 +1,13 @@
 """`usher parked`: lists parked messages, queues them again, or drops them."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
 
 from usher.api.client import Client
+from usher.api.types import ParkedMessage, UnreadableMessage
 from usher.cli.options import Json, Reason, servers_and_issues
 from usher.cli.ordered import finish
 from usher.cli.screen import clock, console, print_json, zone
@@ -21,6 +23,9 @@ Words = Annotated[
 All = Annotated[bool, typer.Option("--all", help="All parked issues.")]
 
 
+SHOWN = 60
+"""The number of characters that are shown of an unreadable message."""
+
 parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
 
 
@@ -29,6 +34,8 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
     """List the parked messages: their final attempt failed, or their exit code is never retried.
 
     `retry` queues them again, `drop` drops them.
+
+    Messages that Usher cannot read are parked too, and listed below. With --json, they are left out.
 
     \b
     Examples:
@@ -41,13 +48,21 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
         return
     with Client(load()) as client:
         found = client.parked()
-    if as_json:
-        print_json(found)
-        return
+        if as_json:
+            print_json(found)
+            return
+        unreadable = client.unreadable()
     screen = console()
-    if not found:
+    if found:
+        _print(found)
+    if unreadable:
+        _print_unreadable(unreadable)
+    if not (found or unreadable):
         screen.print("Nothing is parked. `usher history` shows the deploys.")
-        return
+
+
+def _print(found: Sequence[ParkedMessage]) -> None:
+    screen = console()
     rows = table("Issue", "Server", f"Since ({zone()})", "Attempt", "Why", "Deploy")
     for message in found:
         since, why = clock(message.changed_at), message.reason or message.outcome or ""
@@ -55,6 +70,17 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
     screen.print(rows)
     first = found[0]
     screen.print(f"Next: `usher parked retry {first.issue}` or `usher parked drop {first.issue}`.", style="dim")
+
+
+def _print_unreadable(found: Sequence[UnreadableMessage]) -> None:
+    screen = console()
+    screen.print(f"{count(len(found), 'parked message')} that Usher cannot read:", style="bold")
+    rows = table("ID", "Why", "Bytes", "Begins with")
+    for message in found:
+        rows.add_row(message.id, message.reason, str(message.size), " ".join(message.beginning.split())[:SHOWN])
+    screen.print(rows)
+    do = "find out who sent this, then remove it in the management console (queue usher.parked)."
+    screen.print(f"Next: {do}", style="dim", soft_wrap=True)
 
 
 @parked.command()

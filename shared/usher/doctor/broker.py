@@ -1,8 +1,9 @@
 """Checks over AMQP: the broker, its version, and every queue of the topology."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
@@ -17,9 +18,21 @@ from usher.local.choose import Broker
 from usher.runtime.wording import count
 from usher.settings import Settings
 
-PEEK = 10
+NAMED = 10
+"""At most this many messages of a queue are named."""
+
+LOOKED_AT = 500
+"""At most this many parked messages are looked at, to find those that cannot be read."""
+
 _MISSING = "the queue is missing"
-_FOREIGN = "something that is not an Usher message"
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What is in a queue: the moves, and the messages that cannot be read, each with its id and the reason."""
+
+    moves: list[str]
+    unreadable: list[str]
 
 
 async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Finding]:
@@ -76,14 +89,37 @@ async def _topology(link: Link, settings: Settings) -> list[Finding]:
     wanted = topology.queues(settings.catalogue, settings.retries.every_delay)
     seen = {queue.name: await _look(link, queue) for queue in wanted}
     faults = [finding for finding in seen.values() if isinstance(finding, Finding)]
-    if len(faults) == len(wanted) and all(finding.says == _MISSING for finding in faults):
+    if len(missing_queues(faults)) == len(wanted):
         return [fault("queues", "Usher's queues do not exist yet", "start Usher: `usher up`")]
     found = faults or [ok("queues", f"all {len(wanted)} exist, with the right arguments")]
-    for name, report in ((topology.UNROUTED, _unrouted), (topology.PARKED, _parked)):
-        depth = seen[name]
-        if isinstance(depth, int) and depth:
-            found.append(report(depth, await _peek(link, name)))
+    if depth := _depth(seen[topology.UNROUTED]):
+        found.append(_unrouted(depth, await _peek(link, topology.UNROUTED, NAMED)))
+    if depth := _depth(seen[topology.PARKED]):
+        found.append(_parked(depth, await _peek(link, topology.PARKED, LOOKED_AT)))
     return found
+
+
+def _depth(seen: Finding | int) -> int:
+    return seen if isinstance(seen, int) else 0
+
+
+def missing_queues(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of the findings that say that a queue is missing."""
+    return [finding for finding in findings if finding.says == _MISSING]
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, with one instead of several missing queues."""
+    findings = list(findings)
+    names = [finding.about for finding in missing_queues(findings)]
+    if len(names) < 2:
+        return findings
+    says = f"{count(len(names), 'queue')} are missing: {', '.join(names)}"
+    do = (
+        "start the services, or restart them: they declare these queues. Messages that found no server queue meanwhile "
+        "are in usher.unrouted: send those issues again"
+    )
+    return [fault("queues", says, do), *(finding for finding in findings if finding.about not in names)]
 
 
 @asynccontextmanager
@@ -128,37 +164,41 @@ def _missing(name: str) -> Finding:
     )
 
 
-def _unrouted(depth: int, moves: list[str]) -> Finding:
+def _unrouted(depth: int, peeked: Peeked) -> Finding:
     return fault(
         topology.UNROUTED,
-        f"{count(depth, 'message')} found no server queue: {'; '.join(moves)}",
+        f"{count(depth, 'message')} found no server queue: {'; '.join([*peeked.moves, *peeked.unreadable])}",
         "restart deploys, which declares the queues, send these issues again (`usher send`), "
         "then purge usher.unrouted in the management console",
     )
 
 
-def _parked(depth: int, moves: list[str]) -> Finding:
-    if _FOREIGN in moves:
+def _parked(depth: int, peeked: Peeked) -> Finding:
+    if peeked.unreadable:
         return fault(
             topology.PARKED,
-            f"{count(depth, 'message')}: {'; '.join(moves)}",
-            "inspect the foreign messages in the management console (their header `reason` says more), and fix their "
-            "sender; `usher parked` lists the others",
+            f"{len(peeked.unreadable)} of {count(depth, 'message')} cannot be read: "
+            f"{'; '.join(peeked.unreadable[:NAMED])}",
+            "find out who sent them, then remove them in the management console; `usher parked` lists everything",
         )
-    says = f"{count(depth, 'message')} of deploys that failed for the last time: {'; '.join(moves)}"
-    issue = moves[0].partition(" ")[0] if moves else "ISSUE"
+    says = f"{count(depth, 'message')} of deploys that failed for the last time: {'; '.join(peeked.moves[:NAMED])}"
+    issue = peeked.moves[0].partition(" ")[0] if peeked.moves else "ISSUE"
     return ok(topology.PARKED, f"{says}. `usher show {issue}` says why, `usher parked` lists all")
 
 
-async def _peek(link: Link, name: str) -> list[str]:
-    """The first moves in a queue. They return to it when the channel closes."""
+async def _peek(link: Link, name: str, limit: int) -> Peeked:
+    """The first messages in a queue, at most `limit`. They return to it when the channel closes."""
     moves: list[str] = []
+    unreadable: list[str] = []
     async with _channel(link) as channel:
         queue = await channel.get_queue(name, ensure=False)
-        while len(moves) < PEEK and (raw := await queue.get(no_ack=False, fail=False)):
+        for _ in range(limit):
+            raw = await queue.get(no_ack=False, fail=False)
+            if raw is None:
+                break
             try:
                 message = decode_message(raw.body)
                 moves.append(f"{message.issue} to {message.server}")
-            except Unreadable:
-                moves.append(_FOREIGN)
-    return list(dict.fromkeys(moves))
+            except Unreadable as fault:
+                unreadable.append(f"{raw.message_id or 'a message without an id'} ({raw.headers.get('reason', fault)})")
+    return Peeked(list(dict.fromkeys(moves)), unreadable)

@@ -49,25 +49,28 @@ def look_at_console(broker: Broker, settings: Settings) -> list[Finding]:
 
 
 def _former(queues: list[dict[str, Any]], names: list[str]) -> list[Finding]:
-    """Queues of servers that are not in the settings. The broker's consumer counts are a few seconds old."""
-    leftover = [
-        f"{queue['name']} ({count(queue.get('messages', 0), 'message')})"
+    """Queues of servers that are not in the settings. The broker's counts are a few seconds old."""
+    leftover = {
+        queue["name"]: queue.get("messages", 0)
         for queue in queues
         if queue["name"].startswith(topology.server_queue(""))
         and queue["name"] not in names
         and queue.get("consumers") == 0
-    ]
-    if not leftover:
-        return []
-    return [
-        fault(
-            "former servers",
-            f"nobody consumes {', '.join(leftover)}: no server in the current settings has that name, but moves may go "
-            "there",
+    }
+    full = [f"{name} ({count(messages, 'message')})" for name, messages in leftover.items() if messages]
+    empty = [name for name, messages in leftover.items() if not messages]
+    found = []
+    if full:
+        says = f"nobody consumes {', '.join(full)}: no server in the current settings has that name"
+        do = (
             "to deploy their messages, restore the old name in [servers] name; or send what is still wanted again "
-            "(`usher send`), and delete these queues in the management console",
+            "(`usher send`), and delete these queues in the management console"
         )
-    ]
+        found.append(fault("former servers", says, do))
+    if empty:
+        says = f"{', '.join(empty)}: no server in the current settings has these names, which is harmless"
+        found.append(ok("empty queues", f"{says}. To tidy up, delete them in the management console (Queues)"))
+    return found
 
 
 def _keys(policy: dict[str, Any], names: list[str]) -> list[str]:

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 
 class Verdict(StrEnum):
-    """The result of a check. `unknown`: it could not be checked from here."""
+    """The result of a check. `warning`: it works, but needs attention. `unknown`: it could not be checked from here."""
 
     OK = "ok"
     FAULT = "fault"
+    WARNING = "warning"
     UNKNOWN = "unknown"
 
 
@@ -29,6 +30,11 @@ def ok(about: str, says: str) -> Finding:
 def fault(about: str, says: str, do: str) -> Finding:
     """The check failed, and somebody has to act."""
     return Finding(about, Verdict.FAULT, says, do)
+
+
+def warning(about: str, says: str, do: str) -> Finding:
+    """The check passed, but somebody should look at this."""
+    return Finding(about, Verdict.WARNING, says, do)
 
 
 def unknown(about: str, says: str, do: str) -> Finding:

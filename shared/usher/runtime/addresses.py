@@ -1,7 +1,5 @@
 """Hosts and ports, joined into addresses. An IPv6 address needs brackets before a port."""
 
-import ipaddress
-
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - for requests, not for listening
 
 
@@ -13,11 +11,3 @@ def join(host: str, port: int) -> str:
 def local_url(host: str, port: int) -> str:
     """The URL at which this machine reaches a service that listens on a host, which may be all addresses."""
     return f"http://{join(_ANYWHERE.get(host, host), port)}"
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a service that listens on a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

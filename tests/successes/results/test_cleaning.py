@@ -65,6 +65,28 @@ async def test_messages_settled_while_successes_was_stopped_are_removed_after_it
     assert await world.waits_in(topology.PARKED) == {stays.id}
 
 
+async def test_unreadable_messages_are_listed_with_the_reason_and_kept(world, monkeypatch):
+    monkeypatch.setattr("successes.results.cleaning.FRESH_SECONDS", 0)
+    async with world.running():
+        await park(world, "ABC-1")
+        for number, body in enumerate((b"nonsense \xff\x1b[2J" + b"x" * 300, b'{"kind": "message"}')):
+            await world.publisher.park(body, f"{number:032x}", f"it cannot be read ({number})")
+        found = await world.service.cleaning.unreadable()
+        assert [(one.id, one.reason, one.size) for one in found] == [
+            ("0" * 32, "it cannot be read (0)", 314),
+            (f"{1:032x}", "it cannot be read (1)", 19),
+        ]
+        assert found[0].beginning == "nonsense \ufffd\x1b[2J" + "x" * 186
+        monkeypatch.setattr("successes.results.cleaning.FRESH_SECONDS", 60)
+        assert await world.service.cleaning.unreadable() is found, "the queue is not read again within seconds"
+    assert len(await world.waits_in(topology.PARKED)) == 3
+
+
+async def test_without_a_connection_the_unreadable_messages_of_the_last_pass_are_listed(monkeypatch):
+    monkeypatch.setattr("successes.results.cleaning.LOOK_SECONDS", 0.05)
+    assert await Cleaning().unreadable() == []
+
+
 async def test_a_message_that_was_never_parked_on_the_board_is_removed_when_it_passes(world, caplog):
     [settled], [waiting] = await world.published("ABC-1"), await world.published("ABC-2")
     for message in (settled, waiting):

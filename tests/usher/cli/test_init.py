@@ -1,6 +1,7 @@
 """`usher init`: its questions, the answers that it refuses, and the file that it writes."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -100,7 +101,18 @@ def test_with_options_and_yes_it_asks_nothing(file: Path) -> None:
 def test_a_missing_program_is_only_a_warning(file: Path, usher) -> None:
     result = usher("init", "--yes", "--command", "no-such-program {server}")
     assert (result.code, result.err) == (0, "")
-    assert "Warning: [deploys] command: there is no program no-such-program" in result.out
+    said, _, done = result.out.partition("Wrote usher.toml")
+    assert "Warning: [deploys] command: there is no program no-such-program" in said
+    assert "Warning" not in done
+    assert load({}).deploys.command == ("no-such-program", "{server}")
+
+
+def test_a_missing_program_is_reported_before_the_file_is_written(file: Path) -> None:
+    answers = ["", "", "", "", "", "", "no-such-program {server}"]
+    code, said = init(typing=typed(*answers, ""))
+    assert (code, file.exists()) == (1, False)
+    assert re.search(r"there is no program no-such-program .*\n\nWrite usher.toml anyway\? \[y/N\]", said)
+    assert init(typing=typed(*answers, "y"))[0] == 0
     assert load({}).deploys.command == ("no-such-program", "{server}")
 
 

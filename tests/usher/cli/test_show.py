@@ -1,5 +1,6 @@
 """The commands that use the running services: send, servers, show, history, ignored."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import pytest
 
 from usher.api.client import who
 from usher.api.types import ServerState
+from usher.broker.link import connect
+from usher.broker.publisher import Publisher
 from usher.cli.one_server import why_not_yet
 from usher.cli.screen import clock, coloured, zoned
 from usher.runtime.wording import span
@@ -241,6 +244,25 @@ def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher
     rows = re.findall(r" (\d+) +In Progress +(\S+)", usher("ignored").out)
     assert rows == [("1", "DEF-54"), ("2", "ABC-53")]
     assert [move["issue"] for move in moves if move["status"] == "In Progress"] == ["DEF-54", "ABC-53", "ABC-52"]
+
+
+def test_parked_messages_that_cannot_be_read_are_listed_with_the_reason(usher) -> None:
+    async def park() -> None:
+        async with connect(load().broker, "tests") as link:
+            publisher = await Publisher.open(link, "tests")
+            await publisher.park(b"\x1b]0;x\x07what?", "0" * 32, "it is not JSON")
+
+    asyncio.run(park())
+    found: list[str] = []
+
+    def listed() -> bool:
+        found[:] = usher("parked").out.splitlines()
+        return "1 parked message that Usher cannot read:" in found
+
+    until(listed)
+    assert re.search(r"0{32} +it is not JSON +11 +what\?", found[2])
+    assert "remove it in the management console (queue usher.parked)" in found[3]
+    assert json.loads(usher("parked", "--json").out) == []
 
 
 class TestWhyNotYet:

@@ -155,8 +155,12 @@ def test_parked_messages_are_ok_and_the_doctor_says_where_to_find_the_reason(pat
 
 def test_a_foreign_message_that_is_parked_is_a_fault(patient: Patient) -> None:
     patient.declare()
+    for number in range(12):
+        patient.publish(f"ABC-{number + 1}", park=True)
     patient.park(b"what?", "0" * 32)
-    assert "1 message: something that is not an Usher message" in patient.faults()[topology.PARKED].says
+    found = patient.faults()[topology.PARKED]
+    assert found.says == f"1 of 13 messages cannot be read: {'0' * 32} (unreadable)"
+    assert "`usher parked` lists everything" in found.do
 
 
 @pytest.mark.slow  # the console updates its counts every five seconds
@@ -172,8 +176,12 @@ def test_the_queue_of_a_former_server_is_reported_with_its_message_count(patient
 
     # the management console updates its counts every five seconds
     until(found, seconds=20)
-    assert "usher.server.test.abc.wwts.com (0 messages)" in patient.faults()["former servers"].says
-    assert "example.com" not in patient.faults()["former servers"].says
+    assert "usher.server.test.abc.wwts.com" not in patient.faults()["former servers"].says
+    harmless = patient.findings()["empty queues"]
+    assert (harmless.verdict, harmless.do) == (Verdict.OK, None)
+    assert "usher.server.test.abc.wwts.com" in harmless.says
+    assert "harmless. To tidy up, delete them in the management console" in harmless.says
+    assert "example.com" not in patient.faults()["former servers"].says + harmless.says
     assert "restore the old name in [servers] name" in patient.faults()["former servers"].do
 
 
@@ -299,7 +307,8 @@ def test_the_broker_of_usher_up_is_found_through_its_folder(patient: Patient, br
     ],
 )
 def test_the_command_s_program_must_exist(folder: Path, command: str, cwd: str, says: str | None) -> None:
-    found = examine({"USHER_DEPLOYS__COMMAND": command, "USHER_DEPLOYS__CWD": cwd})[1]
+    findings = examine({"USHER_DEPLOYS__COMMAND": command, "USHER_DEPLOYS__CWD": cwd})
+    (found,) = [finding for finding in findings if finding.about == "command"]
     assert (found.verdict is Verdict.FAULT) is (says is not None)
     assert (says or "exists") in found.says
 
@@ -329,6 +338,83 @@ def test_settings_changed_after_the_services_started_are_reported_and_are_not_a_
     assert "usher.toml: it was changed after trackers, deploys, successes started: they still use the old" in result.out
     os.utime(file, (0, 0))
     assert "it was changed after" not in usher("doctor").out
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ("[projects.new]", "successes does not know beta.new.wwts.com, stage.new.wwts.com, test.new.wwts.com"),
+        ("[projects.def]", "successes still has stage.abc.wwts.com"),
+        ('[projects.abc]\n[projects.def]\nstatuses = ["test", "beta"]\n[retries]\ndelays = ["7m"]', "usher.retry.7m"),
+    ],
+)
+def test_settings_that_the_services_have_not_read_are_the_first_and_only_fault(
+    usher, folder: Path, added: str, says: str
+) -> None:
+    others = '[projects.abc]\nstatuses = ["test", "beta"]\n' if "abc" not in added else ""
+    (folder / "usher.toml").write_text(f"{others}{added}\n")
+    result = usher("doctor")
+    first, do, *_ = result.out.splitlines()
+    assert first.startswith("FAULT  usher.toml: the running services use other settings: it was changed after trackers")
+    assert says in first
+    assert "restart the services" in do
+    assert (result.code, result.out.splitlines()[-1]) == (1, "1 fault.")
+    assert json.loads(usher("doctor", "--json").out)["findings"][0]["about"] == "usher.toml"
+
+
+def test_several_missing_queues_are_one_fault(patient: Patient) -> None:
+    patient.declare()
+    for status in ("beta", "test"):
+        patient.delete(topology.server_queue(f"{status}.def.wwts.com"))
+    faults = patient.faults()
+    assert list(faults) == ["queues"]
+    names = "usher.server.beta.def.wwts.com, usher.server.test.def.wwts.com"
+    assert faults["queues"].says == f"2 queues are missing: {names}"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("variables", "warnings"),
+    [
+        ({}, []),
+        ({"TRACKERS__HOST": "0.0.0.0"}, ["can reach 0.0.0.0"]),
+        ({"TRACKERS__HOST": "0.0.0.0", "SUCCESSES__HOST": ""}, ["no [jira] secret", "withdraw, retry and drop issues"]),
+        ({"TRACKERS__HOST": "0.0.0.0", "JIRA__SECRET": "hunter2"}, ["`POST /messages`, which needs no signature"]),
+    ],
+)
+def test_what_other_machines_can_do_is_a_warning_and_the_first_of_them(
+    usher, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], warnings: list[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"USHER_{name}", value)
+    result = usher("doctor")
+    shown = [line for line in result.out.splitlines() if line.startswith(" WARN  exposure: anybody who can reach ")]
+    assert [says in line for says, line in zip(warnings, shown, strict=True)] == [True] * len(warnings)
+    assert result.out.splitlines()[0] == (shown[0] if shown else result.out.splitlines()[0])
+    assert result.code == 0
+    found = f"No faults found, {len(warnings)} warning{'s' * (len(warnings) > 1)}." if warnings else "No faults found."
+    assert result.out.splitlines()[-1] == found
+    verdicts = [finding["verdict"] for finding in json.loads(usher("doctor", "--json").out)["findings"]]
+    assert verdicts.count("warning") == len(warnings)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("service", ["trackers", "deploys", "successes"])
+def test_in_a_container_only_its_own_service_and_command_are_checked(
+    usher, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    # in a container, only one service is installed, and the others answer at other addresses
+    monkeypatch.setattr("usher.doctor.here.importlib.util.find_spec", lambda name: name if name == service else None)
+    monkeypatch.setenv("USHER_DEPLOYS__COMMAND", '["no-such-program", "{server}"]')
+    for other in {"TRACKERS", "DEPLOYS", "SUCCESSES"} - {service.upper()}:
+        monkeypatch.setenv(f"USHER_{other}__PORT", "1")
+        monkeypatch.setenv(f"USHER_{other}__HOST", "other.invalid")
+    found = {finding["about"]: finding for finding in json.loads(usher("doctor", "--json").out)["findings"]}
+    assert {"trackers", "deploys", "successes"} & set(found) == {service}
+    assert found[service]["verdict"] == "ok"
+    faults = [about for about, finding in found.items() if finding["verdict"] in ("fault", "warning")]
+    assert faults == (["command"] if service == "deploys" else [])
 
 
 @pytest.mark.usefixtures("nobody_answers")

@@ -4,7 +4,7 @@ import pytest
 from yarl import URL
 
 from usher.local.choose import console_of
-from usher.runtime.addresses import is_local, join, local_url
+from usher.runtime.addresses import join, local_url
 from usher.settings import load
 from usher.up import programs
 
@@ -42,14 +42,3 @@ def test_a_host_in_the_settings_may_have_the_brackets_of_a_url(written: str) -> 
 )
 def test_the_console_of_a_broker(address: str, console: str) -> None:
     assert console_of(address) == console
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [
-        ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
-        ("0.0.0.0", False), ("::", False), ("", False), ("10.0.0.5", False), ("build.example.com", False),
-    ],
-)  # fmt: skip
-def test_only_loopback_addresses_are_local(host: str, local: bool) -> None:
-    assert is_local(host) is local
