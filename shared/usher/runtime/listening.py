@@ -10,10 +10,13 @@ from usher.core.errors import ServiceError
 def listen(host: str, port: int, service: str) -> socket.socket:
     """Open a service's listening socket. Raises ServiceError if the port is taken or the address is not local."""
     try:
-        listening = socket.create_server((host, port), backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else "there is no such address"  # a resolver's numbers are negative
         raise ServiceError(
-            why=f"{service} cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
+            why=f"{service} cannot listen on {host}:{port} ({why}); "
             f"stop the program that listens there (another Usher?), or set USHER_{service.upper()}__PORT"
         ) from None
     # asyncio sets it only on sockets with an explicit protocol; without it, answers on kept connections take 40 ms
