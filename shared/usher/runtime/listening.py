@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from ipaddress import ip_address
 
 from usher.core.errors import ServiceError
 
@@ -22,6 +23,14 @@ def listen(host: str, port: int, service: str) -> socket.socket:
     # asyncio sets it only on sockets with an explicit protocol; without it, answers on kept connections take 40 ms
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def beyond_loopback(listening: socket.socket) -> str | None:
+    """The address that a socket listens on, `host:port`, if other machines can reach it; None if they cannot."""
+    host, port = listening.getsockname()[:2]
+    if ip_address(host.partition("%")[0]).is_loopback:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def free_ports(*preferred: int) -> tuple[int, ...]:
