@@ -21,8 +21,9 @@ from usher.runtime.service import Stop
 from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
-from usher.web.app import serve_web, web_app
+from usher.web.app import web_app
 from usher.web.readiness import STOPPING, unconfirmed
+from usher.web.server import serve_web
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import beyond_loopback, listen
 from usher.runtime.tasks import together, until_first
 from usher.settings import Settings
-from usher.web.app import serve_web
 from usher.web.readiness import unconfirmed
+from usher.web.server import serve_web
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import beyond_loopback, listen
 from usher.runtime.tasks import together
 from usher.settings import Settings
-from usher.web.app import serve_web
+from usher.web.server import serve_web
 
 ABOUT = "The entrance to Usher: accepts Jira's webhooks and front-end messages, and publishes them."
 

@@ -1,22 +1,13 @@
-"""The web app of each service: health, readiness, self-hosted API documentation, and a server that stops cleanly."""
+"""The web app of each service: health, readiness, and self-hosted API documentation."""
 
-import asyncio
-import contextlib
-import logging
-import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import uvicorn
 from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
 from usher.api.types import rfc3339
 from usher.web.readiness import Unready
-
-log = logging.getLogger(__name__)
-
 
 BODY_LIMIT = 1024 * 1024
 """The default limit of a request body, in bytes."""
@@ -45,27 +36,3 @@ def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -
         return {"status": "not ready", "reason": reason}
 
     return app
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: only a program's entry point handles signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve the app on a socket until `stop` is set. Running requests then get five seconds."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    host, port = listening.getsockname()[:2]
-    log.info("listening on http://%s:%s", host, port)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
