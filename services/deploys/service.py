@@ -22,8 +22,19 @@ from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
 from usher.web.app import web_app
+from usher.web.page import About
 from usher.web.readiness import STOPPING, unconfirmed
 from usher.web.server import serve_web
+
+ABOUT = About(
+    "deploys",
+    "Takes servers' turns, and runs one deploy command at a time per server.",
+    commands=(
+        ("usher servers", "what is pending, and when it deploys"),
+        ("usher history", "what has been deployed"),
+        ("usher show DEPLOY", "what a deploy ran and printed"),
+    ),
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +50,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
         log.warning("no [deploys] command is set: deploys are only rehearsed")
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
-        app = web_app("Usher: deploys", service.unready)
+        app = web_app(ABOUT, service.unready)
         stopped = asyncio.Event()
 
         async def take_turns() -> None:

@@ -16,6 +16,7 @@ from usher.web.app import web_app
 from usher.web.auth import refuse_foreign_pages
 from usher.web.bodies import TooLarge, read_body
 from usher.web.faults import answer_faults, faults
+from usher.web.page import About
 
 
 class IgnoredMoves(BaseModel):
@@ -27,9 +28,22 @@ class IgnoredMoves(BaseModel):
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
 
+_ABOUT = About(
+    "trackers",
+    "The entrance to Usher. It accepts the moves of issues that Jira reports, and publishes them for deployment. "
+    "Jira sends its webhooks to /webhooks/jira.",
+    (("/ignored", "the latest moves that lead to no server"),),
+    (
+        ("usher ignored", "the same, with the settings that would accept them"),
+        ("usher send ABC-111 beta", "report a move by hand"),
+        ("usher explain ABC-111 beta", "what would a move do?"),
+    ),
+)
+
+
 def create_app(door: Door, body_limit: int) -> FastAPI:
     """Create the app for a door. Request bodies of more than `body_limit` bytes are refused."""
-    app = web_app("Usher: trackers", door.unready, body_limit=None)
+    app = web_app(_ABOUT, door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
     async def body_of(request: Request) -> bytes:

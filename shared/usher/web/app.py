@@ -1,25 +1,36 @@
-"""The web app of each service: health, readiness, and self-hosted API documentation."""
+"""The web app of each service: its page, health, readiness, and self-hosted API documentation."""
 
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
 
 from usher.api.types import rfc3339
+from usher.web.page import About, show
 from usher.web.readiness import Unready
 
 BODY_LIMIT = 1024 * 1024
 """The default limit of a request body, in bytes."""
 
 
-def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
-    """An app with `GET /health` (the process answers) and `GET /ready` (200 if it can do its work, else 503).
+def web_app(about: About, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
+    """An app with a page at `/`, `GET /health` (the process answers) and `GET /ready` (200 if it can do its work).
 
     A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
     """
-    app = FastAPIOffline(title=title, version=version("usher"), max_body_size=body_limit)
+    app = FastAPIOffline(title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit)
+    _add_health(app, about, unready)
+    return app
+
+
+def _add_health(app: FastAPI, about: About, unready: Unready) -> None:
     started_at = rfc3339(datetime.now(UTC))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return show(about, app.version, await unready())
 
     @app.get("/health", tags=["health"])
     async def health() -> dict[str, str]:
@@ -34,5 +45,3 @@ def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not ready", "reason": reason}
-
-    return app
