@@ -50,7 +50,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
         log.warning("no [deploys] command is set: deploys are only rehearsed")
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
-        app = web_app(ABOUT, service.unready)
+        app = web_app(ABOUT, settings, service.unready)
         stopped = asyncio.Event()
 
         async def take_turns() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from trackers.door import Accepted, Door, Ignored
@@ -12,10 +12,11 @@ from usher.api.types import IgnoredMove, OrderState
 from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON
+from usher.settings import Settings
 from usher.web.app import web_app
-from usher.web.auth import refuse_foreign_pages
 from usher.web.bodies import TooLarge, read_body
 from usher.web.faults import answer_faults, faults
+from usher.web.guard import sender
 from usher.web.page import About
 
 
@@ -26,7 +27,6 @@ class IgnoredMoves(BaseModel):
 
 
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
-
 
 _ABOUT = About(
     "trackers",
@@ -41,15 +41,15 @@ _ABOUT = About(
 )
 
 
-def create_app(door: Door, body_limit: int) -> FastAPI:
-    """Create the app for a door. Request bodies of more than `body_limit` bytes are refused."""
-    app = web_app(_ABOUT, door.unready, body_limit=None)
+def create_app(door: Door, settings: Settings) -> FastAPI:
+    """Create the app for a door."""
+    app = web_app(_ABOUT, settings, door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
     async def body_of(request: Request) -> bytes:
-        return await read_body(request, body_limit, "[trackers] body_limit")
+        return await read_body(request, settings.trackers.body_limit, "[trackers] body_limit")
 
-    @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 413, 503) | {200: {"model": Ignored}})
+    @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 403, 413, 503) | {200: {"model": Ignored}})
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
         """Accept a delivery from Jira once the broker has confirmed its messages, or ignore it and say why."""
         answer = await door.webhook(request.headers, await body_of(request))
@@ -59,7 +59,6 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
     @app.post(
         "/messages",
         status_code=201,
-        dependencies=[Depends(refuse_foreign_pages)],
         responses=faults(403, 413, 422, 503),
         openapi_extra=_takes(FrontMessage),
     )
@@ -70,7 +69,6 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
     @app.delete(
         "/messages",
         status_code=202,
-        dependencies=[Depends(refuse_foreign_pages)],
         responses=faults(403, 404, 422, 503),
         openapi_extra={"parameters": _WITHDRAWAL},
     )
@@ -80,9 +78,8 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         The broker has confirmed the order, and successes carries it out. `GET /api/orders/{id}` at successes shows its
         result.
         """
-        address = request.client.host if request.client else "nobody"
         query, length = request.query_params.multi_items(), len(request.scope["query_string"])
-        return await door.withdraw(query, length, address)
+        return await door.withdraw(query, length, sender(request))
 
     @app.get("/ignored")
     async def ignored() -> IgnoredMoves:

@@ -31,7 +31,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 async def serve_on(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
     """The same, on a socket that is already listening."""
     service = Trackers(settings, SystemClock())
-    app = create_app(service.door, settings.trackers.body_limit)
+    app = create_app(service.door, settings)
     if (address := beyond_loopback(listening)) and settings.jira.secret is None:
         log.warning("! everybody who can reach %s can trigger deploys: %s", address, UNPROTECTED)
 

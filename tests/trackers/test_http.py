@@ -1,6 +1,7 @@
 """The HTTP interface of trackers against what other pages, wrong addresses and old proxies send it."""
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -8,10 +9,39 @@ import pytest
 from trackers.service import serve_on
 from usher.runtime.listening import listen
 
+FRONT = {"issue_id": "PEAR-3", "status": "beta"}
+
 
 @pytest.fixture
 def settings(make_settings):
     return make_settings(PROJECTS__PEAR__STATUSES='["beta"]', STATUSES__BETA__JIRA='["Beta"]')
+
+
+async def test_a_foreign_page_moves_and_withdraws_nothing(settings, running, journal, cloud_move):
+    async with running(settings) as http:
+        here = f"127.0.0.1:{http.base_url.port}"
+        for host, origin in (
+            (here, "http://evil.example"),
+            (here, "null"),
+            ("evil.example:8001", "http://evil.example:8001"),
+        ):
+            headers = {"Host": host, "Origin": origin, "Content-Type": "text/plain"}
+            for method, path, body in (
+                ("POST", "/messages", FRONT),
+                ("POST", "/webhooks/jira", cloud_move),
+                ("DELETE", "/messages?issue=PEAR-3", {}),
+            ):
+                answer = await http.request(method, path, content=json.dumps(body), headers=headers)
+                assert (answer.status_code, "[web] urls" in answer.json()["detail"]) == (403, True)
+        assert (await http.post("/messages", json=FRONT, headers={"Origin": f"http://{here}"})).status_code == 201
+        assert (await http.get("/ignored", headers={"Host": "evil.example:8001"})).status_code == 403
+    assert len(await journal(settings)) == 1
+
+
+async def test_a_forwarded_address_signs_no_order(settings, running):
+    async with running(settings) as http:
+        answer = await http.delete("/messages", params={"issue": "PEAR-3"}, headers={"X-Forwarded-For": "203.0.113.9"})
+    assert answer.json()["by"] == "127.0.0.1"
 
 
 async def test_a_signature_that_is_not_checked_is_said_once(settings, running, cloud_move, caplog):

@@ -47,7 +47,7 @@ def make_app(
 ) -> FastAPI:
     """Create the app. `board` returns the current board, or None before the journal has been read to its end."""
     caught_up = _caught_up(board)
-    app = web_app(ABOUT, unready)
+    app = web_app(ABOUT, settings, unready)
     answer_faults(app, {LedgerFault: 503, **FAULTS})
     _add_servers(app, settings, caught_up)
     _add_messages(app, ledger)

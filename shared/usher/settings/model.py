@@ -11,6 +11,7 @@ from usher.settings.kinds import ProjectKey, StatusKey
 from usher.settings.sections import (
     BrokerSettings,
     DeploysSettings,
+    HttpSettings,
     JiraSettings,
     ProjectSettings,
     RetriesSettings,
@@ -39,6 +40,7 @@ class Settings(Section):
     window: WindowSettings = WindowSettings()
     retries: RetriesSettings = RetriesSettings()
     jira: JiraSettings = JiraSettings()
+    web: HttpSettings = HttpSettings()
     trackers: TrackersSettings = TrackersSettings()
     successes: SuccessesSettings = SuccessesSettings()
 

@@ -6,8 +6,12 @@ from importlib.metadata import version
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from usher.api.types import rfc3339
+from usher.settings import Settings
+from usher.settings.sections import WebSettings
+from usher.web.guard import Guard
 from usher.web.page import About, show
 from usher.web.readiness import Unready
 
@@ -15,13 +19,16 @@ BODY_LIMIT = 1024 * 1024
 """The default limit of a request body, in bytes."""
 
 
-def web_app(about: About, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
+def web_app(about: About, settings: Settings, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
     """An app with a page at `/`, `GET /health` (the process answers) and `GET /ready` (200 if it can do its work).
 
     A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
     """
     app = FastAPIOffline(title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit)
     _add_health(app, about, unready)
+    own: WebSettings = getattr(settings, about.service)
+    app.add_middleware(Guard, urls=settings.web.urls, host=own.host)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.web.proxies))
     return app
 
 

@@ -15,7 +15,13 @@ log = logging.getLogger(__name__)
 async def serve_web(app: ASGIApp, listening: socket.socket, stop: asyncio.Event) -> None:
     """Serve the app on a socket until `stop` is set. Running requests then get five seconds."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        proxy_headers=False,  # it believes every program on this machine; the app's own middleware asks the settings
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))

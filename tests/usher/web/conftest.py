@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from usher.runtime.listening import listen
+from usher.settings import load
 from usher.web.app import web_app
+from usher.web.faults import answer_faults
+from usher.web.guard import sender
 from usher.web.page import About
 from usher.web.server import serve_web
 from wire import Wire
@@ -18,13 +21,21 @@ ABOUT = About("trackers", "An app for tests.", commands=(("usher send ABC-1 beta
 
 @pytest.fixture
 def make_app() -> Callable[..., FastAPI]:
-    """Makes an app with the routes of every service."""
+    """Makes an app with the routes of every service, and `POST /things`, which answers who sent how many bytes."""
 
-    def make(unready: str | None = None) -> FastAPI:
+    def make(unready: str | None = None, **variables: str) -> FastAPI:
         async def why() -> str | None:
             return unready
 
-        return web_app(ABOUT, why)
+        settings = load({f"USHER_{name}": value for name, value in variables.items()})
+        app = web_app(ABOUT, settings, why, body_limit=None)
+        answer_faults(app, {})
+
+        @app.post("/things")
+        async def things(request: Request) -> dict[str, object]:
+            return {"from": sender(request), "bytes": len(await request.body())}
+
+        return app
 
     return make
 
