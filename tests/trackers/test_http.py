@@ -38,6 +38,27 @@ async def test_a_foreign_page_moves_and_withdraws_nothing(settings, running, jou
     assert len(await journal(settings)) == 1
 
 
+async def test_jira_reaches_its_webhook_through_a_proxy_under_any_name_and_with_extra_slashes(
+    settings, running, cloud_move
+):
+    async with running(settings) as http:
+        for path in ("/webhooks/jira", "/webhooks/jira/", "//webhooks/jira", "/webhooks/jira/?user_id=jane"):
+            url = f"http://127.0.0.1:{http.base_url.port}{path}"
+            answer = await http.post(url, json=cloud_move, headers={"Host": "usher.example.com"})
+            assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/", "/jira", "/webhook/jira", "/webhooks", "/webhooks/Jira", "/rest/webhooks/jira"])
+async def test_a_webhook_to_a_wrong_path_is_refused_with_the_right_one_and_logged_once(
+    settings, running, cloud_move, caplog, path
+):
+    async with running(settings) as http:
+        answer = await http.post(path, json=cloud_move)
+    assert answer.status_code in (404, 405)
+    assert "/webhooks/jira" in answer.json()["detail"]
+    assert caplog.text.count("refused a request from 127.0.0.1: POST ") == 1
+
+
 async def test_a_forwarded_address_signs_no_order(settings, running):
     async with running(settings) as http:
         answer = await http.delete("/messages", params={"issue": "PEAR-3"}, headers={"X-Forwarded-For": "203.0.113.9"})

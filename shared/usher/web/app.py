@@ -12,6 +12,7 @@ from usher.api.types import rfc3339
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
 from usher.web.guard import Guard
+from usher.web.misses import Forgiving, explain_misses
 from usher.web.page import About, show
 from usher.web.readiness import Unready
 
@@ -24,10 +25,14 @@ def web_app(about: About, settings: Settings, unready: Unready, body_limit: int 
 
     A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
     """
-    app = FastAPIOffline(title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit)
+    app = FastAPIOffline(
+        title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit, redirect_slashes=False
+    )
     _add_health(app, about, unready)
+    explain_misses(app, about.service, settings)
     own: WebSettings = getattr(settings, about.service)
     app.add_middleware(Guard, urls=settings.web.urls, host=own.host)
+    app.add_middleware(Forgiving)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.web.proxies))
     return app
 

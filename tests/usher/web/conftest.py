@@ -35,6 +35,10 @@ def make_app() -> Callable[..., FastAPI]:
         async def things(request: Request) -> dict[str, object]:
             return {"from": sender(request), "bytes": len(await request.body())}
 
+        @app.get("/much")
+        async def much() -> str:
+            return "x" * 20_000_000
+
         return app
 
     return make
