@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from usher.web.connection import Connection
+
 log = logging.getLogger(__name__)
 
 
@@ -16,6 +18,8 @@ async def serve_web(app: ASGIApp, listening: socket.socket, stop: asyncio.Event)
     """Serve the app on a socket until `stop` is set. Running requests then get five seconds."""
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
