@@ -49,7 +49,9 @@ def create_app(door: Door, settings: Settings) -> FastAPI:
     async def body_of(request: Request) -> bytes:
         return await read_body(request, settings.trackers.body_limit, "[trackers] body_limit")
 
-    @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 403, 413, 503) | {200: {"model": Ignored}})
+    @app.post(
+        "/webhooks/jira", status_code=202, responses=faults(400, 401, 403, 408, 413, 503) | {200: {"model": Ignored}}
+    )
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
         """Accept a delivery from Jira once the broker has confirmed its messages, or ignore it and say why."""
         answer = await door.webhook(request.headers, await body_of(request))
@@ -59,7 +61,7 @@ def create_app(door: Door, settings: Settings) -> FastAPI:
     @app.post(
         "/messages",
         status_code=201,
-        responses=faults(403, 413, 422, 503),
+        responses=faults(403, 408, 413, 422, 503),
         openapi_extra=_takes(FrontMessage),
     )
     async def message(request: Request) -> BackMessage:

@@ -12,7 +12,7 @@ def listen(host: str, port: int, service: str) -> socket.socket:
     """Open a service's listening socket. Raises ServiceError if the port is taken or the address is not local."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         number = error.errno or 0
         why = os.strerror(number) if number > 0 else "there is no such address"  # a resolver's numbers are negative

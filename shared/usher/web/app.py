@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from usher.api.types import rfc3339
 from usher.settings import Settings
 from usher.settings.sections import WebSettings
+from usher.web.bodies import MEMORY, Bodies
 from usher.web.guard import Guard
 from usher.web.misses import Forgiving, explain_misses
 from usher.web.page import About, show
@@ -23,7 +24,8 @@ BODY_LIMIT = 1024 * 1024
 def web_app(about: About, settings: Settings, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
     """An app with a page at `/`, `GET /health` (the process answers) and `GET /ready` (200 if it can do its work).
 
-    A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
+    A request body of more than `body_limit` bytes is answered with 413. None sets no limit. All bodies together may
+    hold MEMORY, or twice the limit of one if that is more.
     """
     app = FastAPIOffline(
         title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit, redirect_slashes=False
@@ -31,6 +33,7 @@ def web_app(about: About, settings: Settings, unready: Unready, body_limit: int 
     _add_health(app, about, unready)
     explain_misses(app, about.service, settings)
     own: WebSettings = getattr(settings, about.service)
+    app.add_middleware(Bodies, memory=max(MEMORY, 2 * settings.trackers.body_limit))
     app.add_middleware(Guard, urls=settings.web.urls, host=own.host)
     app.add_middleware(Forgiving)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.web.proxies))

@@ -47,7 +47,7 @@ async def test_an_ambiguous_request_is_refused_with_a_sentence_and_nothing_behin
 
 async def test_it_makes_no_difference_in_which_pieces_a_request_arrives(wire):
     chunked = HEAD + "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\na\nb\r\n0\r\nX-Sum: 1\r\n\r\n" + NEXT
-    for text, codes in ((chunked, [200, 200]),):
+    for text, codes in ((chunked, [200, 200]), (REFUSED["one bare line feed"], [400])):
         reader, writer = await wire.open()
         for byte in text.encode():
             writer.write(bytes([byte]))
