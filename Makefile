@@ -71,10 +71,11 @@ model: ## check the model of the turn protocol, complete and with each rule remo
 	@sh make/spin
 	.venv/bin/python model/check.py
 
-bench: ## measure how fast the journal is read, as ratios within one run
+bench: ## measure how fast the journal is read, and how trackers fares with many slow clients
 	@sh make/environment develop
 	@sh make/broker
 	.venv/bin/python bench/journal.py
+	.venv/bin/python bench/senders.py
 
 lock: ## resolve the dependencies to their newest compatible versions, into requirements/*.txt
 	@sh make/environment develop

@@ -25,8 +25,20 @@ from usher.runtime.service import Stop
 from usher.runtime.tasks import beside, together
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
-from usher.web.app import serve_web, web_app
+from usher.web.app import web_app
+from usher.web.page import About
 from usher.web.readiness import STOPPING, unconfirmed
+from usher.web.server import serve_web
+
+ABOUT = About(
+    "deploys",
+    "Takes servers' turns, and runs one deploy command at a time per server.",
+    commands=(
+        ("usher servers", "what is pending, and when it deploys"),
+        ("usher history", "what has been deployed"),
+        ("usher show DEPLOY", "what a deploy ran and printed"),
+    ),
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +55,7 @@ async def serve(settings: Settings, stop: Stop) -> str:
     close_own_folder(Path(settings.deploys.logs))
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
-        app = web_app("Usher: deploys", service.unready)
+        app = web_app(ABOUT, settings, service.unready)
         stopped = asyncio.Event()
 
         async def take_turns() -> None:

@@ -29,16 +29,17 @@ from usher.core.events import Event
 from usher.core.states import Change
 from usher.core.versions import NotUnderstood
 from usher.runtime.clock import Clock, SystemClock
-from usher.runtime.listening import listen
+from usher.runtime.listening import beyond_loopback, listen
 from usher.runtime.tasks import together, until_first
 from usher.settings import Settings
-from usher.web.app import serve_web
 from usher.web.readiness import unconfirmed
+from usher.web.server import serve_web
 
 log = logging.getLogger(__name__)
 
 SERVICE = "successes"
 ABOUT = "Handles the results of deploys: retries or parks failed messages, keeps the ledger, and serves the API."
+UNPROTECTED = "listen on 127.0.0.1, or put a proxy or a firewall in front of it"
 PAUSE = 5.0
 """Seconds before retrying after an error of the ledger, or after something that needs a newer version."""
 
@@ -56,6 +57,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         app = make_app(settings, ledger, lambda: service.board, orders.desk, unready)
         add_unreadable(app, service.cleaning.unreadable)
         with listen(settings.successes.host, settings.successes.port, SERVICE) as listening:
+            if address := beyond_loopback(listening):
+                log.warning("! everybody who can reach %s can read and order everything: %s", address, UNPROTECTED)
             await together(
                 stop,
                 serve_web(app, listening, stop),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from trackers.door import Accepted, Door, Ignored
@@ -12,26 +12,39 @@ from usher.api.types import OrderState
 from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON
+from usher.settings import Settings
 from usher.web.app import web_app
-from usher.web.auth import refuse_foreign_pages
 from usher.web.bodies import TooLarge, read_body
 from usher.web.faults import answer_faults, faults
+from usher.web.guard import sender
+from usher.web.page import About
 
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
+_ABOUT = About(
+    "trackers",
+    "The entrance to Usher. It accepts the moves of issues that Jira reports, and publishes them for deployment. "
+    "Jira sends its webhooks to /webhooks/jira.",
+    (),
+    (
+        ("usher ignored", "the latest moves that do not map to a server, and why"),
+        ("usher send ABC-111 beta", "report a move by hand"),
+        ("usher explain ABC-111 beta", "what would a move do?"),
+    ),
+)
 
-def create_app(door: Door, body_limit: int) -> FastAPI:
-    """Create the app for a door. Request bodies of more than `body_limit` bytes are refused."""
-    app = web_app("Usher: trackers", door.unready, body_limit=None)
+
+def create_app(door: Door, settings: Settings) -> FastAPI:
+    """Create the app for a door."""
+    app = web_app(_ABOUT, settings, door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
     async def body_of(request: Request) -> bytes:
-        return await read_body(request, body_limit, "[trackers] body_limit")
+        return await read_body(request, settings.trackers.body_limit, "[trackers] body_limit")
 
-    def address_of(request: Request) -> str:
-        return request.client.host if request.client else "nobody"
-
-    @app.post("/webhooks/jira", status_code=202, responses=faults(400, 401, 413, 503) | {200: {"model": Ignored}})
+    @app.post(
+        "/webhooks/jira", status_code=202, responses=faults(400, 401, 403, 408, 413, 503) | {200: {"model": Ignored}}
+    )
     async def webhook(request: Request, response: Response) -> Accepted | Ignored:
         """Accept a delivery from Jira once the broker has confirmed its messages, or ignore it and say why."""
         answer = await door.webhook(request.headers, await body_of(request))
@@ -41,18 +54,16 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
     @app.post(
         "/messages",
         status_code=201,
-        dependencies=[Depends(refuse_foreign_pages)],
-        responses=faults(403, 413, 422, 503),
+        responses=faults(403, 408, 413, 422, 503),
         openapi_extra=_takes(FrontMessage),
     )
     async def message(request: Request) -> BackMessage:
         """Publish a front-end message. The answer is the message, which the broker has confirmed."""
-        return await door.message(await body_of(request), address_of(request))
+        return await door.message(await body_of(request), sender(request))
 
     @app.delete(
         "/messages",
         status_code=202,
-        dependencies=[Depends(refuse_foreign_pages)],
         responses=faults(403, 404, 422, 503),
         openapi_extra={"parameters": _WITHDRAWAL},
     )
@@ -63,7 +74,7 @@ def create_app(door: Door, body_limit: int) -> FastAPI:
         result.
         """
         query, length = request.query_params.multi_items(), len(request.scope["query_string"])
-        return await door.withdraw(query, length, address_of(request))
+        return await door.withdraw(query, length, sender(request))
 
     return app
 

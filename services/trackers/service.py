@@ -10,12 +10,14 @@ from usher.broker import topology
 from usher.broker.link import Link, keep
 from usher.broker.publisher import Publisher
 from usher.runtime.clock import Clock, SystemClock
-from usher.runtime.listening import listen
+from usher.runtime.listening import beyond_loopback, listen
 from usher.runtime.tasks import together
 from usher.settings import Settings
-from usher.web.app import serve_web
+from usher.web.server import serve_web
 
 ABOUT = "The entrance to Usher: accepts Jira's webhooks and front-end messages, and publishes them."
+
+UNPROTECTED = "set [jira] secret, and let a proxy publish /webhooks/ alone; or listen on 127.0.0.1"
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 async def serve_on(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
     """The same, on a socket that is already listening."""
     service = Trackers(settings, SystemClock())
-    app = create_app(service.door, settings.trackers.body_limit)
+    app = create_app(service.door, settings)
+    if (address := beyond_loopback(listening)) and settings.jira.secret is None:
+        log.warning("! everybody who can reach %s can trigger deploys: %s", address, UNPROTECTED)
 
     async def web() -> None:
         # close the connection last: requests that arrived before the stop are still published

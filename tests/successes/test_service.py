@@ -86,3 +86,11 @@ async def test_an_unusable_ledger_and_a_missing_broker_are_reported_at_the_start
         await serve(make_settings(SUCCESSES__LEDGER=f"sqlite:///{tmp_path}/folder"), asyncio.Event())
     with pytest.raises(BrokerError, match="no broker answers"):
         await serve(make_settings(BROKER__URL="amqp://guest:guest@127.0.0.1:1/"), asyncio.Event())
+
+
+@pytest.mark.parametrize(("host", "says"), [("0.0.0.0", True), ("127.0.0.1", False)])
+async def test_it_says_at_the_start_if_everybody_can_give_orders(make_settings, caplog, host, says):
+    stop = asyncio.Event()
+    stop.set()
+    await serve(make_settings(SUCCESSES__HOST=host), stop)
+    assert ("can read and order everything: listen on 127.0.0.1, or put a proxy" in caplog.text) is says

@@ -139,10 +139,10 @@ async def test_a_page_of_another_site_can_neither_report_nor_withdraw(http: http
     answers: list[Awaitable[httpx.Response]] = [
         http.post("/messages", json=body, headers=headers),
         http.delete("/messages?issue=ABC-1", headers=headers),
+        http.post("/webhooks/jira", json={}, headers=headers),
     ]
     for answer in await asyncio.gather(*answers):
         assert (answer.status_code, "another site's page" in answer.json()["detail"]) == (403, True)
-    assert (await http.post("/webhooks/jira", json={}, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])

@@ -30,7 +30,24 @@ from usher.runtime.clock import Clock, SystemClock
 from usher.settings import Settings
 from usher.web.app import web_app
 from usher.web.faults import answer_faults
+from usher.web.page import About
 from usher.web.readiness import Unready
+
+ABOUT = About(
+    "successes",
+    "Handles the results of deploys, keeps the ledger, and serves the API that the usher command uses.",
+    (
+        ("/api/servers", "every server: what is pending, and what is running"),
+        ("/api/orders", "who ordered what, and why"),
+        ("/api/ignored", "moves that do not map to a server, and why"),
+    ),
+    (
+        ("usher servers", "what is pending, and when it deploys"),
+        ("usher show ABC-111", "what happened to an issue?"),
+        ("usher history", "what has been deployed"),
+        ("usher parked", "the parked issues, and why they failed"),
+    ),
+)
 
 UNKNOWN: dict[int | str, dict[str, object]] = {404: {"description": "No such server or deploy"}}
 UNREAD: dict[int | str, dict[str, object]] = {503: {"description": "The journal or the ledger cannot be read now"}}
@@ -41,7 +58,7 @@ def make_app(
 ) -> FastAPI:
     """Create the app. `board` returns the current board, or None before the journal has been read to its end."""
     caught_up, clock = _caught_up(board), SystemClock()
-    app = web_app("Usher: successes", unready)
+    app = web_app(ABOUT, settings, unready)
     answer_faults(app, {LedgerFault: 503, **FAULTS})
     _add_servers(app, settings, caught_up, clock)
     _add_messages(app, ledger)

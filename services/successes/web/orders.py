@@ -4,7 +4,7 @@ import secrets
 from functools import partial
 from typing import Annotated, Self
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from successes.ledger.queries import Page
@@ -17,8 +17,8 @@ from usher.core.issues import Issue
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON, DropOrder, OrderId, RetryOrder, WithdrawOrder
 from usher.core.servers import Servers
 from usher.runtime.clock import Clock
-from usher.web.auth import refuse_foreign_pages
 from usher.web.faults import faults
+from usher.web.guard import sender
 
 FAULTS: dict[type[UsherError], int] = {UnknownDeploy: 404, UnknownOrder: 404, NothingToRetry: 409}
 
@@ -88,7 +88,6 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
     post = partial(
         app.post,
         tags=["orders"],
-        dependencies=[Depends(refuse_foreign_pages)],
         responses={**faults(403, 404, 422, 503), 202: {"model": OrderState, "description": "Not carried out yet"}},
     )
 
@@ -163,7 +162,7 @@ def _meant(issues: tuple[Issue, ...], server: str | None, servers: Servers, desk
 
 
 def _by(body: OrderBody, request: Request) -> str:
-    return body.by or (request.client.host if request.client else "nobody")
+    return body.by or sender(request)
 
 
 def _coded(response: Response, state: OrderState) -> OrderState:

@@ -19,7 +19,7 @@ def listen(host: str, port: int, service: str) -> socket.socket:
         listening = socket.create_server(
             (host, port),
             family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=512,
+            backlog=2048,
             dualstack_ipv6=everywhere,
         )
     except OSError as error:
@@ -41,6 +41,12 @@ def is_loopback(host: str) -> bool:
     except OSError:
         return False
     return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def beyond_loopback(listening: socket.socket) -> str | None:
+    """The address that a socket listens on, `host:port`, if other machines can reach it; None if they cannot."""
+    host, port = listening.getsockname()[:2]
+    return None if is_loopback(host) else join(host, port)
 
 
 def free_ports(*preferred: int) -> tuple[int, ...]:

@@ -2,7 +2,9 @@
 
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AmqpDsn, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -28,6 +30,27 @@ def _is_ledger(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _as_origin(text: str) -> str:
+    """As a browser writes it in `Origin`: in lower case, without the scheme's usual port."""
+    try:
+        url = urlsplit(text.strip().lower())
+        usual = {"http": 80, "https": 443}[url.scheme]
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        if not host or url.username is not None or url.path.strip("/") or url.query or url.fragment:
+            raise ValueError
+        port = url.port
+    except (KeyError, ValueError):
+        raise ValueError('a URL of Usher looks like "https://usher.example.com", without a path') from None
+    return f"{url.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+
+
+def _is_network(text: str) -> str:
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError:
+        raise ValueError('a proxy is named by its address or network, like "10.0.0.7" or "10.0.0.0/24"') from None
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -50,3 +73,5 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 LedgerUrl = Annotated[SecretStr, AfterValidator(_is_ledger)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]
 BrokerUrls = Annotated[tuple[BrokerUrl, ...], BeforeValidator(_as_list)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_as_origin)], ...], BeforeValidator(_as_list)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_as_list)]

@@ -12,6 +12,7 @@ from usher.settings.kinds import ProjectKey, StatusKey
 from usher.settings.sections import (
     BrokerSettings,
     DeploysSettings,
+    HttpSettings,
     JiraSettings,
     ProjectSettings,
     RetriesSettings,
@@ -40,6 +41,7 @@ class Settings(Section):
     window: WindowSettings = WindowSettings()
     retries: RetriesSettings = RetriesSettings()
     jira: JiraSettings = JiraSettings()
+    web: HttpSettings = HttpSettings()
     trackers: TrackersSettings = TrackersSettings()
     successes: SuccessesSettings = SuccessesSettings()
 

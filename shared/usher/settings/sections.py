@@ -13,7 +13,17 @@ from usher.core.errors import BadCommand
 from usher.core.retries import Ladder
 from usher.core.servers import Server
 from usher.core.windows import Window
-from usher.settings.kinds import BrokerUrls, Delay, ExitCode, Host, LedgerUrl, Port, StatusKey
+from usher.settings.kinds import (
+    BrokerUrls,
+    Delay,
+    ExitCode,
+    Host,
+    LedgerUrl,
+    Networks,
+    Origins,
+    Port,
+    StatusKey,
+)
 from usher.settings.units import Duration, Share
 
 REHEARSED_COMMAND = ("python", "-m", "wwts.devops.deploy", "{server}", "{issues}")
@@ -59,6 +69,11 @@ class ServersSettings(Section):
                 hint = f"did you mean {{{near[0]}}}?" if near else "known: {status}, {project}"
                 raise ValueError(f"{{{word}}} is unknown in [servers] name; {hint}")
         return value
+
+
+class HttpSettings(Section):
+    urls: Origins = ()
+    proxies: Networks = ()
 
 
 class WebSettings(Section):

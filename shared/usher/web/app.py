@@ -1,35 +1,51 @@
-"""The web app of each service: health, readiness, self-hosted API documentation, and a server that stops cleanly."""
+"""The web app of each service: its page, health, readiness, and self-hosted API documentation."""
 
-import asyncio
-import contextlib
-import logging
-import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import uvicorn
 from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from usher.api.types import rfc3339
-from usher.runtime.addresses import join
+from usher.settings import Settings
+from usher.settings.sections import WebSettings
+from usher.web.bodies import MEMORY, Bodies
+from usher.web.guard import Guard
+from usher.web.misses import Forgiving, explain_misses
+from usher.web.page import About, show
 from usher.web.readiness import Unready
-
-log = logging.getLogger(__name__)
-
 
 BODY_LIMIT = 1024 * 1024
 """The default limit of a request body, in bytes."""
 
 
-def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
-    """An app with `GET /health` (the process answers) and `GET /ready` (200 if it can do its work, else 503).
+def web_app(about: About, settings: Settings, unready: Unready, body_limit: int | None = BODY_LIMIT) -> FastAPI:
+    """An app with a page at `/`, `GET /health` (the process answers) and `GET /ready` (200 if it can do its work).
 
-    A request body of more than `body_limit` bytes is answered with 413. None sets no limit.
+    A request body of more than `body_limit` bytes is answered with 413. None sets no limit. All bodies together may
+    hold MEMORY, or twice the limit of one if that is more.
     """
-    app = FastAPIOffline(title=title, version=version("usher"), max_body_size=body_limit)
+    app = FastAPIOffline(
+        title=f"Usher: {about.service}", version=version("usher"), max_body_size=body_limit, redirect_slashes=False
+    )
+    _add_health(app, about, unready)
+    explain_misses(app, about.service, settings)
+    own: WebSettings = getattr(settings, about.service)
+    app.add_middleware(Bodies, memory=max(MEMORY, 2 * settings.trackers.body_limit))
+    app.add_middleware(Guard, urls=settings.web.urls, host=own.host)
+    app.add_middleware(Forgiving)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.web.proxies))
+    return app
+
+
+def _add_health(app: FastAPI, about: About, unready: Unready) -> None:
     started_at = rfc3339(datetime.now(UTC))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return show(about, app.version, await unready())
 
     @app.get("/health", tags=["health"])
     async def health() -> dict[str, str]:
@@ -44,29 +60,3 @@ def web_app(title: str, unready: Unready, body_limit: int | None = BODY_LIMIT) -
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not ready", "reason": reason}
-
-    return app
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: only a program's entry point handles signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve_web(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve the app on a socket until `stop` is set. Running requests then get five seconds."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, server_header=False
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    host, port = listening.getsockname()[:2]
-    log.info("listening on http://%s", join(host, port))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving

@@ -10,12 +10,11 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from usher.core.errors import BadMessage, BrokerError, UnknownServer, UsherError
-from usher.web.auth import ForeignPage
 
 RETRY_SECONDS = 10
 """The `Retry-After` header of a 503."""
 
-COMMON: dict[type[UsherError], int] = {ForeignPage: 403, UnknownServer: 404, BadMessage: 422, BrokerError: 503}
+COMMON: dict[type[UsherError], int] = {UnknownServer: 404, BadMessage: 422, BrokerError: 503}
 
 
 class Fault(BaseModel):

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from usher.core.errors import ServiceError
-from usher.runtime.listening import free_ports, is_loopback, listen
+from usher.runtime.listening import beyond_loopback, free_ports, is_loopback, listen
 
 
 def answers(host: str, port: int) -> bool:
@@ -69,3 +69,10 @@ def test_a_preferred_port_is_used_unless_something_listens_on_it() -> None:
 )  # fmt: skip
 def test_whether_other_machines_can_connect_is_known(host: str, only_here: bool) -> None:
     assert is_loopback(host) is only_here
+
+
+def test_it_is_known_whether_other_machines_reach_a_socket() -> None:
+    for host, port_of in (("127.0.0.1", None), ("::1", None), ("0.0.0.0", "0.0.0.0:{}"), ("::", "[::]:{}")):
+        with listen(host, 0, "trackers") as listening:
+            expected = port_of and port_of.format(listening.getsockname()[1])
+            assert beyond_loopback(listening) == expected

@@ -1,5 +1,6 @@
 """Settings: read once and checked completely. Errors say what to write instead."""
 
+import json
 import re
 import tomllib
 from datetime import timedelta
@@ -88,6 +89,12 @@ def test_variables_override_the_file(tmp_path: Path) -> None:
         ("[projects.abc]", {"USHER_BROKER__URL": "http://x"}, 'a broker\'s address looks like "amqp://'),
         ("[projects.abc]", {"USHER_BROKER__HEARTBEAT": "1500ms"}, "whole number of seconds"),
         ("[projects.abc]", {"USHER_JIRA__SECRET": ""}, "must not be empty"),
+        ("[projects.abc]", {"USHER_WEB__URLS": "usher.example.com"}, 'URL of Usher looks like "https://usher.'),
+        ("[projects.abc]", {"USHER_WEB__URLS": "https://x/usher"}, "without a path"),
+        ("[projects.abc]", {"USHER_WEB__URLS": "https://x:0x50"}, "without a path"),
+        ("[projects.abc]", {"USHER_WEB__URLS": "https://jane@x"}, "without a path"),
+        ("[projects.abc]", {"USHER_WEB__PROXIES": "*"}, 'named by its address or network, like "10.0.0.7"'),
+        ("[projects.abc]", {"USHER_WEB__PROXIES": "10.0.0.7/24"}, 'named by its address or network, like "10.0.0.7"'),
         ("[projects.abc]\nstatuses = ['live']", {}, "unknown status live; add [statuses.live]"),
         ("[projects.abc]\n[projects.def]\n[servers]\nname = '{status}'", {}, 'stage.def are both "stage"'),
         ("[projects.abc]\n[servers]\nname = '{stauts}.x'", {}, "{stauts} is unknown in [servers] name; did you mean {"),
@@ -153,6 +160,13 @@ class TestFilesFromEditorsOfOtherSystems:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(errors.SettingsError, match="nowhere.toml does not exist; `usher init` writes one"):
         load({"USHER_CONFIG": "nowhere.toml"})
+
+
+def test_urls_are_written_as_browsers_write_them() -> None:
+    given = ["https://Usher.example.com:443/", "http://[::1]:80", "http://deploy.example.com:8080 "]
+    assert load({"USHER_WEB__URLS": json.dumps(given)}).web.urls == (
+        "https://usher.example.com", "http://[::1]", "http://deploy.example.com:8080",
+    )  # fmt: skip
 
 
 def test_secrets_are_not_in_the_repr() -> None:
