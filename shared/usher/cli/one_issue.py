@@ -32,7 +32,8 @@ def show(client: Client, issue: str, settings: Settings, *, as_json: bool) -> No
     ignored = client.ignored(IGNORED, issue=issue)
     for move in ignored:
         by = f" by {move.moved_by}" if move.moved_by else ""
-        says = f"  Moved to {move.status}{by} at {zoned(move.at)}, ignored: {move.reason}."
+        why = move.reason.partition(". To ")[0]  # `usher ignored` shows how to accept it
+        says = f"  Moved to {move.status}{by} at {zoned(move.at)}, ignored: {why}. See `usher ignored`."
         console().print(says, style="dim", soft_wrap=True)
     if not (found or ignored):
         console().print(f"Usher has received nothing for {issue}. Does Jira's webhook reach it?", soft_wrap=True)
