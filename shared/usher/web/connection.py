@@ -62,6 +62,8 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.client:  # an IPv6 socket shows an IPv4 client as ::ffff:10.0.0.5
+            self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         self._note()
 
     def data_received(self, data: bytes) -> None:

@@ -1,6 +1,7 @@
 """A small app with everything that each service's app has, served on a real socket."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -44,20 +45,20 @@ def make_app() -> Callable[..., FastAPI]:
     return make
 
 
-Serving = Callable[[FastAPI], AbstractAsyncContextManager[Wire]]
+Serving = Callable[..., AbstractAsyncContextManager[Wire]]
 
 
 @pytest.fixture
 def serving() -> Serving:
-    """Serves an app on a free port while the block runs."""
+    """Serves an app while the block runs: on a free port of 127.0.0.1, or on another listening socket."""
 
     @asynccontextmanager
-    async def serve(app: FastAPI) -> AsyncIterator[Wire]:
+    async def serve(app: FastAPI, other: socket.socket | None = None) -> AsyncIterator[Wire]:
         stop = asyncio.Event()
-        with listen("127.0.0.1", 0, "trackers") as listening:
+        with other or listen("127.0.0.1", 0, "trackers") as listening:
             server = asyncio.create_task(serve_web(app, listening, stop))
             try:
-                yield (wire := Wire(*listening.getsockname()))
+                yield (wire := Wire("127.0.0.1", listening.getsockname()[1]))
                 await wire.close()
             finally:
                 stop.set()

@@ -1,6 +1,7 @@
 """Requests that a browser sends for another site's page, and names that are not Usher's, are refused."""
 
 import json
+import socket
 
 import pytest
 
@@ -126,6 +127,14 @@ async def test_forwarded_headers_are_believed_only_from_named_proxies(make_app, 
     async with serving(make_app(WEB__PROXIES=proxies)) as wire:
         answer = await wire.ask(post("127.0.0.1", f"X-Forwarded-For: {header}"))
     assert f'"from":"{by}"' in answer
+
+
+async def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address(make_app, serving):
+    for proxies, by in (("[]", "127.0.0.1"), ('["127.0.0.1"]', "203.0.113.9")):
+        both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        async with serving(make_app(WEB__PROXIES=proxies), both) as wire:
+            answer = await wire.ask(post("127.0.0.1", "X-Forwarded-For: 203.0.113.9"))
+        assert f'"from":"{by}"' in answer
 
 
 async def test_a_forwarded_host_is_never_believed(make_app, serving):
