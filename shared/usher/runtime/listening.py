@@ -31,6 +31,15 @@ def is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
+def listens(port: int) -> bool:
+    """Whether something listens on that port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_ports(*preferred: int) -> tuple[int, ...]:
     """Find free ports of 127.0.0.1, all different: each preferred one if nothing listens on it, otherwise any other.
 
@@ -42,16 +51,8 @@ def free_ports(*preferred: int) -> tuple[int, ...]:
 
 def _free(preferred: int) -> socket.socket:
     for port in (preferred, 0):
-        if port and _listens(port):
+        if port and listens(port):
             continue
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", port))
     raise ServiceError(why="no port of 127.0.0.1 is free; stop a program that listens there")
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
-        return False
-    return True
