@@ -2,10 +2,9 @@
 
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -38,24 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--storm", type=float, default=2, help="how many minutes the parts of a whole Usher are killed for (2)"
     )
-
-
-USUAL_PORTS = (5672, 15672)
-held = pytest.StashKey[list[socket.socket]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """With several workers, hold the broker's usual ports: brokers that start at once would all choose them."""
-    config.stash[held] = []
-    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        for port in USUAL_PORTS:
-            with suppress(OSError):
-                config.stash[held].append(socket.create_server(("127.0.0.1", port)))
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    for listening in config.stash[held]:
-        listening.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,7 +19,7 @@ from usher.broker.link import connect
 from usher.core.errors import BrokerError
 from usher.local.container import IMAGE, available, running_container
 from usher.local.node import USER, installed, running_node
-from usher.local.startup import Ports
+from usher.local.startup import Place
 from usher.runtime.addresses import join
 from usher.runtime.private import private_folder, write_private
 from usher.settings import Settings
@@ -79,9 +79,9 @@ def running_broker(
     with _locked(folder, say) as lock:
         password = _password(folder / "password")
         running, what = _start(folder, password, lock, kind=kind, lasting=lasting, say=say)
-        with running as ports:
-            url = URL.build(scheme="amqp", user=USER, password=password, host="127.0.0.1", port=ports.amqp, path="/")
-            broker = Broker(str(url), f"http://127.0.0.1:{ports.console}", what, folder / "password")
+        with running as place:
+            url = URL.build(scheme="amqp", user=USER, password=password, host="127.0.0.1", port=place.amqp, path="/")
+            broker = Broker(str(url), f"http://127.0.0.1:{place.console}", what, folder / "password")
             write_private(folder / ADDRESSES, f"{broker.url}\n{broker.console}\n")
             try:
                 yield broker
@@ -121,7 +121,7 @@ async def _configured(settings: BrokerSettings) -> Broker:
 
 def _start(
     folder: Path, password: str, lock: int, *, kind: Kind, lasting: bool, say: Callable[[str], None]
-) -> tuple[AbstractContextManager[Ports], str]:
+) -> tuple[AbstractContextManager[Place], str]:
     if kind != "container" and (server := installed()):
         say(f"starting a private RabbitMQ ({server}), data in {folder}")
         return running_node(server, folder, password, lock), "a private RabbitMQ that Usher started"

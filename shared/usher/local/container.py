@@ -10,7 +10,7 @@ from pathlib import Path
 
 from usher.local.children import Child
 from usher.local.node import USER
-from usher.local.startup import Ports, answer, note
+from usher.local.startup import Place, note, started
 from usher.runtime.private import private
 
 IMAGE = "rabbitmq:4-management"
@@ -28,45 +28,50 @@ def available() -> bool:
 
 
 @contextmanager
-def running_container(folder: Path, password: str, lock: int, *, lasting: bool) -> Iterator[Ports]:
+def running_container(folder: Path, password: str, lock: int, *, lasting: bool) -> Iterator[Place]:
     """Run a container while the block runs. If `lasting`, its data is in a volume named after `folder`.
 
     Raises BrokerError with its last log lines if it does not start.
     """
-    ports = Ports.free()
     name = f"usher-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
     log = folder / "log"
-    _docker("rm", "--force", "--volumes", name)  # left by a killed Usher; a named volume is kept
-    with open(log, "wb", opener=private) as output:
-        container = Child(
-            _argv(name, ports, lasting=lasting),
-            # the command line only names these variables, so that no process list shows their values
-            env={**os.environ, "RABBITMQ_DEFAULT_PASS": password, "RABBITMQ_ERLANG_COOKIE": secrets.token_hex(32)},
-            output=output,
-            grace=STOP_SECONDS,
-            keep=(lock,),
-        )
-    note(lock, container.group)
+
+    def start(place: Place) -> Child:
+        _docker("rm", "--force", "--volumes", name)  # left by a killed Usher; a named volume is kept
+        with open(log, "wb", opener=private) as output:
+            container = Child(
+                _argv(name, place, lasting=lasting),
+                # the command line only names these variables, so that no process list shows their values
+                env={**os.environ, "RABBITMQ_DEFAULT_PASS": password, "RABBITMQ_ERLANG_COOKIE": secrets.token_hex(32)},
+                output=output,
+                grace=STOP_SECONDS,
+                keep=(lock,),
+            )
+        note(lock, container.group)
+        return container
+
     try:
-        answer(ports.amqp, container, START_SECONDS, log)
-        yield ports
-        if lasting:
-            # with RabbitMQ's own tool: not every image passes on the signal of `docker stop`
-            _docker("exec", name, "rabbitmqctl", "stop")
-            container.ended(STOP_SECONDS)
+        place, container = started(start, START_SECONDS, log)
+        try:
+            yield place
+            if lasting:
+                # with RabbitMQ's own tool: not every image passes on the signal of `docker stop`
+                _docker("exec", name, "rabbitmqctl", "stop")
+                container.ended(STOP_SECONDS)
+        finally:
+            container.kill()
     finally:
         _docker("rm", "--force", "--volumes", name)
-        container.kill()
 
 
-def _argv(name: str, ports: Ports, *, lasting: bool) -> list[str]:
+def _argv(name: str, place: Place, *, lasting: bool) -> list[str]:
     volume = ["--volume", f"{name}:/var/lib/rabbitmq"] if lasting else []
     return [
         *("docker", "run", "--rm", "--init", "--name", name, "--hostname", "usher", *volume),
-        *("--publish", f"127.0.0.1:{ports.amqp}:5672", "--publish", f"127.0.0.1:{ports.console}:15672"),
+        *("--publish", f"127.0.0.1:{place.amqp}:5672", "--publish", f"127.0.0.1:{place.console}:15672"),
         *("--env", f"RABBITMQ_DEFAULT_USER={USER}", "--env", "RABBITMQ_DEFAULT_PASS"),
         *("--env", "RABBITMQ_ERLANG_COOKIE"),
-        *("--env", f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS={CONSUMER_TIMEOUT}", IMAGE),
+        *("--env", f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS={CONSUMER_TIMEOUT} {place.arguments}", IMAGE),
     ]
 
 

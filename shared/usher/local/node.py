@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from usher.local.children import Child
-from usher.local.startup import Ports, answer, note
-from usher.runtime.listening import free_ports
+from usher.local.startup import Place, note, started
 from usher.runtime.private import private, write_private
 
 PACKAGED = "/usr/lib/rabbitmq/bin"  # Debian's wrapper on the PATH switches users, which needs root
@@ -44,26 +43,29 @@ def installed() -> Path | None:
 
 
 @contextmanager
-def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterator[Ports]:
+def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterator[Place]:
     """Run a node with its data in `folder` while the block runs. Its processes inherit the lock.
 
     Raises BrokerError with the node's last log lines if it does not start.
     """
-    ports = Ports.free()
     log = folder / "log"
-    with open(log, "wb", opener=private) as output:
-        node = Child(
-            [str(server)],
-            env=_environment(server, folder, password, ports),
-            output=output,
-            grace=STOP_SECONDS,
-            keep=(lock,),
-            umask=PRIVATE,
-        )
-    note(lock, node.group)
+
+    def start(place: Place) -> Child:
+        with open(log, "wb", opener=private) as output:
+            node = Child(
+                [str(server)],
+                env=_environment(server, folder, password, place),
+                output=output,
+                grace=STOP_SECONDS,
+                keep=(lock,),
+                umask=PRIVATE,
+            )
+        note(lock, node.group)
+        return node
+
+    place, node = started(start, START_SECONDS, log)
     try:
-        answer(ports.amqp, node, START_SECONDS, log)
-        yield ports
+        yield place
     except KeyboardInterrupt:
         node.kill()  # after a second Ctrl-C, stop without delay; confirmed messages are on disk
         raise
@@ -71,12 +73,12 @@ def running_node(server: Path, folder: Path, password: str, lock: int) -> Iterat
         node.stop()
 
 
-def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dict[str, str]:
+def _environment(server: Path, folder: Path, password: str, place: Place) -> dict[str, str]:
     """Write the node's files and return its complete environment. No file of the system's RabbitMQ is read."""
     configuration = folder / "rabbitmq.conf"
     write_private(
         configuration,
-        CONFIGURATION.format(amqp=ports.amqp, console=ports.console, user=USER, password=password),
+        CONFIGURATION.format(amqp=place.amqp, console=place.console, user=USER, password=password),
     )
     write_private(folder / "enabled_plugins", "[rabbitmq_management].\n")
     # whoever knows the cookie can run code in the node; the one that Erlang makes can be guessed
@@ -97,12 +99,11 @@ def _environment(server: Path, folder: Path, password: str, ports: Ports) -> dic
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_LOG": "warning",
         "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _distribution(),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_distribution(place.erlang)} {place.arguments}",
         "ERL_AFLAGS": f'-run file eval "{PRELOAD}"',
     }
 
 
-def _distribution() -> str:
+def _distribution(port: int) -> str:
     """Erlang's arguments: a fixed loopback port, and no port mapper (epmd), which would outlive this process."""
-    (port,) = free_ports(0)
     return f"-sname {NODE} -start_epmd false -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}}"

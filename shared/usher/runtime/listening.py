@@ -49,6 +49,15 @@ def beyond_loopback(listening: socket.socket) -> str | None:
     return None if is_loopback(host) else join(host, port)
 
 
+def listens(port: int) -> bool:
+    """Whether something listens on that port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_ports(*preferred: int) -> tuple[int, ...]:
     """Find free ports of 127.0.0.1, all different: each preferred one if nothing listens on it, otherwise any other.
 
@@ -60,16 +69,8 @@ def free_ports(*preferred: int) -> tuple[int, ...]:
 
 def _free(preferred: int) -> socket.socket:
     for port in (preferred, 0):
-        if port and _listens(port):
+        if port and listens(port):
             continue
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", port))
     raise ServiceError(why="no port of 127.0.0.1 is free; stop a program that listens there")
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
-        return False
-    return True

@@ -7,16 +7,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import aio_pika
 import httpx
 import psutil
 import pytest
+from yarl import URL
 
 from usher.core.errors import BrokerError
 from usher.local import node
 from usher.local.choose import Broker, console_of, running_broker
+from usher.local.startup import Place
+from usher.runtime.listening import free_ports
 from usher.settings import Settings, load
 
 pytestmark = pytest.mark.programs
@@ -95,6 +99,50 @@ def test_a_private_node_listens_only_on_loopback_and_keeps_its_messages(tmp_path
         assert (folder / ".erlang.cookie").read_text() != cookie
         assert asyncio.run(take(second.url)) == b"kept"
     assert_nothing_is_left(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("port", ["amqp", "console", "erlang"])
+def test_a_node_whose_port_is_taken_first_starts_on_other_ports(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    """The AMQP port is taken by another broker, which answers before the node does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = URL(broker.url).port if port == "amqp" else listening.getsockname()[1]
+        free, tried = Place.free, list[Place]()
+
+        def first_taken() -> Place:
+            tried.append(free() if tried else replace(free(), **{port: taken}))
+            return tried[-1]
+
+        monkeypatch.setattr(Place, "free", first_taken)
+        with running_broker(UNSET, tmp_path / "broker", kind="node") as chosen:
+            asyncio.run(put(chosen.url))
+    assert len(tried) > 1
+    assert URL(chosen.url).port == tried[-1].amqp
+    assert_nothing_is_left(tmp_path / "broker")
+
+
+@pytest.mark.slow
+def test_two_ushers_that_start_at_the_same_moment_have_a_broker_each(tmp_path: Path) -> None:
+    usual = free_ports(0, 0)
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"from usher.local import startup\nstartup.USUAL_PORTS = {usual}\n{HOLDER}", folder],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for folder in (str(tmp_path / "one"), str(tmp_path / "two"))
+    ]
+    try:
+        urls = [holder.stdout.readline().strip() for holder in holders if holder.stdout]
+        for url in urls:
+            asyncio.run(put(url))
+        assert len({URL(url).port for url in urls}) == 2
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
 
 
 @pytest.mark.slow
