@@ -1,5 +1,6 @@
 """`docker compose up`: the shipped images with a broker, and a storm of moves through the published ports."""
 
+import json
 import os
 import random
 import secrets
@@ -128,6 +129,22 @@ def test_killing_deploys_during_a_deploy_loses_nothing(compose: Compose) -> None
 def test_a_service_runs_as_an_ordinary_user_and_can_write_only_in_its_home(compose: Compose, service: str) -> None:
     script = "id -u; touch ~/a /tmp/a && echo home; touch /opt/usher/a /etc/a 2>/dev/null || echo nowhere else"
     assert compose.run("exec", "--no-TTY", service, "sh", "-c", script) == "10001\nhome\nnowhere else\n"
+
+
+@pytest.mark.parametrize("service", ["trackers", "deploys", "successes"])
+def test_the_doctor_of_a_container_checks_its_own_service_and_command(compose: Compose, service: str) -> None:
+    report = json.loads(compose.run("exec", "--no-TTY", service, "usher", "doctor", "--json"))
+    found = {finding["about"]: finding["verdict"] for finding in report["findings"]}
+    assert report["ok"]
+    assert {"trackers", "deploys", "successes", "command"} & set(found) == (
+        {"deploys", "command"} if service == "deploys" else {service}
+    )
+
+
+def test_a_command_finds_the_other_services(compose: Compose) -> None:
+    script = "import usher; print(usher.waiting('beta.abc.wwts.com'), usher.send('ABC-99', 'beta').server)"
+    said = compose.run("exec", "--no-TTY", "deploys", "python", "-c", script)
+    assert said == "() beta.abc.wwts.com\n"
 
 
 def test_without_an_env_file_compose_says_what_to_run(compose: Compose) -> None:

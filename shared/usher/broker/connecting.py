@@ -1,6 +1,7 @@
 """Opens and closes connections of aio-pika, with error messages that say what to fix."""
 
 import asyncio
+import os
 from collections.abc import Awaitable
 
 import aio_pika
@@ -38,11 +39,27 @@ async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> Abstr
         raise BrokerError(
             why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
         ) from None
-    except (AMQPConnectionError, OSError, TimeoutError) as error:
-        what = str(error) or type(error).__name__
+    except (AMQPConnectionError, OSError) as error:
         raise BrokerError(
-            why=f"no broker answers at {address(url)} ({what}); start it, or correct [broker] url"
+            why=f"no broker answers at {address(url)} ({_reason(error)}); start it, or correct [broker] url"
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    """Why there is no connection, in words. The client gives its own errors the numbers of the system's."""
+    says = error.strerror or ""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS:.0f} s"
+    if "CERTIFICATE_VERIFY_FAILED" in says:
+        return "its certificate is not trusted"
+    if "[SSL" in says:
+        return "it does not speak TLS, which amqps:// needs"
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    if says:  # a host name that cannot be resolved
+        return says.lower()
+    closed = any(words in str(error) for words in ("connection reset", "Read 0 bytes"))
+    return "it closed the connection; has it started?" if closed else "what answers there is not an AMQP broker"
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:

@@ -1,5 +1,6 @@
 """The `usher` command. An expected error is one sentence on standard error and exit code 1; wrong usage is 2."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from usher.cli.app import app
     from usher.cli.screen import console
 
+    # without a handler, Python prints the client's warnings; Usher says what is wrong in its own words
+    for client in ("aio_pika", "aiormq"):
+        logging.getLogger(client).addHandler(logging.NullHandler())
     try:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="usher")
     except UsherError as fault:

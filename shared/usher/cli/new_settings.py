@@ -59,7 +59,8 @@ class NewSettings:
     def _statuses(self) -> str:
         about = (
             '# The statuses that trigger a deploy. "stage", "test" and "beta" always exist and need no section.\n'
-            "# jira: the names and ids that Jira uses for this status. Case is ignored. Default: the status's own name."
+            "# jira: the names and ids that Jira uses for this status. Case and white space are ignored.\n"
+            "# Default: the status's own name."
         )
         sections = [f"[statuses.{toml.key(status)}]\njira = {toml.value(words)}" for status, words in self.jira.items()]
         return "\n\n".join([about + ("\n" + sections[0] if sections else ""), *sections[1:]])

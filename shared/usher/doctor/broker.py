@@ -54,7 +54,8 @@ async def look_at_broker(broker: Broker | None, settings: Settings) -> list[Find
             found += [] if broker.password_file else _consumer_timeout(version)
             return found + await _topology(link, settings)
     except BrokerError as wrong:
-        return [fault("broker", str(wrong), "start it, or correct [broker] url")]
+        says, _, do = str(wrong).rpartition("; ")
+        return [fault("broker", says or do, do if says else "correct [broker] url")]
 
 
 def _client(link: Link) -> AbstractConnection:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -246,6 +247,44 @@ def test_moves_ignored_for_the_same_reason_are_one_row_and_json_lists_each(usher
     assert [move["issue"] for move in moves if move["status"] == "In Progress"] == ["DEF-54", "ABC-53", "ABC-52"]
 
 
+def readme() -> str:
+    """The text of the README."""
+    return (Path(__file__).parents[3] / "README.md").read_text()
+
+
+def test_the_readme_shows_what_the_screen_shows(usher, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    soon, names = now + timedelta(minutes=5), ("beta.abc", "beta.def", "stage.abc", "test.abc")
+    facts: list[dict[str, object]] = [
+        {"state": "waiting", "waiting": ["ABC-111", "ABC-112", "ABC-113"], "window_closes_at": soon, "last": "passed"},
+        {"state": "failing", "retrying": ["DEF-7"], "retried_at": soon, "parked": ["DEF-8"], "last": "failed"},
+        {"state": "idle"},
+        {"state": "deploying", "running": running(timedelta(seconds=151), "ABC-111"), "last": "passed"},
+    ]
+    servers = [
+        state(**{**some, "server": f"{name}.wwts.com", **({"last": last(str(some["last"]))} if "last" in some else {})})
+        for name, some in zip(names, facts, strict=True)
+    ]
+    monkeypatch.setattr("usher.api.client.Client.servers", lambda _: servers)
+    monkeypatch.setattr("usher.cli.servers.clock", lambda _: "00:00:00")
+    monkeypatch.setattr("usher.cli.servers.zone", lambda: "UTC")
+    shown = [line.rstrip() for line in usher("servers").out.splitlines()]
+    (sample,) = re.findall(r"((?:    .*\n)+)", readme()[readme().index("`usher servers` looks like this") :])[:1]
+
+    def plain(line: str) -> str:
+        return re.sub(r"\d\d:\d\d:\d\d|\d+ s", lambda found: "0" * len(found[0]), line.strip())
+
+    assert [plain(line) for line in shown] == [plain(line) for line in sample.splitlines()]
+
+
+def test_the_readme_names_the_windows_as_the_command_does(usher, monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet, cap = re.findall(r"((?:\d+ min ?)(?:\d+ s)?)", readme()[readme().index("By default, a deploy starts") :])[:2]
+    for name in ("QUIET", "CAP", "FLOOR"):
+        monkeypatch.delenv(f"USHER_WINDOW__{name}")
+    when = usher("explain", "ABC-111", "beta").out.splitlines()[-1].strip()
+    assert when == f"when  {quiet.strip()} after the last message, but no later than {cap.strip()} after the first"
+
+
 def test_parked_messages_that_cannot_be_read_are_listed_with_the_reason(usher) -> None:
     async def park() -> None:
         async with connect(load().broker, "tests") as link:
@@ -325,9 +364,9 @@ def last(outcome: str) -> dict[str, object]:
     return {"deploy": "0" * 12, "outcome": outcome, "ended_at": datetime.now(UTC)}
 
 
-def running(for_: timedelta) -> dict[str, object]:
+def running(for_: timedelta, issue: str = "ABC-9") -> dict[str, object]:
     """A deploy that has been running for that long."""
-    return {"deploy": "0" * 12, "issues": ["ABC-9"], "holder": "x", "since": datetime.now(UTC) - for_}
+    return {"deploy": "0" * 12, "issues": [issue], "holder": "x", "since": datetime.now(UTC) - for_}
 
 
 class TestTheLineOfAServer:
