@@ -216,7 +216,7 @@ GUARDS = (
     guard(
         "a retry waits in a queue of the broker",
         f"{SUCCESSES}/results/decisions.py",
-        "await self._publisher.retry(again.message, again.delay, round(again.delay * (1 - shortened)))",
+        "await self._publisher.retry(again.message, again.delay, left)",
         "pass",
         "is retrying",
         POWER,
