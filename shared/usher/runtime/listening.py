@@ -31,7 +31,7 @@ def is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
-def listens(port: int) -> bool:
+def _listens(port: int) -> bool:
     """Whether something listens on that port of 127.0.0.1."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
@@ -51,7 +51,7 @@ def free_ports(*preferred: int) -> tuple[int, ...]:
 
 def _free(preferred: int) -> socket.socket:
     for port in (preferred, 0):
-        if port and listens(port):
+        if port and _listens(port):
             continue
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", port))
