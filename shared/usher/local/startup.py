@@ -10,15 +10,17 @@ from pathlib import Path
 
 from usher.core.errors import BrokerError
 from usher.local.children import Child
-from usher.runtime.listening import free_ports, listens
+from usher.runtime.listening import free_ports
 
 USUAL_PORTS = (5672, 15672)
-TRIES = 3
+ANY_PORTS = (0, 0)
+SIGNS_OF_A_TAKEN_PORT = ("eaddrinuse", "address already in use", "port is already allocated")
+"""What Erlang and Docker report."""
 LAST_LINES = 15
 GREETING_BYTES = 4096
 
 
-class Exited(BrokerError):
+class PortTaken(BrokerError):
     """{why}"""
 
 
@@ -32,20 +34,15 @@ class Place:
     name: str
 
     @classmethod
-    def free(cls) -> "Place":
-        """The usual ports if they are free, otherwise others. They may be taken before the broker listens."""
-        amqp, console, erlang = free_ports(*USUAL_PORTS, 0)
+    def free(cls, preferred: tuple[int, int]) -> "Place":
+        """The preferred ports if they are free, otherwise others. They may be taken before the broker listens."""
+        amqp, console, erlang = free_ports(*preferred, 0)
         return cls(amqp, console, erlang, secrets.token_hex(16))
 
     @property
     def arguments(self) -> str:
         """Erlang's arguments with which the broker greets its clients by its name."""
         return f'-rabbit server_properties [{{<<"usher">>,longstr,<<"{self.name}">>}}]'
-
-    @property
-    def taken(self) -> bool:
-        """Whether something listens on one of the ports."""
-        return any(map(listens, (self.amqp, self.console, self.erlang)))
 
 
 def started(start: Callable[[Place], Child], seconds: float, log: Path) -> tuple[Place, Child]:
@@ -55,36 +52,39 @@ def started(start: Callable[[Place], Child], seconds: float, log: Path) -> tuple
     and is started again on other ports. Raises BrokerError with the broker's last log lines if it exits for another
     reason, or if it does not answer within `seconds`.
     """
-    for tries_left in reversed(range(TRIES)):
-        place = Place.free()
-        broker = start(place)
+    # two Ushers may each have taken a port of the other, so the second try avoids the usual ports
+    for preferred in (USUAL_PORTS, ANY_PORTS):
         try:
-            _wait(place, broker, seconds, log)
-        except Exited:
-            if not (tries_left and place.taken):
-                raise
-        except BaseException:
-            broker.kill()
-            raise
-        else:
-            return place, broker
-    raise AssertionError("the last try raises or returns")
+            return _started(start, Place.free(preferred), seconds, log)
+        except PortTaken as fault:
+            taken = fault
+    raise taken
+
+
+def _started(start: Callable[[Place], Child], place: Place, seconds: float, log: Path) -> tuple[Place, Child]:
+    broker = start(place)
+    try:
+        _wait(place, broker, seconds, log)
+    except BaseException:
+        broker.kill()
+        raise
+    return place, broker
 
 
 def _wait(place: Place, broker: Child, seconds: float, log: Path) -> None:
-    """Wait until the broker answers. Raises Exited, or another BrokerError if it is silent."""
+    """Wait until the broker answers. Raises PortTaken, or another BrokerError."""
     deadline = time.monotonic() + seconds
     while not _greets(place):
         code = broker.ended(0.05)
         if code is None and time.monotonic() < deadline:
             continue
-        last = log.read_text("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-        what, error = f"did not answer in {seconds:.0f} s", BrokerError
-        if code is not None:
-            what, error = f"exited at startup (exit code {code})", Exited
+        text = log.read_text("utf-8", "replace")
+        what = f"exited at startup (exit code {code})" if code is not None else f"did not answer in {seconds:.0f} s"
+        error = PortTaken if any(sign in text for sign in SIGNS_OF_A_TAKEN_PORT) else BrokerError
         raise error(
             why=f"the broker that Usher started {what}; fix what its last lines report, or set [broker] url to "
-            f"another one. The complete log is {log}:\n" + "\n".join(f"  {line}" for line in last)
+            f"another one. The complete log is {log}:\n"
+            + "\n".join(f"  {line}" for line in text.strip().splitlines()[-LAST_LINES:])
         )
 
 

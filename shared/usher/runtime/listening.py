@@ -49,7 +49,7 @@ def beyond_loopback(listening: socket.socket) -> str | None:
     return None if is_loopback(host) else join(host, port)
 
 
-def listens(port: int) -> bool:
+def _listens(port: int) -> bool:
     """Whether something listens on that port of 127.0.0.1."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
@@ -69,7 +69,7 @@ def free_ports(*preferred: int) -> tuple[int, ...]:
 
 def _free(preferred: int) -> socket.socket:
     for port in (preferred, 0):
-        if port and listens(port):
+        if port and _listens(port):
             continue
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", port))

@@ -13,6 +13,7 @@ from usher.runtime.signals import interrupts
 from usher.runtime.wording import harmless
 from usher.settings import Settings
 from usher.settings.runnable import check_runnable
+from usher.up.claim import claimed
 from usher.up.screen import Log, show
 from usher.up.services import check_ports, programs, running_services
 from usher.up.supervisor import Program
@@ -30,7 +31,9 @@ def run(settings: Settings, wanted: Sequence[Program] | None = None) -> int:
     log = Log(Console(highlight=False, markup=False))
     with interrupts():
         try:
-            _run(settings, programs(settings) if wanted is None else wanted, log)
+            wanted = programs(settings) if wanted is None else wanted
+            with claimed(FOLDER.parent, wanted):
+                _run(settings, wanted, log)
         except UsherError as fault:
             log.close()
             Console(stderr=True, highlight=False, markup=False).print(f"usher: {harmless(str(fault))}", soft_wrap=True)

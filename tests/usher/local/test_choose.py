@@ -18,7 +18,7 @@ from yarl import URL
 
 from usher.core.errors import BrokerError
 from usher.local import node
-from usher.local.choose import Broker, console_of, running_broker
+from usher.local.choose import Broker, Kind, console_of, running_broker
 from usher.local.startup import Place
 from usher.runtime.listening import free_ports
 from usher.settings import Settings, load
@@ -102,23 +102,25 @@ def test_a_private_node_listens_only_on_loopback_and_keeps_its_messages(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("port", ["amqp", "console", "erlang"])
-def test_a_node_whose_port_is_taken_first_starts_on_other_ports(
-    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str
+@pytest.mark.parametrize(
+    ("kind", "port"), [("node", "amqp"), ("node", "console"), ("node", "erlang"), ("container", "amqp")]
+)
+def test_a_broker_whose_port_is_taken_first_starts_on_other_ports(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, port: str
 ) -> None:
     """The AMQP port is taken by another broker, which answers before the node does."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         taken = URL(broker.url).port if port == "amqp" else listening.getsockname()[1]
         free, tried = Place.free, list[Place]()
 
-        def first_taken() -> Place:
-            tried.append(free() if tried else replace(free(), **{port: taken}))
+        def first_taken(preferred: tuple[int, int]) -> Place:
+            tried.append(free(preferred) if tried else replace(free(preferred), **{port: taken}))
             return tried[-1]
 
         monkeypatch.setattr(Place, "free", first_taken)
-        with running_broker(UNSET, tmp_path / "broker", kind="node") as chosen:
+        with running_broker(UNSET, tmp_path / "broker", kind=kind, lasting=False) as chosen:
             asyncio.run(put(chosen.url))
-    assert len(tried) > 1
+    assert len(tried) == 2
     assert URL(chosen.url).port == tried[-1].amqp
     assert_nothing_is_left(tmp_path / "broker")
 

@@ -24,6 +24,7 @@ from terminals import Terminal
 from usher.local.choose import Broker
 from usher.runtime.listening import free_ports
 from usher.settings import load
+from usher.up.claim import claimed
 from usher.up.screen import Log, show
 from usher.up.services import programs
 
@@ -196,6 +197,8 @@ def test_it_shows_all_addresses_and_stops_in_order(start: Start, broker: Broker,
 def warnings(start: Start, **variables: str) -> list[str]:
     up = start(**variables)
     up.until("Ctrl-C stops everything.")
+    up.interrupt()
+    assert up.end()[0] == 0
     return [line for line in up.lines if "WARNING" in line]
 
 
@@ -373,6 +376,41 @@ def test_a_taken_port_is_a_readable_error_and_nothing_is_started(start: Start) -
     assert error.startswith(f"usher: deploys cannot listen on 127.0.0.1:{port}")
     assert "USHER_DEPLOYS__PORT" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_second_start_in_the_same_folder_says_what_runs_already_and_where(start: Start) -> None:
+    ports = free_ports(0, 0, 0)
+    up = start(ports=ports)
+    up.until("Ctrl-C stops everything.")
+    code, error = start().end()
+    assert (code, error.count("\n")) == (1, 1)
+    assert error.startswith("usher: Usher is already running in ")
+    trackers, _, successes = (f"http://127.0.0.1:{port}" for port in ports)
+    for text in (str(up.process.pid), f"{trackers}/webhooks/jira", f"{successes}/docs", f"`kill {up.process.pid}`"):
+        assert text in error
+    up.interrupt()
+    assert up.end()[0] == 0
+    again = start(ports=ports)
+    again.until("Ctrl-C stops everything.")
+
+
+@pytest.mark.slow
+def test_of_two_starts_at_the_same_moment_one_runs_and_the_other_says_so(start: Start) -> None:
+    ports = free_ports(0, 0, 0)
+    both = [start(ports=ports), start(ports=ports)]
+    until(lambda: any(up.process.poll() is not None for up in both))
+    (refused,) = [up for up in both if up.process.poll() is not None]
+    code, error = refused.end()
+    assert (code, "Usher is already running in " in error) == (1, True)
+    (runs,) = [up for up in both if up is not refused]
+    runs.until("Ctrl-C stops everything.")
+
+
+def test_a_folder_that_cannot_be_written_needs_no_claim(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with claimed(tmp_path / "file" / ".usher", ()):
+        pass
 
 
 def test_port_zero_in_the_settings_becomes_a_free_port() -> None:
