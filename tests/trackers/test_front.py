@@ -27,7 +27,7 @@ def test_a_valid_message_is_parsed() -> None:
         ('{"issue_id": "XYZ-3", "status": "beta"}', "unknown project XYZ; add [projects.xyz]"),
         (
             '{"issue_id": "PEAR-3", "status": "qa"}',
-            "unknown status 'qa'; known: stage, test, beta. To add it: [statuses.qa]",
+            "unknown status 'qa'; known: stage, test, beta. To accept it, list it under [statuses.qa]",
         ),
         (
             '{"issue_id": "PEAR-3", "status": "stage"}',
