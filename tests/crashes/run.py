@@ -42,7 +42,7 @@ The exit code is 1 if a seed fails. PYTHONHASHSEED=0, which this program sets, m
 """
 REPORT_EVERY = 10.0
 """Seconds between two progress lines."""
-RARE = 1000
+RARE = 3000
 """The number of seeds in which each planted bug must be found."""
 
 
