@@ -85,6 +85,6 @@ env: ## write .env with random passwords, for docker compose
 	@sh make/env
 
 clean: ## remove the environment and all caches; keep your data and settings
-	rm -rf .venv .venv.new .venv.old .env.new build dist
+	rm -rf .venv .venv.new .venv.old .venv.lock .env.new build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +

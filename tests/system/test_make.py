@@ -24,6 +24,7 @@ case "$*" in
 *platform*) echo Python 3.13.0 ;;
 *"-m venv"*) for folder; do :; done; mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
 *"-m pip"*) echo "$*" >>pip.log; eval "$PIP" ;;
+*flock*) exec python3 "$@" ;;
 esac
 """
 
@@ -158,6 +159,21 @@ def test_an_interrupted_build_keeps_the_previous_environment(
     assert again.returncode == 0
     assert not (clone / ".venv/previous").exists()
     assert not (clone / ".venv.new").exists()
+
+
+def test_two_builds_at_the_same_moment_are_one(clone: Path, fake_python: str) -> None:
+    pip = "echo installing; while [ ! -e go ]; do sleep 0.02; done"
+    options = {"cwd": clone, "env": os.environ | {"PYTHON": fake_python, "PIP": pip}, "stdout": -1, "text": True}
+    command = ["sh", "make/environment", "up"]
+    with subprocess.Popen(command, **options) as first:
+        assert "installing\n" in first.stdout
+        with subprocess.Popen(command, **options) as second:
+            line = second.stdout.readline()
+            (clone / "go").touch()
+            assert (first.wait(20), second.wait(20)) == (0, 0)
+            assert (line, second.stdout.read()) == ("Waiting for another make, which builds .venv\n", "")
+    assert len((clone / "pip.log").read_text().splitlines()) == 2
+    assert (clone / ".venv/stamp").exists()
 
 
 def test_a_failed_build_ends_make_and_leaves_no_environment(clone: Path, fake_python: str) -> None:

@@ -402,7 +402,7 @@ def test_of_two_starts_at_the_same_moment_one_runs_and_the_other_says_so(start: 
     until(lambda: any(up.process.poll() is not None for up in both))
     (refused,) = [up for up in both if up.process.poll() is not None]
     code, error = refused.end()
-    assert (code, "Usher is already running in " in error) == (1, True)
+    assert (code, f"/webhooks/jira, API at http://127.0.0.1:{ports[2]}/docs" in error) == (1, True)
     (runs,) = [up for up in both if up is not refused]
     runs.until("Ctrl-C stops everything.")
 
