@@ -56,15 +56,12 @@ def test_messages_for_a_deleted_server_queue_are_kept_as_unrouted_and_deployed_l
     make_programs: "Callable[..., Programs]", broker: Broker, vhost_url: str
 ) -> None:
     usher = make_programs()
-    usher.start("trackers", "deploys")
+    usher.start("trackers")  # a running deploys would declare the queue again at once
     vhost = vhost_url.rpartition("/")[2]
     httpx.delete(f"{broker.console}/api/queues/{vhost}/{BETA}", auth=broker.credentials, timeout=30).raise_for_status()
     usher.send("ABC-1", "beta")
     (shown,) = look(broker, vhost_url, topology.UNROUTED)
     assert '"ABC-1"' in str(shown["payload"])
-    usher.send("ABC-2", "test")
-    usher.wait(lambda: "of test.abc.wwts.com passed" in usher.log("deploys"), "other servers continue")
-    usher.kill("deploys", number=15)
     usher.start("deploys")
     usher.send("ABC-3", "beta")
     usher.wait(lambda: "of beta.abc.wwts.com passed" in usher.log("deploys"), "the queue is back")
