@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AmqpDsn, BeforeValidator, Field, SecretStr,
 from usher.settings.units import Duration
 
 _LEDGER = re.compile(r"sqlite(\+\w+)?:///.+|postgresql(\+psycopg)?://[^/]+/[^/?]+(\?.*)?")
+MAX_SECRET = 4096
 _AMQP: TypeAdapter[AmqpDsn] = TypeAdapter(AmqpDsn)
 
 
@@ -28,6 +29,20 @@ def _is_ledger(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _content(name: object) -> object:
+    """The content of a file that a setting names, without the end of the line."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("must be the name of a file")
+    try:
+        with open(name, encoding="utf-8") as file:
+            content = file.read(MAX_SECRET).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {name} ({getattr(error, 'strerror', 'it is not text')})") from None
+    if not content:
+        raise ValueError(f"{name} is empty; write the password into it")
+    return content
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -40,6 +55,7 @@ ProjectKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0
 StatusKey = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 Delay = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
+SecretFile = Annotated[SecretStr, BeforeValidator(_content)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 LedgerUrl = Annotated[SecretStr, AfterValidator(_is_ledger)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]
