@@ -34,7 +34,7 @@ class LimitedFile:
         self._room = limit
         self._partial = b""
         self._end = bytearray()
-        self._cut = False
+        self._truncated = False
 
     def write(self, data: bytes) -> None:
         """Write what still fits, and keep the end of the rest. No character is divided."""
@@ -48,15 +48,15 @@ class LimitedFile:
         self._end += data[self._append(fits) :]
         if len(self._end) > KEPT + CHUNK:
             del self._end[:-KEPT]
-            if not self._cut and not self.fault:
+            if not self._truncated and not self.fault:
                 self._append(missing(TOO_LONG))
-            self._cut = True
+            self._truncated = True
 
     def finish(self) -> None:
         """Write the end that was kept, even if the disk was full before."""
         self._end += self._partial
         fault, self.fault = self.fault, None
-        if not self._cut:
+        if not self._truncated:
             self._append(bytes(self._end))
             return
         if fault:
@@ -86,7 +86,7 @@ class Output:
         """Open the file, which takes about `limit` bytes. Raises OSError."""
         self._file = LimitedFile(path, limit)
         self._pipe, self.for_command = os.pipe()
-        self._over, self._tell_over = os.pipe()
+        self._over, self._over_in = os.pipe()
         self._thread = threading.Thread(target=self._copy, daemon=True)
 
     def begin(self) -> None:
@@ -100,7 +100,7 @@ class Output:
 
         Returns why the end of the output is not in the file, or None.
         """
-        os.close(self._tell_over)
+        os.close(self._over_in)
         self._thread.join()
         self._file.touch()
         return self._file.fault

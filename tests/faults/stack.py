@@ -162,11 +162,14 @@ def stacked(
     (folder / "notes").mkdir()
     (folder / "notes").chmod(0o777)
     (folder / "more.yml").write_text("services: {}\n")
+    (folder / "password").write_text(PASSWORD)
+    (folder / "password").chmod(0o444)
     host = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])
     own = {
         "USHER_BIND": host,
         "USHER_TOML": str(folder / "usher.toml"),
         "RABBITMQ_PASSWORD": PASSWORD,
+        "RABBITMQ_PASSWORD_FILE": str(folder / "password"),
         "RABBITMQ_COOKIE": secrets.token_hex(16),
         "POSTGRES_PASSWORD": secrets.token_hex(16),
     }

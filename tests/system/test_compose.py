@@ -88,7 +88,16 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     settings.write_text(SETTINGS)
     settings.parent.chmod(0o755)
     host = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])
-    own = {"USHER_BIND": host, "USHER_TOML": str(settings), "RABBITMQ_PASSWORD": secrets.token_hex(16)}
+    password = settings.with_name("password")
+    password.write_text(secrets.token_hex(16))
+    password.chmod(0o444)
+    own = {
+        "USHER_BIND": host,
+        "USHER_TOML": str(settings),
+        "RABBITMQ_PASSWORD": password.read_text(),
+        "RABBITMQ_PASSWORD_FILE": str(password),
+        "RABBITMQ_COOKIE": secrets.token_hex(16),
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
     project = Compose(f"usher-test-{secrets.token_hex(4)}", host, kept | own)
     project.run("build", "--quiet")
@@ -145,6 +154,45 @@ def test_a_command_finds_the_other_services(compose: Compose) -> None:
     script = "import usher; print(usher.waiting('beta.abc.wwts.com'), usher.send('ABC-99', 'beta').server)"
     said = compose.run("exec", "--no-TTY", "deploys", "python", "-c", script)
     assert said == "() beta.abc.wwts.com\n"
+
+
+@pytest.mark.parametrize("service", ["trackers", "deploys", "successes"])
+def test_no_process_of_a_service_has_the_broker_s_password_in_its_environment(compose: Compose, service: str) -> None:
+    password = compose.environment["RABBITMQ_PASSWORD"]
+    assert password in compose.run("exec", "--no-TTY", service, "cat", "/run/secrets/rabbitmq_password")
+    everything = compose.run("exec", "--no-TTY", service, "sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline")
+    assert "USHER_CONFIG" in everything
+    assert password not in everything
+
+
+def test_the_broker_has_the_cookie_that_was_made_for_it(compose: Compose) -> None:
+    shown = compose.run("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "--quiet", "eval", "erlang:get_cookie().")
+    assert compose.environment["RABBITMQ_COOKIE"] in shown
+
+
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.cluster.yml"])
+def test_every_service_is_confined_and_limited(compose: Compose, file: str) -> None:
+    environment = compose.environment | {"POSTGRES_PASSWORD": "x"}
+    command = ["docker", "compose", "--file", file, "--env-file", os.devnull, "config", "--format", "json"]
+    shown = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    services = json.loads(shown.stdout)["services"]
+    assert {"trackers", "deploys", "successes"} <= {name.partition("-")[0] for name in services}
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert int(service["mem_limit"]) > 0, name
+        assert int(service["pids_limit"]) > 0, name
+
+
+def test_a_stop_ends_deploys_first_and_trackers_just_before_the_broker(compose: Compose) -> None:
+    compose.run("stop")
+    ended = {}
+    for service in ("trackers", "deploys", "successes", "rabbitmq"):
+        container = compose.run("ps", "--all", "--quiet", service).strip()
+        show = ["docker", "inspect", "--format", "{{.State.FinishedAt}}", container]
+        ended[service] = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    compose.run("up", "--detach", "--wait", "--wait-timeout", "120")
+    assert sorted(ended, key=lambda service: ended[service]) == ["deploys", "successes", "trackers", "rabbitmq"]
 
 
 def test_without_an_env_file_compose_says_what_to_run(compose: Compose) -> None:

@@ -190,11 +190,33 @@ def test_make_env_writes_passwords_that_only_the_owner_can_read(clone: Path) -> 
     assert [len(secret) for secret in secrets] == [48, 48, 48]
 
 
+def variables(clone: Path) -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)=(.*)$", (clone / ".env").read_text(), re.MULTILINE))
+
+
+def test_make_env_writes_the_broker_s_password_where_only_the_owner_and_containers_can_read_it(clone: Path) -> None:
+    run("make", "env", cwd=clone)
+    file = clone / variables(clone)["RABBITMQ_PASSWORD_FILE"]
+    assert file.read_text() == variables(clone)["RABBITMQ_PASSWORD"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o444]
+
+
 def test_make_env_keeps_an_existing_file(clone: Path) -> None:
-    (clone / ".env").write_text("mine")
+    run("make", "env", cwd=clone)
+    before = (clone / ".env").read_text()
     answer = run("make", "env", cwd=clone)
-    assert answer.returncode == 0
-    assert (clone / ".env").read_text() == "mine"
+    assert (answer.returncode, answer.stdout) == (0, ".env already exists and is kept\n")
+    assert (clone / ".env").read_text() == before
+
+
+def test_make_env_adds_what_an_older_file_lacks(clone: Path) -> None:
+    (clone / ".env").write_text("MINE=1\nRABBITMQ_PASSWORD=s3same")
+    answer = run("make", "env", cwd=clone)
+    added = {"RABBITMQ_COOKIE", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD_FILE"}
+    assert set(re.findall(r"Added (\w+) to .env", answer.stdout)) == added
+    written = variables(clone)
+    assert {name: written[name] for name in written.keys() - added} == {"MINE": "1", "RABBITMQ_PASSWORD": "s3same"}
+    assert (clone / written["RABBITMQ_PASSWORD_FILE"]).read_text() == "s3same"
 
 
 def test_make_env_refers_to_an_existing_settings_file(clone: Path) -> None:

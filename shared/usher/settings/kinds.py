@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AmqpDsn, BeforeValidator, Field, SecretStr,
 from usher.settings.units import Duration
 
 _LEDGER = re.compile(r"sqlite(\+\w+)?:///.+|postgresql(\+psycopg)?://[^/]+/[^/?]+(\?.*)?")
+MAX_SECRET = 4096
 _AMQP: TypeAdapter[AmqpDsn] = TypeAdapter(AmqpDsn)
 
 
@@ -51,6 +52,20 @@ def _is_network(text: str) -> str:
         raise ValueError('a proxy is named by its address or network, like "10.0.0.7" or "10.0.0.0/24"') from None
 
 
+def _content(name: object) -> object:
+    """The content of a file that a setting names, without the end of the line."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("must be the name of a file")
+    try:
+        with open(name, encoding="utf-8") as file:
+            content = file.read(MAX_SECRET).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {name} ({getattr(error, 'strerror', 'it is not text')})") from None
+    if not content:
+        raise ValueError(f"{name} is empty; write the password into it")
+    return content
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -69,6 +84,7 @@ ExitCode = Annotated[int, Field(ge=1, le=255)]
 Delay = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
 Host = Annotated[str, BeforeValidator(_bare)]
 """A host name or an address. An IPv6 address may be in brackets, as in a URL."""
+SecretFile = Annotated[SecretStr, BeforeValidator(_content)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 LedgerUrl = Annotated[SecretStr, AfterValidator(_is_ledger)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_is_amqp)]

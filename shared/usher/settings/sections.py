@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from yarl import URL
 
 from usher.core.commands import Command
 from usher.core.errors import BadCommand
@@ -22,6 +23,7 @@ from usher.settings.kinds import (
     Networks,
     Origins,
     Port,
+    SecretFile,
     StatusKey,
 )
 from usher.settings.units import Duration, Share
@@ -37,9 +39,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _with_password(address: SecretStr, password: SecretStr) -> SecretStr:
+    """The address with this password, if it has a user and no password of its own."""
+    url = URL(address.get_secret_value())
+    if url.user is None or url.password is not None:
+        return address
+    return SecretStr(str(url.with_password(password.get_secret_value())))
+
+
 class BrokerSettings(Section):
+    password_file: SecretFile | None = None  # before `url`, whose addresses get the password
     url: BrokerUrls = ()
     heartbeat: Duration = timedelta(seconds=10)
+
+    @field_validator("url")
+    @classmethod
+    def _add_password(cls, urls: tuple[SecretStr, ...], known: ValidationInfo) -> tuple[SecretStr, ...]:
+        password = known.data.get("password_file")
+        return tuple(_with_password(url, password) for url in urls) if password else urls
 
     @field_validator("heartbeat")
     @classmethod

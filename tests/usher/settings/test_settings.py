@@ -38,7 +38,9 @@ def test_without_a_file_the_built_in_example_rehearses() -> None:
 
 
 def test_the_example_has_every_setting_with_its_default() -> None:
-    shown = tomllib.loads(re.sub(r"^# (secret|url|command|delays|\[retries)", r"\1", example(), flags=re.MULTILINE))
+    shown = tomllib.loads(
+        re.sub(r"^# (secret|url|password_file|command|delays|\[retries)", r"\1", example(), flags=re.MULTILINE)
+    )
     bare = Settings(projects={"abc": {}})
     for section in set(Settings.model_fields) - {"source", "projects", "statuses"}:
         assert set(shown[section]) == set(type(getattr(bare, section)).model_fields), section
@@ -257,3 +259,24 @@ def test_the_ledger_keeps_messages_at_least_as_long_as_the_journal(keep):
     assert load({}).successes.keep.days == 400
     with pytest.raises(errors.SettingsError, match="USHER_SUCCESSES__KEEP"):
         load({"USHER_SUCCESSES__KEEP": keep})
+
+
+def test_addresses_without_a_password_get_it_from_a_file(tmp_path):
+    (tmp_path / "password").write_text("s3s/ame\n")
+    addresses = '["amqp://ann@one/", "amqp://ann:own@two/", "amqp://three/"]'
+    settings = load({"USHER_BROKER__URL": addresses, "USHER_BROKER__PASSWORD_FILE": str(tmp_path / "password")})
+    assert [url.get_secret_value() for url in settings.broker.url] == [
+        "amqp://ann:s3s%2Fame@one/", "amqp://ann:own@two/", "amqp://three/"
+    ]  # fmt: skip
+    assert "s3s" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "cannot read .*password .No such file"), (b"\n", "is empty; write"), (b"\xff", "it is not text")],
+)
+def test_a_password_file_that_cannot_be_used_is_refused_with_a_readable_error(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "password").write_bytes(content)
+    with pytest.raises(errors.SettingsError, match=f"USHER_BROKER__PASSWORD_FILE.*{says}"):
+        load({"USHER_BROKER__URL": "amqp://ann@one/", "USHER_BROKER__PASSWORD_FILE": str(tmp_path / "password")})
