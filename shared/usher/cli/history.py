@@ -150,7 +150,7 @@ def _when(deploy: Deploy) -> str:
 def print_output(client: Client, deploy: Deploy, *, indent: int) -> None:
     """Print the last lines of a command's output that are not blank, and where the complete output is."""
     screen = console()
-    # after a carriage return, a terminal writes over the line: a progress bar shows its last state
+    # after a carriage return, a terminal writes over the line: a progress bar shows only what it wrote last
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in client.log(deploy.id).split("\n")]
     for line in [line for line in lines if harmless(line).strip()][-LAST_LINES:]:
         screen.print(f"{'':{indent}}{line}", soft_wrap=True)
