@@ -7,6 +7,8 @@ import pytest
 
 from wire import code, detail, request
 
+pytestmark = pytest.mark.programs
+
 BODY = '{"issue_id": "ABC-1"}'
 
 
