@@ -48,6 +48,8 @@ def trackers(broker: str, folder: Path, descriptors: int) -> Iterator[tuple[psut
             with suppress(httpx.TransportError):
                 if httpx.get(f"http://127.0.0.1:{port}/ready").is_success:
                     break
+            if child.poll() is not None:
+                raise RuntimeError(f"trackers ended with exit code {child.returncode}; see {log}")
             time.sleep(0.1)
         yield psutil.Process(child.pid), port, log
     finally:
