@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 PAUSE = 5.0
 """Seconds before a queue is consumed again after its consumer was lost, for example because the queue was deleted."""
 
+RESTORE_SECONDS = 15.0
+"""How long the broker may take to say whether a queue exists, and to declare it."""
+
 PREFETCHED_SECONDS = 1.0
 """How long to wait for a message that the broker may have sent just before a stop."""
 
@@ -65,7 +68,11 @@ async def _restored(context: Context, link: Link, server: Server) -> bool:
 
     One pending message is enough: whoever receives it deploys the others, too. Returns whether the queue was missing.
     """
-    if not await topology.restore(link, server):
+    try:
+        async with asyncio.timeout(RESTORE_SECONDS):
+            if not await topology.restore(link, server):
+                return False
+    except TimeoutError:  # a queue without a leader may never answer
         return False
     log.warning("! %s: somebody deleted its queue; it is declared again", server)
     try:
