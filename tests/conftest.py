@@ -41,10 +41,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Give what the tests start the signals of a terminal. Tests in the background inherit ignored ones."""
+    """Give what the tests start the signals and the variables of a terminal.
+
+    Tests in the background inherit ignored signals. A `make` that runs the tests hands its options to every other one.
+    """
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
