@@ -58,8 +58,8 @@ class Deploy:
             if batch is None:
                 return
             end = await self._command(prepared, taken, batch)
-            if isinstance(end, DeployInterrupted) and (self._waits.lost.is_set() or self._journal.halted.is_set()):
-                # the turn is over and the command is dead, so the next holder need not wait
+            if isinstance(end, DeployEnded) or self._waits.lost.is_set() or self._journal.halted.is_set():
+                # the turn is over and no command is running, so the next holder need not wait
                 self._context.unwritten.add(end.model_copy(update={"held": held.id, "delivery_count": delivery_count}))
         if isinstance(end, DeployInterrupted):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)

@@ -119,13 +119,30 @@ class Operator:
         return NEWER if fleet is None or (replica in fleet.newer and not self._downgraded) else OLDER
 
     async def work(self) -> None:
-        """Hold the server, then release it, and wait until no reader halts at the hold any more."""
+        """Hold the server, then release it, and wait until no reader halts at the hold any more.
+
+        A downgrade is undone if the journal then loses the checkpoint that allowed it, as an operator would do.
+        """
         if self._fleet is None:
             return
         server = self._servers[self._fleet.server]
         await asyncio.sleep(self._fleet.at)
         await self._write(ServerHeld(server=server))
         await asyncio.sleep(self._fleet.seconds)
+        await self._release(server)
+        if self._fleet.downgrade:
+            self._restart(older=True)
+            while self._world.loop.time() < self._world.horizon:
+                await asyncio.sleep(LOOK)
+                if not self._is_covered():
+                    self._restart(older=False)
+                    await self._release(server)
+                    self._restart(older=True)
+        self.done = True
+
+    async def _release(self, server: str) -> None:
+        """Release the server, and wait until older readers can go on."""
+        assert self._fleet is not None
         looks = 0
         while not self._is_covered():
             if looks % RELEASE_AGAIN == 0:
@@ -137,12 +154,14 @@ class Operator:
             self._world.history.note(
                 "violation", why=f"readers still halted {halted:.0f} s after the last hold and fault"
             )
-        if self._fleet.downgrade:
-            self._downgraded = True
-            for replica in self._world.replicas:
-                if replica.name in self._fleet.newer:
-                    replica.stop()
-        self.done = True
+
+    def _restart(self, *, older: bool) -> None:
+        """Replace the newer processes with older ones, or the other way round."""
+        assert self._fleet is not None
+        self._downgraded = older
+        for replica in self._world.replicas:
+            if replica.name in self._fleet.newer:
+                replica.stop()
 
     async def _write(self, fact: _Fact) -> None:
         broker = self._world.broker

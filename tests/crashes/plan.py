@@ -108,7 +108,7 @@ class Plan:
     @classmethod
     def of(cls, seed: int, *, calm: bool = False) -> "Plan":
         """The plan of that seed. A `calm` plan has no faults, except commands that fail."""
-        plan = _with_orders(_Drawing(seed).plan())
+        plan = _with_a_late_result(_with_orders(_Drawing(seed).plan()))
         if not calm:
             return plan
         commands = tuple(dataclasses.replace(command, owner="") for command in plan.commands)
@@ -214,6 +214,24 @@ def _order_fault(chance: random.Random, plan: Plan) -> Fault:
     steps = chance.choice((0, chance.randint(0, 12), chance.randint(0, 60)))
     seconds = round(chance.choice((chance.uniform(0.1, 3), chance.uniform(10, 60))), 3)
     return Fault(what, "holder", 0.0, on, chance.choice((1, 1, 2)), steps, seconds, size=chance.choice((1, 1, 2, 3)))
+
+
+def _with_a_late_result(plan: Plan) -> Plan:
+    """A holder freezes in mid-deploy, another takes over, and the journal loses its tail.
+
+    This happens in a quarter of the plans for one server. The result of the first deploy then arrives late, while the
+    second command is running. The journal no longer shows who has held the turn since.
+    """
+    chance = random.Random(f"late result {plan.seed}")
+    if plan.servers > 1 or chance.randrange(4):
+        return plan
+    freeze = Fault("freeze", "holder", on="command.started", seconds=round(chance.uniform(34, 50), 3))
+    pause, size = round(chance.uniform(0.1, 3), 3), chance.randint(2, 6)
+    loss = Fault("lose tail", on="command.started", nth=2, seconds=pause, size=size)
+    short = Behaviour(round(chance.uniform(0.1, 8), 3))
+    long = Behaviour(round(chance.uniform(10, 60), 3), on_term="ignores")
+    faults = (freeze, loss, *plan.faults[: chance.randint(0, 3)])
+    return dataclasses.replace(plan, commands=(short, long, *plan.commands), faults=faults)
 
 
 _ORDER_MOMENTS = (

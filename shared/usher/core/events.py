@@ -44,6 +44,7 @@ class DeployEnded(Versioned):
 
     `standing` are the messages whose issues the command was given. `superseded` are the ids of the older messages
     that they replace. `output` is the end of the command's output. If `truncated`, there was more (in the file `log`).
+    `held` is the message of the turn, which this ends, and `delivery_count` is that of the message.
     """
 
     kind: Literal["deploy.ended"] = "deploy.ended"
@@ -61,6 +62,8 @@ class DeployEnded(Versioned):
     output: str
     truncated: bool
     log: str | None
+    held: MessageId | None = None
+    delivery_count: Annotated[int, Field(ge=0)] | None = None
 
 
 class DeployInterrupted(Versioned):

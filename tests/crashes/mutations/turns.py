@@ -16,7 +16,8 @@ from deploys.waits import Waits
 from usher.broker.consumer import ConsumerLost
 from usher.broker.journal import Journal
 from usher.core.batches import Batch
-from usher.core.events import DeployTaken
+from usher.core.board.server import ServerBoard
+from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken
 from usher.core.windows import Window
 
 
@@ -134,3 +135,23 @@ def interrupted_before_it_is_dead() -> None:
 
     instead(_GuardedCommand, "run", make)
     _GuardedCommand.close = close  # type: ignore[method-assign]
+
+
+@mutation("3: a result lets any later delivery of its messages skip the take-over wait")
+def result_that_waives_every_later_wait() -> None:
+    def make(real: Method) -> Method:
+        def finishes(self: ServerBoard, end: DeployEnded | DeployInterrupted) -> bool:
+            batch = self.running.batch if self.running else ()
+            if not real(self, end):
+                return False
+            if isinstance(end, DeployEnded):
+                self.ended_turns = dict.fromkeys(message.id for message in batch)
+            return True
+
+        return finishes
+
+    def is_over(self: ServerBoard, message: str, delivery_count: int) -> bool:
+        return message in self.ended_turns and self.ended_turns[message] in (None, delivery_count - 1)
+
+    instead(ServerBoard, "_finishes", make)
+    put(ServerBoard, "is_over", is_over)

@@ -280,8 +280,13 @@ def test_giving_a_turn_back_applies_to_the_next_delivery_only() -> None:
     assert cleanly_ended(given.model_copy(update={"delivery_count": None})) == [[], []]
 
 
-def test_a_result_ends_the_turn_of_every_message_that_it_covers() -> None:
-    assert cleanly_ended(taken(1, 1, 2), ended(1, Outcome.PASSED, 1, 2)) == [[1, 2, 3], [1, 2, 3]]
+def test_a_result_ends_the_turn_of_the_held_message_for_its_next_delivery_only() -> None:
+    passed = ended(1, Outcome.PASSED, 1, 2)
+    assert cleanly_ended(taken(1, 1, 2), passed) == [[], []]
+    assert cleanly_ended(taken(1, 1, 2), passed.model_copy(update={"held": message(1).id, "delivery_count": 1})) == [
+        [2],
+        [],
+    ]
 
 
 def test_an_interruption_ends_the_turn_only_if_it_names_the_held_message() -> None:

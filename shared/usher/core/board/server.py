@@ -33,8 +33,9 @@ class ServerBoard:
     last: Ended | None = None
     fence: int = 0
     ended_turns: dict[str, int | None] = field(default_factory=dict)
-    """The messages whose turn ended cleanly, each with its delivery count at that time. The next delivery needs no
-    take-over wait. With None, no later delivery needs one: a result has covered the message."""
+    """The message whose turn ended cleanly, with its delivery count at that time. Its next delivery needs no take-over
+    wait. Later ones do: another process may have held the message, and the journal may have lost what it wrote. An
+    older checkpoint has None for a count, which waives no wait."""
     wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
@@ -135,7 +136,7 @@ class ServerBoard:
 
     def is_over(self, message: str, delivery_count: int) -> bool:
         """Whether the turn before the delivery of that message with count `delivery_count` ended cleanly."""
-        return message in self.ended_turns and self.ended_turns[message] in (None, delivery_count - 1)
+        return self.ended_turns.get(message) == delivery_count - 1
 
     def park(self, parked: MessagesParked) -> list[Change]:
         """Park failed messages."""
@@ -221,12 +222,8 @@ class ServerBoard:
         if taking is None or taking.event.deploy != end.deploy:
             return False
         self.running, self.last, self.early = None, Ended.of(end), []
-        if isinstance(end, DeployEnded):
-            self.ended_turns = dict.fromkeys(message.id for message in taking.batch)
-        else:
-            # without `held` the turn goes on, and its holder may start another command
-            self.ended_turns = _over(end.held, end.delivery_count)
-        self.wait_left = 0
+        # without `held` the turn goes on, and its holder may start another command
+        self.ended_turns, self.wait_left = _over(end.held, end.delivery_count), 0
         return True
 
 
