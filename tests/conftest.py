@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from lines import Proxy, make_proxy, proxy
@@ -20,10 +21,15 @@ from usher.local.container import IMAGE
 from usher.settings import Settings, load
 from usher.settings.load import example
 
+HERE = Path(__file__).parent
+
 __all__ = ["Programs", "Proxy", "make_programs", "make_proxy", "postgres", "postgres_url", "proxy"]
 
 PROGRAMS = {"system", "faults"}
 """Folders whose tests start brokers or programs."""
+
+NOT_QUICK = {*PROGRAMS, "web", "model", "crashes"}
+"""Folders that are not even collected with `-m quick`."""
 
 MakeSettings = Callable[..., Settings]
 
@@ -40,8 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
-    """Give what the tests start the signals and the variables of a terminal.
+hypothesis.settings.register_profile("quick", max_examples=15)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give what the tests start the signals and the variables of a terminal. Fewer examples of a property are quick.
 
     Tests in the background inherit ignored signals. A `make` that runs the tests hands its options to every other one.
     """
@@ -50,12 +59,24 @@ def pytest_configure() -> None:
             signal.signal(number, signal.SIG_DFL)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         os.environ.pop(name, None)
+    if config.getoption("markexpr") == "quick":
+        hypothesis.settings.load_profile("quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m quick`, leave out whole folders, because it takes seconds to import their tests."""
+    quick = config.getoption("markexpr") == "quick"
+    return True if quick and NOT_QUICK & set(collection_path.relative_to(HERE).parts) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need neither a broker nor programs as `quick`."""
+    """Mark tests that need neither a broker nor programs as `quick`, and those of web applications as `programs`."""
     for item in items:
-        alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & set(item.path.parts)
+        if "web" in item.path.relative_to(HERE).parts:
+            item.add_marker("programs")
+        alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & set(
+            item.path.relative_to(HERE).parts
+        )
         if alone and not any(mark.name in ("slow", "programs", "real") for mark in item.iter_markers()):
             item.add_marker("quick")
 

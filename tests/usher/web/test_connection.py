@@ -9,8 +9,6 @@ import pytest
 from usher.web import app, bodies, connection, server
 from wire import close, detail, request
 
-pytestmark = pytest.mark.programs
-
 HEAD = "POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 HEALTH = request("GET /health")
 

@@ -7,8 +7,6 @@ import pytest
 
 from wire import code, detail, request
 
-pytestmark = pytest.mark.programs
-
 BODY = '{"issue_id": "ABC-1"}'
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from wire import code, detail, request
 
-pytestmark = pytest.mark.programs
-
 
 @pytest.mark.parametrize("path", ["/things", "/things/", "//things", "/things//", "/things/?secret=tangerine"])
 async def test_extra_slashes_make_no_difference(wire, path):

@@ -7,8 +7,6 @@ import pytest
 
 from wire import code, detail, request
 
-pytestmark = pytest.mark.programs
-
 HEAD = "POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 NEXT = request("GET /health")
 
