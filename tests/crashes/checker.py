@@ -220,14 +220,23 @@ def truth(seen: Evidence) -> Iterator[Violation]:
             yield Violation("7", why, ran.started_at)
 
 
+def quiet(seen: Evidence) -> Iterator[Violation]:
+    """4 and 12. Whatever other servers do or suffer, the windows of a quiet server close in time, and its commands run
+    to their ends."""
+    guarantee = "4" if seen.plan.calm else "12"
+    for taking in (one for one in seen.takings if one.server in seen.plan.quiet):
+        if taking.at > taking.due_at + AT_CALM:
+            why = f"deploy {taking.deploy} was taken {taking.at - taking.due_at:.1f} s after its window closed"
+            yield Violation(guarantee, why, taking.at)
+    for ran in (one for server in sorted(seen.plan.quiet) for one in seen.of(server)):
+        if seen.outcomes.get(ran.deploy) is Outcome.INTERRUPTED:
+            yield Violation(guarantee, f"deploy {ran.deploy} of {ran.server} was interrupted", ran.started_at)
+
+
 def calm(seen: Evidence) -> Iterator[Violation]:
-    """4 and 6. Without faults, windows close in time whatever other servers do, and each received move counts once."""
+    """6. Without faults, each received move counts once."""
     if not seen.plan.calm:
         return
-    for taking in seen.takings:
-        if taking.at > taking.due_at + AT_CALM:
-            late = taking.at - taking.due_at
-            yield Violation("4", f"deploy {taking.deploy} was taken {late:.1f} s after its window closed", taking.at)
     accepted: dict[str, int] = {}
     for entry in seen.history.of("accepted"):
         accepted[str(entry["message"])] = accepted.get(str(entry["message"]), 0) + 1
@@ -270,6 +279,7 @@ RULES = (
     sameness,
     acks,
     truth,
+    quiet,
     calm,
     orders,
 )

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from crashes.clocks import BEGAN
@@ -13,6 +14,7 @@ from crashes.settings import CAP, QUIET, RETRIES_TOGETHER
 from usher.broker.topology import JOURNAL, RESULTS, server_queue
 from usher.core.board.board import Board
 from usher.core.checkpoints import is_checkpoint
+from usher.core.errors import Unreadable
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Event, MessagesRetried, Outcome
 from usher.core.messages import BackMessage
 from usher.core.orders import OrderDone
@@ -50,6 +52,7 @@ class Granted:
     """A granted taking: when it was written, and when the window had closed and the server was free (s)."""
 
     deploy: str
+    server: str
     at: float
     due_at: float
 
@@ -174,17 +177,20 @@ class Evidence:
             while acks and acks[0].at < arrived[message_id]:
                 self._check_ack(acks.popleft())
             if not is_checkpoint(body):
-                event = decode(body)
-                due_at = self._due_at(event)
-                if isinstance(event, DeployTaken) and is_held(self.board, event.server):
-                    self.of_held.add(event.deploy)
-                self._fold(event, written.get(message_id))
-                if isinstance(event, DeployTaken) and event.deploy in self.granted:
-                    self.takings.append(Granted(event.deploy, arrived[message_id], due_at))
-                if isinstance(event, DeployEnded):
-                    self.results.setdefault(event.deploy, (self._result_at(event.deploy), arrived[message_id]))
+                with suppress(Unreadable):  # somebody may have written a poisoned entry
+                    self._read(decode(body), arrived[message_id], written.get(message_id))
         for ack in acks:
             self._check_ack(ack)
+
+    def _read(self, event: Event, at: float, written_at: float | None) -> None:
+        due_at = self._due_at(event)
+        if isinstance(event, DeployTaken) and is_held(self.board, event.server):
+            self.of_held.add(event.deploy)
+        self._fold(event, written_at)
+        if isinstance(event, DeployTaken) and event.deploy in self.granted:
+            self.takings.append(Granted(event.deploy, event.server, at, due_at))
+        if isinstance(event, DeployEnded):
+            self.results.setdefault(event.deploy, (self._result_at(event.deploy), at))
 
     def _due_at(self, event: Event) -> float:
         """When the waiting messages of a taking's server could be taken (s)."""

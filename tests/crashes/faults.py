@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from crashes.clocks import BEGAN
 from crashes.loop import NOBODYS
 from crashes.memory.wire import Wire
 from crashes.plan import Fault
+from crashes.poison import ENTRIES, poison
 from crashes.process import Life, Process
 from crashes.replicas import Replica
 from usher.broker.topology import JOURNAL, server_queue
@@ -61,7 +63,7 @@ class Faults:
         def do() -> None:
             if not self._over:
                 self._world.history.note("fault", what=str(fault), meets=str(replica.process if replica else ""))
-                getattr(self, f"_{fault.what.replace(' ', '_')}")(fault, replica)
+                self._do(fault, replica)
 
         process = replica.process if replica else None
         if process and process.life is Life.RUNNING and fault.steps:
@@ -69,6 +71,12 @@ class Faults:
         else:
             # never within a step of a process, which is indivisible
             self._world.later(0, do)
+
+    def _do(self, fault: Fault, replica: Replica | None) -> None:
+        if fault.what in ENTRIES:
+            poison(self._world.broker, fault.what, fault.who, BEGAN + round(self._world.loop.time() * 1000))
+        else:
+            getattr(self, f"_{fault.what.replace(' ', '_')}")(fault, replica)
 
     def _replica(self, who: str, by: str) -> Replica | None:
         """The replica with that name. `holder` stands for the process that caused the awaited entry."""

@@ -13,6 +13,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from crashes.drawing import plan_of
 from crashes.ledgers import Disk
 from crashes.plan import Plan
 from crashes.planted import MUTATIONS, SEEDS
@@ -128,7 +129,7 @@ def one(asked: argparse.Namespace) -> int:
         MUTATIONS[asked.planted].plant()
     disk = Disk()
     try:
-        plan = Plan.of(asked.seed, calm=bool(asked.planted) and MUTATIONS[asked.planted].calm)
+        plan = plan_of(asked.seed, calm=bool(asked.planted) and MUTATIONS[asked.planted].calm)
         verdict = judge(plan, disk)
         if verdict.violations and asked.shrink:
             guarantee = verdict.violations[0].partition("]")[0]

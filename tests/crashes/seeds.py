@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from crashes.checker import check
+from crashes.drawing import plan_of
 from crashes.ledgers import Disk
 from crashes.plan import Plan
 from crashes.planted import MUTATIONS, recorded
@@ -49,8 +50,8 @@ def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
 def judge_seed(seed: int, disk: Disk, mutation: str = "") -> Verdict:
     """Run the seed's plan. With that bug planted, the plan may be a calm one, and its steps are limited."""
     if mutation:
-        return judge(Plan.of(seed, calm=MUTATIONS[mutation].calm), disk, PLANTED_BUDGET)
-    return judge(Plan.of(seed), disk)
+        return judge(plan_of(seed, calm=MUTATIONS[mutation].calm), disk, PLANTED_BUDGET)
+    return judge(plan_of(seed), disk)
 
 
 def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterator[Verdict]:

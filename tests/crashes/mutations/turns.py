@@ -7,7 +7,8 @@ from typing import Any
 
 from crashes.guards import Guard
 from crashes.mutations.planting import Method, instead, mutation, put
-from deploys import turn
+from deploys import turn, worker
+from deploys.context import Context
 from deploys.deploy import Deploy
 from deploys.jobs import Finished, How
 from deploys.runner import _GuardedCommand
@@ -15,9 +16,11 @@ from deploys.turn import Turn
 from deploys.waits import Waits
 from usher.broker.consumer import ConsumerLost
 from usher.broker.journal import Journal
+from usher.broker.link import Link
 from usher.core.batches import Batch
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken
+from usher.core.servers import Server
 from usher.core.windows import Window
 
 
@@ -155,3 +158,25 @@ def result_that_waives_every_later_wait() -> None:
 
     instead(ServerBoard, "_finishes", make)
     put(ServerBoard, "is_over", is_over)
+
+
+@mutation("12: a taking with an absurd fence is granted, so no later one can have a larger fence")
+def fence_without_a_bound() -> None:
+    def make(real: Method) -> Method:
+        def take(self: ServerBoard, taken: DeployTaken, read_at: float) -> Any:
+            fence, self.fence = self.fence, max(self.fence, taken.fence)
+            changes = real(self, taken, read_at)
+            self.fence = self.fence if changes else fence
+            return changes
+
+        return take
+
+    instead(ServerBoard, "take", make)
+
+
+@mutation("12: a server whose queue was deleted gives up the connection, and all other servers with it")
+def queue_that_is_not_declared_again() -> None:
+    async def consume(context: Context, link: Link, server: Server, waits: Waits) -> None:
+        await worker._turns(context, link, server)
+
+    put(worker, "_consume", consume)
