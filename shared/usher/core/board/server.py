@@ -34,8 +34,7 @@ class ServerBoard:
     fence: int = 0
     ended_turns: dict[str, int | None] = field(default_factory=dict)
     """The message whose turn ended cleanly, with its delivery count at that time. Its next delivery needs no take-over
-    wait. Later ones do: another process may have held the message, and the journal may have lost what it wrote. An
-    older checkpoint has None for a count, which waives no wait."""
+    wait. Later ones do: another process may have held the message, and the journal may have lost what it wrote."""
     wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
@@ -83,8 +82,10 @@ class ServerBoard:
     def read_again(self, read_at: float) -> None:
         """Note that it was restored from a checkpoint, at `read_at` on the reader's monotonic clock (s).
 
-        The running deploy counts as read at that time.
+        The running deploy counts as read at that time. Versions before 0.11 wrote None for the count of some messages,
+        to waive every later wait of theirs. It waives none.
         """
+        self.ended_turns = {m: count for m, count in self.ended_turns.items() if count is not None}
         if self.running:
             self.running = replace(self.running, read_at=read_at)
 
