@@ -20,7 +20,7 @@ from successes.web.unreadable import add_unreadable
 from usher.broker import topology
 from usher.broker.consumer import consume
 from usher.broker.journal import Journal, follow
-from usher.broker.link import Link, keep
+from usher.broker.link import Link, StartAgain, keep
 from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
 from usher.core.board.board import Board
@@ -112,6 +112,7 @@ class Service:
             # nothing was acked, so everything is redelivered
             log.error("%s; trying again in %.0f s", fault, PAUSE)
             await until_first(self._stop_set(), self._clock.sleep(PAUSE))
+            raise StartAgain from None
 
     async def _begin(self, link: Link) -> None:
         await topology.declare(link, self._settings.catalogue, self._settings.retries.every_delay)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from usher.broker import amqp
 from usher.broker.connecting import address
 from usher.broker.port import ChannelClosed, Connection, Dial, Gone, Loss
-from usher.core.errors import BrokerError, NotConfirmed
+from usher.core.errors import BrokerError, NotConfirmed, UsherError
 from usher.runtime.tasks import beside, end, first
 from usher.settings.sections import BrokerSettings
 
@@ -26,6 +26,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 class LinkLost(Gone):
     """the connection to the broker is lost"""
+
+
+class StartAgain(UsherError):
+    """the session starts again on a new connection"""
 
 
 class Blocked(BrokerError):
@@ -98,18 +102,21 @@ async def keep(
 ) -> None:
     """Connect and run `session(link)`, repeatedly until `stop` is set. A session ends when its link is lost.
 
-    An error at the first connection is raised (BrokerError), because a person is there to read it. Later errors are
-    logged, a repeated one only once. The pause between attempts doubles, with jitter, up to 15 s. It is reset once a
-    connection has lasted that long.
+    A session that has said why it ends raises StartAgain. An error at the first connection is raised (BrokerError),
+    because a person is there to read it. Later errors are logged, a repeated one only once. The pause between attempts
+    doubles, with jitter, up to 15 s. It is reset once a connection has lasted that long.
     """
     worked, pause, said, time = False, FIRST_PAUSE, "", asyncio.get_running_loop().time
     while not stop.is_set():
-        began, fault = time(), BrokerError(why="the connection to the broker is lost")
+        began = time()
+        fault: BrokerError | None = BrokerError(why="the connection to the broker is lost")
         try:
             async with connect(settings, service, dial) as link:
                 log.info("connected to the broker at %s", link.address)
                 said = ""
                 await _alone(session(link))
+        except StartAgain:
+            fault = None
         except BrokerError as error:
             # a connection that is lost while its session starts did exist
             known = isinstance(error, Gone | NotConfirmed) and not isinstance(error, ChannelClosed)
@@ -122,7 +129,7 @@ async def keep(
         if time() - began > LONGEST_PAUSE:
             pause = FIRST_PAUSE
         # without the client's details in brackets, which differ between attempts
-        if (kind := str(fault).partition(" (")[0]) != said:
+        if fault and (kind := str(fault).partition(" (")[0]) != said:
             log.warning("%s; connecting again until it works", fault)
             said = kind
         await _wait(stop, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret

@@ -9,7 +9,7 @@ import pytest
 from yarl import URL
 
 from usher.broker import link as links
-from usher.broker.link import Link, keep
+from usher.broker.link import Link, StartAgain, keep
 from usher.core.errors import BrokerError
 from usher.settings import Settings
 
@@ -55,6 +55,23 @@ async def test_losing_and_finding_the_broker_is_logged_once_despite_many_attempt
     between = [line for line in lines if "connected to" not in line]
     assert len(between) == len(set(between)) <= 2  # the loss, and that nothing answers
     assert all("connecting again until it works" in line for line in between)
+
+
+async def test_a_session_that_has_said_why_it_ends_is_not_logged_as_a_lost_connection(
+    make_settings: Callable[..., Settings], vhost_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, sessions = asyncio.Event(), 0
+
+    async def session(link: Link) -> None:
+        nonlocal sessions
+        sessions += 1
+        if sessions == 1:
+            raise StartAgain
+        stop.set()
+
+    await keep(make_settings(BROKER__URL=vhost_url).broker, "test", session, stop)
+    assert sessions == 2
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_an_error_at_the_first_connection_is_raised(make_settings: Callable[..., Settings]) -> None:
