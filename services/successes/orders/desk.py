@@ -97,14 +97,17 @@ class Desk:
         return entry
 
     async def give(self, order: Order) -> OrderState:
-        """Publish an order, unless it is known. Returns its state once it is done, or after SECONDS.
+        """Publish an order, unless it is done. Returns its state once it is done, or after SECONDS.
+
+        An order that the board knows may have reached only the journal, so it is published again.
 
         Raises BadMessage if its id belongs to an order of another kind, and BrokerError if it was not confirmed.
         """
         session = self._open()
-        if self.known(type(order), order.id) is None:
+        entry = self.known(type(order), order.id)
+        if entry is None or entry.done_at is None:
             try:
-                await session.publisher.order(order)
+                await session.publisher.order(entry.order if entry else order)
             except BrokerError as fault:
                 raise BrokerError(why=f"{fault}; {may_repeat(order.id)}") from None
         return await self._answer(order, session)
@@ -116,7 +119,7 @@ class Desk:
         """
         session = self._open()
         if entry := self.known(RetryOrder, signed.id):
-            return await self._answer(entry.order, session)
+            return await self.give(entry.order)
         server, moves = await asyncio.to_thread(read_covered, self._ledger, deploy)
         await session.journal.barrier()
         refuse_running(self.board, server, deploy)

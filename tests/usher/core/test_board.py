@@ -275,8 +275,8 @@ def cleanly_ended(*events: Event) -> list[list[int]]:
 def test_giving_a_turn_back_applies_to_the_next_delivery_only() -> None:
     given = TurnGivenBack(server=SERVER.name, message=message(1).id, holder="me", delivery_count=1)
     assert cleanly_ended() == [[], []]
-    assert cleanly_ended(given) == [[2], []]
-    assert cleanly_ended(given, taken(1, 1, 2)) == [[2], []]
+    assert cleanly_ended(given) == [[1, 2], []]
+    assert cleanly_ended(given, taken(1, 1, 2)) == [[1, 2], []]
     assert cleanly_ended(given.model_copy(update={"delivery_count": None})) == [[], []]
 
 
@@ -284,7 +284,7 @@ def test_a_result_ends_the_turn_of_the_held_message_for_its_next_delivery_only()
     passed = ended(1, Outcome.PASSED, 1, 2)
     assert cleanly_ended(taken(1, 1, 2), passed) == [[], []]
     assert cleanly_ended(taken(1, 1, 2), passed.model_copy(update={"held": message(1).id, "delivery_count": 1})) == [
-        [2],
+        [1, 2],
         [],
     ]
 

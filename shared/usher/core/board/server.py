@@ -136,8 +136,11 @@ class ServerBoard:
         self.ended_turns, self.wait_left = _over(given_back.message, given_back.delivery_count), given_back.wait_left
 
     def is_over(self, message: str, delivery_count: int) -> bool:
-        """Whether the turn before the delivery of that message with count `delivery_count` ended cleanly."""
-        return self.ended_turns.get(message) == delivery_count - 1
+        """Whether the turn before the delivery of that message with count `delivery_count` ended cleanly.
+
+        It is also over if a result has ended the turn of this delivery: its holder has waited before.
+        """
+        return self.ended_turns.get(message) in (delivery_count - 1, delivery_count)
 
     def park(self, parked: MessagesParked) -> list[Change]:
         """Park failed messages."""
