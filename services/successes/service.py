@@ -104,7 +104,7 @@ class Service:
     async def session(self, link: Link) -> None:
         """Follow the journal and do all work, until `stop` is set or the link is lost.
 
-        Raises BrokerError only if it cannot start.
+        Raises StartAgain if the ledger cannot be written, and BrokerError only if it cannot start.
         """
         try:
             await until_first(self._follower.run(), self._begin(link), self._stop_set())

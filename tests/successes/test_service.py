@@ -7,6 +7,7 @@ import httpx
 import pytest
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from successes.ledger.ledger import Ledger, LedgerFault
 from successes.service import serve
 from usher.broker import topology
 from usher.core.errors import BrokerError, ServiceError
@@ -54,6 +55,25 @@ async def test_it_shows_waiting_and_deployed_issues_and_stops_when_asked(world, 
     assert (server["last"]["deploy"], server["last"]["outcome"]) == (taken.deploy, "passed")
     assert sorted(item["issue"] for item in messages["items"]) == ["ABC-111", "ABC-113"]
     assert log.text == "what it printed\n"
+
+
+async def test_a_ledger_that_cannot_be_written_is_not_logged_as_a_lost_broker(world, monkeypatch, caplog):
+    write, faults = Ledger.write, 0
+
+    async def full(self, news):
+        nonlocal faults
+        faults += 1
+        if faults == 1:
+            raise LedgerFault(path="usher.db", done="written", why="disk is full", check="it has room")
+        await write(self, news)
+
+    monkeypatch.setattr(Ledger, "write", full)
+    monkeypatch.setattr("successes.service.PAUSE", 0.01)
+    async with world.running():
+        await world.published("ABC-111")
+        await world.handled()
+    assert "disk is full" in caplog.text
+    assert "the connection to the broker is lost" not in caplog.text
 
 
 async def consumers(world, queue) -> int | None:

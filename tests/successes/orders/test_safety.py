@@ -41,6 +41,15 @@ async def test_an_order_that_is_sent_again_with_the_same_id_is_answered_but_not_
     await until(lambda: world.orders.desk.board.state(later.id) == "waiting")
 
 
+async def test_an_order_that_reached_only_the_journal_is_published_again_when_it_is_repeated(world, ask):
+    await world.published("ABC-111")
+    order = withdrawal("ABC-111")
+    await world.journal.append(order)
+    await until(lambda: world.orders.desk.board.orders.get(order.id) is not None)
+    answer = await ask.order("withdraw", id=order.id, issues=["ABC-111"])
+    assert (answer["state"], len(facts(world, MessagesWithdrawn))) == ("done", 1)
+
+
 async def test_the_id_of_another_order_is_refused(world, ask):
     order = new_id()
     await ask.order("withdraw", id=order, issues=["ABC-111"])
