@@ -72,11 +72,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that need neither a broker nor programs as `quick`, and those of web applications as `programs`."""
     for item in items:
-        if "web" in item.path.relative_to(HERE).parts:
+        folders = set(item.path.relative_to(HERE).parts)
+        if "web" in folders:
             item.add_marker("programs")
-        alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & set(
-            item.path.relative_to(HERE).parts
-        )
+        alone = "broker" not in getattr(item, "fixturenames", ()) and not PROGRAMS & folders
         if alone and not any(mark.name in ("slow", "programs", "real") for mark in item.iter_markers()):
             item.add_marker("quick")
 
