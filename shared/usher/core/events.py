@@ -1,4 +1,4 @@
-"""Events: the entries of the journal. They are facts in the past tense. Unknown kinds are refused."""
+"""Events: the entries of the journal. They are facts in the past tense. A reader skips what it cannot decode."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
