@@ -183,8 +183,8 @@ GUARDS = (
     guard(
         "the same fault is logged once",
         f"{BROKER}/link.py",
-        'if (kind := str(fault).partition(" (")[0]) != said:',
-        'if kind := str(fault).partition(" (")[0]:',
+        'if fault and (kind := str(fault).partition(" (")[0]) != said:',
+        'if fault and (kind := str(fault).partition(" (")[0]):',
         r"says \d\d changes",
         "test_outages.py::test_every_broker_outage_shows_in_readiness_and_log_and_everything_recovers",
     ),
