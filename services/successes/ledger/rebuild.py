@@ -22,7 +22,7 @@ from usher.broker.journal import follow
 from usher.broker.link import connect
 from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.core.events import Event, MessagesRetried
+from usher.core.events import DeployEnded, Event, MessagesRetried
 from usher.core.messages import BackMessage
 from usher.core.states import Change
 from usher.runtime.clock import SystemClock
@@ -39,17 +39,24 @@ REPORT_EVERY = 5.0
 
 @dataclass(slots=True)
 class Read:
-    """Progress: how many events have been read, and the messages whose first event was among them."""
+    """Progress: how many events have been read, and the messages whose first event was among them.
+
+    The messages in `older` had a result first: the journal no longer has their first event, and what looks like it was
+    re-published.
+    """
 
     events: int = 0
     whole: set[str] = field(default_factory=set)
+    older: set[str] = field(default_factory=set)
 
     def observe(self, event: Event) -> None:
         """Count an event."""
         self.events += 1
         match event:
-            case BackMessage():
+            case BackMessage() if event.id not in self.older:
                 self.whole.add(event.id)
+            case DeployEnded():
+                self.older.update({message.id for message in event.standing} - self.whole)
             case MessagesRetried():
                 self.whole.update(retry.next.id for retry in event.retries)
             case _:

@@ -131,6 +131,14 @@ async def test_of_rows_older_than_the_journal_only_later_changes_are_written(wor
     assert world.rows()["deploys"][0]["outcome"] == "passed"
 
 
+def test_a_message_whose_result_comes_first_in_the_journal_is_older_than_the_journal(make):
+    older, newer = make.message("ABC-1"), make.message("ABC-2")
+    read = rebuild.Read()
+    for event in (newer, make.ended(older, newer), older):
+        read.observe(event)
+    assert read.whole == {newer.id}
+
+
 async def test_a_fault_or_a_stop_leaves_the_ledger_unchanged(world, monkeypatch):
     await history(world)
     with world.ledger.writing() as connection:
