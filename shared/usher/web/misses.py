@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from usher.settings import Settings
 from usher.web.guard import READING, sender
 
-ELSEWHERE = {"trackers": ("/webhooks", "/messages", "/ignored"), "successes": ("/api",)}
+ELSEWHERE = {"trackers": ("/webhooks", "/messages"), "successes": ("/api",)}
 """The beginnings of the paths that one service alone answers."""
 
 log = logging.getLogger(__name__)
