@@ -33,6 +33,7 @@ typedef Board {
     byte st[N];      /* the state of each message */
     byte by[N];      /* the deploy in which it failed */
     byte running;    /* the granted taking that is unfinished, 0 if none */
+    byte stuck;      /* the deploy whose command cannot be killed, 0 if none */
     byte over;       /* the held message of the last turn that ended cleanly, + 1 */
     byte over_count; /* … and its delivery count in that turn */
     bit wait_left;   /* whoever gave the turn back left a rest of the take-over wait */
@@ -67,20 +68,21 @@ hidden byte settled_before;
 inline copy(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x]; to.by[x] = from.by[x] }
     to.running = from.running; to.over = from.over; to.over_count = from.over_count; to.wait_left = from.wait_left;
-    to.hold = from.hold; to.withdrawn = from.withdrawn; to.retried = from.retried; to.parked = from.parked
+    to.hold = from.hold; to.withdrawn = from.withdrawn; to.retried = from.retried; to.parked = from.parked;
+    to.stuck = from.stuck
 }
 
 /* the part of the board that a holder uses */
 inline copy_read(to, from) {
     for (x : 0 .. N - 1) { to.st[x] = from.st[x] }
     to.running = from.running; to.over = from.over; to.over_count = from.over_count; to.wait_left = from.wait_left;
-    to.hold = from.hold
+    to.hold = from.hold; to.stuck = from.stuck
 }
 
 inline clear(from) {
     for (x : 0 .. N - 1) { from.st[x] = NONE; from.by[x] = 0 }
     from.running = 0; from.over = 0; from.over_count = 0; from.wait_left = 0; from.hold = 0;
-    from.withdrawn = 0; from.retried = 0; from.parked = 0
+    from.withdrawn = 0; from.retried = 0; from.parked = 0; from.stuck = 0
 }
 
 /* For terminal states, which a message never leaves. */
@@ -107,7 +109,7 @@ inline published(id) {
     fi
 }
 
-/* A taking. It is granted if no deploy is unfinished, no hold stands (by the taker's clock, which is in the event), and at
+/* A taking. It is granted if no deploy is unfinished or stuck, no hold stands (by the taker's clock, which is in the event), and at
    least one of its messages waits; its batch is those messages. Sets y to the deploy, or to 0 if it is not granted. */
 inline taken(mask, expired) {
     y = 0;
@@ -127,7 +129,7 @@ inline taken(mask, expired) {
 #elif defined(NO_HOLD_IN_GRANT)
     :: z && !T.running
 #else
-    :: z && !T.running && (!T.hold || expired)
+    :: z && !T.running && !T.stuck && (!T.hold || expired)
 #endif
        -> y = 1;
           do
@@ -230,10 +232,28 @@ inline result(d) {
     fi
 }
 
+/* The command of a deploy cannot be killed. */
+inline is_stuck(d) {
+    assert(!T.stuck);
+    T.stuck = d
+}
+
+/* The command of a stuck deploy has ended. */
+inline is_gone(d) {
+    T.stuck = 0; interrupted(d)
+}
+
+/* An interruption does not end a stuck deploy. */
+#ifdef WAIT_ENDS_STUCK
+#define MAY_END(d) (d)
+#else
+#define MAY_END(d) ((d) && T.stuck != (d))
+#endif
+
 /* An interruption: the taken messages wait again, and decisions that came early are void. */
 inline interrupted(d) {
     if
-    :: T.running == d && d ->
+    :: T.running == d && MAY_END(d) ->
         for (x : 0 .. N - 1) {
             if
             :: T.st[x] == DEPLOYING && (T.withdrawn & BIT(x)) -> become(x, WITHDRAWN)
@@ -248,6 +268,9 @@ inline interrupted(d) {
             fi
         }
         T.running = 0;
+#ifdef WAIT_ENDS_STUCK
+        T.stuck = 0;
+#endif
 #if defined(INTERRUPTED_ENDS_TURN) || defined(ANY_LATER_RETURN)
         turn_ends(batch[d], held_message_of[d], held_count_of[d]);
 #else

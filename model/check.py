@@ -95,6 +95,7 @@ CHECKS = (
     Check("the journal loses its tail", "LOSS CRASH CUTS FREEZE STOP FAULTS=1", long=True),
     Check("the journal loses its tail after another fault", "LOSS CRASH FREEZE STOP FAULTS=2 M=1", long=True),
     Check("the journal loses its tail after a withdrawal", "LOSS WITHDRAW=1 FAULTS=1"),
+    Check("a command that cannot be killed, and orderly stops", "STUCK STOP FAULTS=2", long=True),
     Check("commands fail, successes dies", "FAILS=1 DIES FAULTS=1", long=True),
     Check("commands fail, both die, two moves of one issue", "FAILS=1 DIES CRASH SAME_ISSUE FAULTS=1", long=True),
     Check("commands fail twice", "FAILS=2 FAULTS=0", long=True),
@@ -129,6 +130,7 @@ CHECKS = (
     Check("an interruption that ends its turn", "LOSS FREEZE FAULTS=2 M=1", "INTERRUPTED_ENDS_TURN"),
     Check("settled messages acked before the take-over wait", "LOSS WITHDRAW=1 FAULTS=1", "SETTLED_FIRST"),
     Check("a sweep that skips messages being deployed", "LOSS FAULTS=1", "SWEEP_LEAVES_RUNNING"),
+    Check("a wait that ends a deploy that is stuck", "STUCK STOP FAULTS=2 M=1", "WAIT_ENDS_STUCK"),
     Check("a retry published early leaves its message failed", "FAILS=1 FAULTS=0", "EARLY_NEXT_LEAVES_FAILED"),
 )
 

@@ -57,6 +57,16 @@ end:
     :: d_step { faults && pc[0] > CONNECT && !stop[0] -> stop[0] = 1; faults-- }
     :: d_step { faults && pc[1] > CONNECT && !stop[1] -> stop[1] = 1; faults-- }
 #endif
+#if STUCK
+    /* a command that runs too long, or is being stopped, cannot be killed */
+    :: d_step { faults && guard[0] == RUNS && !lost[0] -> guard[0] = REFUSES; faults-- }
+    :: d_step { faults && guard[1] == RUNS && !lost[1] -> guard[1] = REFUSES; faults-- }
+    :: d_step { faults && guard[0] == STOPS && !lost[0] -> guard[0] = REFUSES; faults-- }
+    :: d_step { faults && guard[1] == STOPS && !lost[1] -> guard[1] = REFUSES; faults-- }
+    /* it ends by itself, or somebody else kills it */
+    :: d_step { left[0] -> left[0] = 0 }
+    :: d_step { left[1] -> left[1] = 0 }
+#endif
 #if DIES
     :: d_step { faults && at > READ -> successes_dies(); faults-- }
 #endif

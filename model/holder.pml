@@ -14,7 +14,7 @@ inline read(i) {
 
 /* Whether the part of the board that a holder uses has changed since it last read. */
 #define BEHIND(i) (T.running != B[i].running || T.over != B[i].over || T.over_count != B[i].over_count || \
-                   T.wait_left != B[i].wait_left || T.hold != B[i].hold || \
+                   T.wait_left != B[i].wait_left || T.hold != B[i].hold || T.stuck != B[i].stuck || \
                    T.st[0] != B[i].st[0] || MORE(i))
 #if N == 1
 #define MORE(i) false
@@ -97,7 +97,7 @@ inline look(i) {
         :: !b && SETTLED(B[i].st[held[i]]) -> ack(i)
         :: else ->
             if
-            :: B[i].running -> pc[i] = END
+            :: B[i].running || B[i].stuck -> pc[i] = END
             :: else -> pc[i] = WINDOW
             fi
         fi
@@ -171,6 +171,7 @@ inline write_outcome(i) {
         put_result(outcome_of[i]);
 #endif
         pc[i] = (pc[i] == CONNECT -> FINISH_AWAY : FINISH)
+    :: unwritten[i] == IS_STUCK -> is_stuck(outcome_of[i]); unwritten[i] = 0; outcome_of[i] = 0; read(i)
     :: else ->
         interrupted(outcome_of[i]); unwritten[i] = 0; outcome_of[i] = 0; read(i)
     fi
@@ -297,6 +298,12 @@ inline arrives(i) {
     fi
 }
 
+#ifdef WAIT_ENDS_STUCK
+#define WAIT_COUNTS(i) true
+#else
+#define WAIT_COUNTS(i) (!B[i].stuck)
+#endif
+
 proctype Holder(byte i) {
 end:
     do
@@ -324,8 +331,8 @@ end:
                 (stop[i] || ON_HOLD(i)) -> guard[i] = NO; pc[i] = GIVE }
     :: d_step { HAS(i) && pc[i] == WAIT && OVER(turn[i], i) -> kept[i] = 1; pc[i] = LOOK }
     :: d_step { HAS(i) && pc[i] == REPUBLISH && !in_flight[held[i]] -> ack(i) }
-    :: d_step { HAS(i) && pc[i] == END && T.running != B[i].running -> read(i); pc[i] = LOOK }
-    :: d_step { HAS(i) && pc[i] == END && WAITED(i) && PUBLISHES(i) ->
+    :: d_step { HAS(i) && pc[i] == END && (T.running != B[i].running || T.stuck != B[i].stuck) -> read(i); pc[i] = LOOK }
+    :: d_step { HAS(i) && pc[i] == END && WAITED(i) && WAIT_COUNTS(i) && PUBLISHES(i) ->
                 kept[i] = 1; interrupted(B[i].running); read(i); pc[i] = LOOK }
     :: d_step { HAS(i) && pc[i] == WINDOW && !ON_HOLD(i) -> choose(i); guard[i] = READY; missed[i] = 0; pc[i] = TAKE }
     :: d_step { HAS(i) && pc[i] == TAKE && !ON_HOLD(i) && PUBLISHES(i) -> take(i) }
@@ -341,6 +348,16 @@ end:
                 fi }
     :: d_step { MAY(i) && pc[i] == RUN && guard[i] == KILLED -> keep_outcome(i, INTERRUPTION) }
     :: d_step { MAY(i) && pc[i] == RUN && guard[i] == EXITED -> command_exited(i) }
+#if STUCK
+    :: d_step { MAY(i) && pc[i] == RUN && guard[i] == REFUSES -> lock[i] = taking[i]; left[i] = 1; keep_outcome(i, IS_STUCK) }
+    /* its lock is free: whoever works on this machine writes that it is gone */
+    :: d_step { MAY(i) && !NO_CONSUMER(i) && lock[i] && !left[i] && B[i].stuck == lock[i] && PUBLISHES(i) ->
+                if
+                :: T.stuck == lock[i] -> is_gone(lock[i])
+                :: else
+                fi;
+                lock[i] = 0 }
+#endif
     :: d_step { HAS(i) && pc[i] == FINISH && PUBLISHES(i) -> finish_outcome(i) }
     /* giving the turn back */
     :: d_step { HAS(i) && pc[i] == GIVE && PUBLISHES(i) -> give_turn_back(i) }

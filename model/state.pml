@@ -21,10 +21,12 @@
 #define RUNS    2
 #define STOPS   3   /* is being stopped: the command still runs */
 #define KILLED  4   /* the command was killed; deploys does not know it yet */
+#define REFUSES 6   /* cannot be killed: the command still runs, and the guard has said so */
 #define EXITED  5   /* the command exited; deploys does not know it yet */
 
 #define RESULT        1
 #define INTERRUPTION  2
+#define IS_STUCK      3
 
 byte pc[2];         /* the step, one of the above */
 byte parity[2];     /* which of its two slots belongs to the current connection */
@@ -41,6 +43,8 @@ byte mask[2];       /* the messages that it takes */
 byte unwritten[2];  /* the kind of its unwritten outcome, 0 if none */
 byte outcome_of[2]; /* … and its deploy */
 byte guard[2];
+byte lock[2];       /* the deploy that the lock of this machine names, because its command could not be killed */
+bit left[2];        /* … and that command still runs */
 byte orphans;       /* commands whose deploys has died */
 bit broken[2];      /* both its connections are lost: it cannot publish */
 byte late[2];       /* a taking on its way to the journal that nobody waits for any more */
@@ -56,8 +60,8 @@ Wait turn[2];       /* since the delivery */
 Wait reading[2];    /* since reading a taking */
 
 #define SLOT(i)      (2 * (i) + parity[i])
-#define COMMAND(i)   (guard[i] == RUNS || guard[i] == STOPS)
-#define COMMANDS     (COMMAND(0) + COMMAND(1) + orphans)
+#define COMMAND(i)   (guard[i] == RUNS || guard[i] == STOPS || guard[i] == REFUSES)
+#define COMMANDS     (COMMAND(0) + COMMAND(1) + left[0] + left[1] + orphans)
 #define NO_CONSUMER(i) (pc[i] <= CONNECT)
 #define TURN_LOST(i)    (!NO_CONSUMER(i) && (lost[i] || !consumes[SLOT(i)]))
 #ifdef NO_GUARD

@@ -67,7 +67,7 @@ inline lowest(set) {
 inline collect() {
     for (x : 1 .. ND - 1) {
         b = (!batch[x] || T.running == x || B[0].running == x || B[1].running == x || taking[0] == x || taking[1] == x ||
-             outcome_of[0] == x || outcome_of[1] == x || results[x] || about == x || SAVED(x));
+             outcome_of[0] == x || outcome_of[1] == x || results[x] || about == x || SAVED(x) || T.stuck == x || lock[0] == x || lock[1] == x);
         for (z : 0 .. N - 1) {
             if
             :: T.by[z] == x && T.st[z] != FAILED -> T.by[z] = 0

@@ -18,6 +18,9 @@
 #ifndef STOP
 #define STOP 0       /* deploys is stopped cleanly, and started again */
 #endif
+#ifndef STUCK
+#define STUCK 0      /* a command that should be killed cannot be */
+#endif
 #ifndef DIES
 #define DIES 0       /* successes dies */
 #endif
@@ -121,7 +124,7 @@ end:
                 assert(!(waits & BIT(x)))
             }
             for (x : 1 .. ND - 1) { assert(!results[x]) }
-            assert(!T.running && !length && !unwritten[0] && !unwritten[1]);
+            assert(!T.running && !T.stuck && !length && !unwritten[0] && !unwritten[1]);
             done = 1
         fi
       }

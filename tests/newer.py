@@ -7,18 +7,19 @@ from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, DeployEnded
+from usher.core.versions import VERSION
 
 
 class NewerFact(Barrier):
-    """A fact that needs a reader of journal version 2."""
+    """A fact that needs a reader of the next journal version."""
 
-    needs: ClassVar[int] = 2
+    needs: ClassVar[int] = VERSION + 1
 
 
 class NewerResult(DeployEnded):
-    """A result that needs a reader of journal version 2."""
+    """A result that needs a reader of the next journal version."""
 
-    needs: ClassVar[int] = 2
+    needs: ClassVar[int] = VERSION + 1
 
 
 async def write_newer_fact(publisher: Publisher) -> None:

@@ -6,6 +6,7 @@ import secrets
 from deploys.context import Context
 from deploys.jobs import Finished, end_of, job_of
 from deploys.runner import Prepared
+from deploys.unwritten import Outcome
 from deploys.waits import Waits
 from usher.core.batches import Batch, choose
 from usher.core.board.server import ServerBoard
@@ -41,9 +42,9 @@ class Deploy:
         """Take the waiting messages and, if the taking is granted, run the command.
 
         After many redeliveries, take only messages of the held message's issue. A result is kept in `unwritten`, and
-        written in the turn's next round.
+        written in the turn's next round. If the command is stuck, the turn goes on without it.
         """
-        async with self._context.runner.prepare() as prepared:
+        async with self._context.runner.prepare(self._server.name) as prepared:
             now, max_issues = self._context.clock.now(), self._context.settings.deploys.max_issues
             max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
             taken = DeployTaken(
@@ -58,10 +59,11 @@ class Deploy:
             if batch is None:
                 return
             end = await self._command(prepared, taken, batch)
-            if isinstance(end, DeployEnded) or self._waits.lost.is_set() or self._journal.halted.is_set():
+            over = self._waits.lost.is_set() or self._journal.halted.is_set()
+            if isinstance(end, DeployEnded) or (over and isinstance(end, DeployInterrupted)):
                 # the turn is over and no command is running, so the next holder need not wait
                 self._context.unwritten.add(end.model_copy(update={"held": held.id, "delivery_count": delivery_count}))
-        if isinstance(end, DeployInterrupted):
+        if not isinstance(end, DeployEnded):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             await self._waits.sleep(RETRY_PAUSE)
 
@@ -84,8 +86,8 @@ class Deploy:
             return None
         return Batch.of(taking.batch)
 
-    async def _command(self, prepared: Prepared, taken: DeployTaken, batch: Batch) -> DeployEnded | DeployInterrupted:
-        """Run the command of a granted taking to its end."""
+    async def _command(self, prepared: Prepared, taken: DeployTaken, batch: Batch) -> Outcome:
+        """Run the command of a granted taking to its end, or until it is stuck."""
         clock, settings = self._context.clock, self._context.settings.deploys
         job = job_of(taken, batch, self._server, settings, self._context.environment)
         started_at, started = clock.now(), clock.monotonic()
@@ -99,7 +101,7 @@ class Deploy:
             end = end_of(taken, batch, job, how, rehearsed=settings.rehearses, started_at=started_at, ended_at=now)
             self._context.unwritten.add(end)
             self._context.drain.note(end)
-        outcome = end.outcome if isinstance(end, DeployEnded) else "interrupted"
+        outcome = end.outcome if isinstance(end, DeployEnded) else end.kind.partition(".")[2]
         why = f" ({end.reason})" if end.reason else ""
         took = clock.monotonic() - started
         log.info("← deploy %s of %s %s in %.1f s%s", taken.deploy, self._server, outcome, took, why)

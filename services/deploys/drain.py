@@ -4,7 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from usher.core.events import DeployEnded, DeployInterrupted
+from usher.core.events import DeployEnded, DeployInterrupted, DeployStuck
 from usher.runtime.service import Stop
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ class Drain:
         self._seconds = seconds
         self._finished: list[str] = []
         self._killed: list[str] = []
+        self._stuck: list[str] = []
 
     async def watch(self) -> None:
         """Set `kill` once the time after the first signal has passed, or at the second signal."""
@@ -30,13 +31,14 @@ class Drain:
                 await self.stop.at_once.wait()
         self.kill.set()
 
-    def note(self, end: DeployEnded | DeployInterrupted) -> None:
-        """Record the end of a deploy for the summary, if Usher is stopping."""
+    def note(self, end: DeployEnded | DeployInterrupted | DeployStuck) -> None:
+        """Record how a deploy ended for the summary, if Usher is stopping."""
         if self.stop.is_set():
-            deploys = self._finished if isinstance(end, DeployEnded) else self._killed
+            killed = self._killed if isinstance(end, DeployInterrupted) else self._stuck
+            deploys = self._finished if isinstance(end, DeployEnded) else killed
             deploys.append(f"deploy {end.deploy} of {end.server}")
 
     def summary(self) -> str:
-        """Which deploys finished during the stop, and which were killed; empty if nothing ran."""
-        parts = (("finished", self._finished), ("killed", self._killed))
+        """Which deploys finished during the stop, and which were killed or could not be; empty if nothing ran."""
+        parts = (("finished", self._finished), ("killed", self._killed), ("could not kill", self._stuck))
         return "; ".join(f"{what} {', '.join(deploys)}" for what, deploys in parts if deploys)

@@ -1,6 +1,7 @@
 """How a command ended: why, and the end of its output."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploys.jobs import Finished, How
@@ -8,6 +9,9 @@ from deploys.output import from_character
 
 OUTPUT_BYTES = 64 * 1024
 """How much of the output a result shows."""
+
+NAMED = 10
+"""How many processes of a stuck command its reason names."""
 
 
 def finished(how: How, why: str, code: int | None, path: Path, unwritten: object) -> Finished:
@@ -21,6 +25,17 @@ def finished(how: How, why: str, code: int | None, path: Path, unwritten: object
         else:
             why = "" if code == 0 else f"exit code {code}"
     return Finished(how, why, code, output, truncated, path)
+
+
+def stuck(why: str, said: Mapping[str, object], path: Path) -> Finished:
+    """A command that cannot be killed, as its guard has said it. `why` is why it was to be killed, if that is known."""
+    found = said["stuck"]
+    pids = tuple(found) if isinstance(found, list) else ()
+    user = str(said.get("user", ""))
+    names = f"{'process' if len(pids) == 1 else 'processes'} {' '.join(map(str, pids[:NAMED]))}"
+    what = f"{names}{f' of user {user}' if user else ''}" if pids else "the command"
+    reason = f"{f'{why}; ' if why else ''}{what} cannot be killed"
+    return Finished(How.STUCK, reason, log=path, pids=pids, user=user)
 
 
 def tail(path: Path, size: int = OUTPUT_BYTES) -> tuple[str, bool]:

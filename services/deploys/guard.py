@@ -4,14 +4,18 @@
 arrives for `silence` seconds, or the pipe closes, the guard stops the command: TERM to its processes, KILL after
 `grace` seconds. So if `deploys` is killed or frozen, its command does not run on beside the next one.
 
-    python -I -S guard.py SILENCE GRACE
+    python -I -S guard.py SILENCE GRACE LOCK
 
-It reads lines of JSON: {"heartbeat": 1}, {"start": {"argv", "cwd", "env", "log", "limit"}}, {"stop": GRACE}.
+LOCK is a descriptor of the server's lock file (`usher/runtime/locks.py`). The guard holds it until it ends, the command
+inherits it, and the guard writes into the file which deploy it runs.
+
+It reads lines of JSON: {"heartbeat": 1}, {"start": {"deploy", "argv", "cwd", "env", "log", "limit"}}, {"stop": GRACE}.
 
 It writes lines of JSON: {"ready": PID}, then one of {"started": PID}, {"refused": WHY} (for example, a heartbeat was
 missed before the start) and {"failed": WHY} (the command could not be started). When the command has ended, it writes
 {"ended": EXIT CODE, "stopped": WHY or null, "unwritten": WHY or null}. The exit code is negative for a signal. The last
-WHY says why the end of the output is not in the log.
+WHY says why the end of the output is not in the log. If processes of the command cannot be killed, because they belong
+to another user or are stuck in the kernel, it first writes {"stuck": [PID, ...], "user": NAME}.
 
 It imports only the standard library, so that it starts within a few milliseconds.
 """
@@ -29,8 +33,8 @@ if __name__ == "__main__":
     # it is started by its path, in isolated mode, so it must find its own package
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from deploys.output import Output
-from deploys.processes import LINUX, PR_SET_CHILD_SUBREAPER, begin_command, default_signals, descendants, prctl
+from deploys.command import Command
+from deploys.processes import PR_SET_CHILD_SUBREAPER, default_signals, prctl
 
 
 def send(**reply: object) -> None:
@@ -42,17 +46,16 @@ def send(**reply: object) -> None:
 class Guard:
     """One command's guard."""
 
-    def __init__(self, silence: float, grace: float) -> None:
+    def __init__(self, silence: float, grace: float, lock: int) -> None:
         self.silence = silence
         self.grace = grace
+        self.lock = lock
+        self.stuck = False
         self.heard_at = time.monotonic()
-        self.command: subprocess.Popen[bytes] | None = None
-        self.output: Output | None = None
-        self.exit_code: int | None = None
+        self.command: Command | None = None
         self.stopped: str | None = None
         self.kill_at: float | None = None
         self.pending = b""
-        self.childless = True
         self.wake, wake_in = os.pipe()
         for fd in (self.wake, wake_in):
             os.set_blocking(fd, False)
@@ -71,20 +74,23 @@ class Guard:
                 listening = self.listen()
             if self.wake in ready:
                 os.read(self.wake, 4096)
-            self.reap()
+            if self.command:
+                self.command.reap()
             self.enforce(listening)
-        if self.output is not None:
-            send(ended=self.exit_code, stopped=self.stopped, unwritten=self.output.end())
+        if self.command:
+            send(ended=self.command.exit_code, stopped=self.stopped, unwritten=self.command.end_of_output())
 
     def over(self, listening: bool) -> bool:
         """Whether the guard can exit."""
         if self.command is None:
             return not listening or self.stopped is not None
-        return self.exit_code is not None and not self.anything_left()
+        return self.command.exit_code is not None and not self.command.anything_left()
 
     def pause(self, listening: bool) -> float | None:
         """Seconds until the next check is due, even if nothing happens."""
-        if self.kill_at is not None or self.exit_code is not None:
+        if self.stuck:
+            return 1.0
+        if self.kill_at is not None or (self.command and self.command.exit_code is not None):
             return 0.05
         return max(0.0, self.heard_at + self.silence - time.monotonic()) if listening else None
 
@@ -115,24 +121,11 @@ class Guard:
             send(refused=self.stopped)
             return
         try:
-            output = Output(str(request["log"]), int(str(request["limit"])))
-            self.command = subprocess.Popen(  # noqa: S603 - the program is from the settings, and there is no shell
-                request["argv"],  # type: ignore[call-overload]
-                cwd=request["cwd"],
-                env=request["env"],
-                stdin=subprocess.DEVNULL,
-                stdout=output.for_command,
-                stderr=output.for_command,
-                start_new_session=True,
-                preexec_fn=begin_command,
-            )
+            self.command = Command(request, self.lock)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.stopped = "it could not be started"
             send(failed=str(error))
             return
-        # only now: a process should not fork while it has threads
-        output.begin()
-        self.output = output
         send(started=self.command.pid)
 
     def stop(self, why: str, grace: float) -> None:
@@ -141,54 +134,28 @@ class Guard:
             self.stopped = why
         kill_at = time.monotonic() + grace
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
-        self.send_signal(signal.SIGTERM)
-
-    def reap(self) -> None:
-        """Collect children that have ended: the command, and orphans that the kernel gave to us."""
-        self.childless = False
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                self.childless = True
-                return
-            if pid == 0:
-                return
-            if self.command and pid == self.command.pid:
-                self.exit_code = self.command.returncode = os.waitstatus_to_exitcode(status)
+        if self.command:
+            self.command.signal(signal.SIGTERM)
 
     def enforce(self, listening: bool) -> None:
         """Stop the command after a silence, end processes that it left behind, and kill what ignores TERM."""
         if listening and self.stopped is None and self.missed():
             self.stop(f"deploys was silent for {self.silence:g} s", self.grace)
-        if self.exit_code is not None and self.kill_at is None and self.anything_left():
+        command = self.command
+        if command and command.exit_code is not None and self.kill_at is None and command.anything_left():
             self.kill_at = time.monotonic() + self.grace
-            self.send_signal(signal.SIGTERM)
-        if self.kill_at is not None and time.monotonic() >= self.kill_at:
-            self.send_signal(signal.SIGKILL)
+            command.signal(signal.SIGTERM)
+        if command and self.kill_at is not None and time.monotonic() >= self.kill_at:
+            self.kill(command, time.monotonic() - self.kill_at)
 
-    def anything_left(self) -> bool:
-        """Whether any descendant of the command is left.
-
-        On Linux, we have a child exactly as long as one is left, because orphans become children of their subreaper.
-        """
-        if LINUX or not self.childless:
-            return not self.childless
-        try:
-            os.killpg(self.command.pid, 0)  # type: ignore[union-attr]
-        except OSError:
-            return False
-        return True
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Signal the command's process group, and descendants that have left the group."""
-        if self.command is None:
-            return
-        with contextlib.suppress(OSError):
-            os.killpg(self.command.pid, number)
-        for pid in descendants():
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
+    def kill(self, command: Command, seconds: float) -> None:
+        """Kill the command, `seconds` after the first time. Say so, once, if it cannot be killed."""
+        pids, user = command.kill(seconds)
+        if pids and not self.stuck:
+            self.stuck = True
+            send(stuck=pids, user=user)
+            # we may outlive `deploys`, and whoever reads its log must then see its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 if __name__ == "__main__":
@@ -196,4 +163,4 @@ if __name__ == "__main__":
     # the guard reports a closed pipe or a full file as an error, and outlives Ctrl-C
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(ignored, signal.SIG_IGN)
-    Guard(float(sys.argv[1]), float(sys.argv[2])).run()
+    Guard(float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])).run()

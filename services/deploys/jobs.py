@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from usher.core.batches import Batch
-from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken, Outcome
+from usher.core.events import MAX_PIDS, DeployEnded, DeployInterrupted, DeployStuck, DeployTaken, Outcome
 from usher.core.servers import Server
 from usher.settings import Settings
 from usher.settings.load import passed_on
@@ -17,24 +17,30 @@ ALWAYS_PASSED = ("PATH", "HOME", "LANG")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: a program and its arguments, its complete environment, and the file for its output."""
+    """What to run for a deploy: a program and its arguments, its complete environment, and the file for its output."""
 
+    deploy: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     log: Path
 
 
 class How(Enum):
-    """How a command ended: it exited (or could not be started), it timed out, or Usher killed it."""
+    """How a command ended: it exited (or could not be started), it timed out, or Usher killed it. Or it is stuck: it
+    has not ended, because it cannot be killed."""
 
     EXITED = "exited"
     TIMED_OUT = "timed out"
     KILLED = "killed"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended, why, and the end of its output. `truncated` means that there was more output."""
+    """How a command ended, why, and the end of its output. `truncated` means that there was more output.
+
+    `pids` are the processes of a stuck command, and `user` is who they belong to.
+    """
 
     how: How
     reason: str
@@ -42,6 +48,12 @@ class Finished:
     output: str = ""
     truncated: bool = False
     log: Path | None = None
+    pids: tuple[int, ...] = ()
+    user: str = ""
+
+
+NOT_STARTED = Finished(How.KILLED, "it was not started")
+STOPPED = Finished(How.KILLED, "Usher stopped it before it had ended")
 
 
 def base_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -65,13 +77,24 @@ def job_of(taken: DeployTaken, batch: Batch, server: Server, settings: DeploysSe
         "USHER_FENCE": str(taken.fence),
     }
     path = Path(settings.logs) / server.name / f"{taken.deploy}.log"
-    return Job(settings.template.render(server, batch.issues), environment, path)
+    return Job(taken.deploy, settings.template.render(server, batch.issues), environment, path)
 
 
 def end_of(
     taken: DeployTaken, batch: Batch, job: Job, finished: Finished, *, rehearsed: bool, started_at: int, ended_at: int
-) -> DeployEnded | DeployInterrupted:
-    """How a taking ended, as an event: an interruption if the command was killed, otherwise a result. Times in ms."""
+) -> DeployEnded | DeployInterrupted | DeployStuck:
+    """How a taking ended, as an event: a result, or an interruption if the command was killed. Or that its command is
+    stuck. Times in ms."""
+    if finished.how is How.STUCK:
+        return DeployStuck(
+            deploy=taken.deploy,
+            server=taken.server,
+            by=taken.holder,
+            reason=finished.reason,
+            pids=finished.pids[:MAX_PIDS],
+            user=finished.user,
+            at=ended_at,
+        )
     if finished.how is How.KILLED:
         return DeployInterrupted(
             deploy=taken.deploy, server=taken.server, by=taken.holder, reason=finished.reason, at=ended_at

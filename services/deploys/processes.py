@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import signal
 import sys
 
@@ -46,3 +47,26 @@ def descendants() -> list[int]:
     while more := {child for child, parent in parents.items() if parent in found and child not in found}:
         found |= more
     return sorted(found - {os.getpid()})
+
+
+def signalled(pid: int, number: int) -> bool:
+    """Send a signal. Returns False if the process refuses it, because it belongs to another user."""
+    try:
+        os.kill(pid, number)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def user_of(pid: int) -> str:
+    """The name of the user whose process that is, or the number; empty if the process has ended."""
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return ""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -11,6 +11,7 @@ from deploys.drain import Drain
 from deploys.former import retire
 from deploys.jobs import base_environment
 from deploys.runner import Runner, make_runner
+from deploys.unfinished import keep_looking
 from deploys.unwritten import Unwritten
 from deploys.worker import work
 from usher.broker import topology
@@ -20,11 +21,12 @@ from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
 from usher.runtime.clock import Clock, SystemClock
 from usher.runtime.listening import listen
+from usher.runtime.locks import FileLocks, StillRunning
 from usher.runtime.private import close_own_folder
 from usher.runtime.service import Stop
 from usher.runtime.tasks import beside, together
 from usher.settings import Settings
-from usher.settings.runnable import check_runnable
+from usher.settings.runnable import check_runnable, unkillable
 from usher.web.app import web_app
 from usher.web.page import About
 from usher.web.readiness import STOPPING, unconfirmed
@@ -46,12 +48,14 @@ log = logging.getLogger(__name__)
 async def serve(settings: Settings, stop: Stop) -> str:
     """Take turns until `stop` is set. Returns which deploys finished after that, and which were killed.
 
-    Raises UsherError if a person has to fix something first.
+    Raises UsherError if a person has to fix something first, and StillRunning if a command could not be killed.
     """
     environment = base_environment(settings, os.environ)
     check_runnable(settings.deploys, environment.get("PATH", os.defpath))
     if settings.deploys.rehearses:
         log.warning("no [deploys] command is set: deploys are only rehearsed")
+    if why := unkillable(settings.deploys, environment.get("PATH", os.defpath)):
+        log.warning("! [deploys] %s; docs/command.md says how to do without", why)
     close_own_folder(Path(settings.deploys.logs))
     service = Deploys(settings, environment, stop, SystemClock(), make_runner(settings.deploys))
     with listen(settings.deploys.host, settings.deploys.port, "deploys") as listening:
@@ -71,6 +75,9 @@ async def serve(settings: Settings, stop: Stop) -> str:
         finally:
             for deploy in service.unwritten.deploys():
                 log.warning("! the outcome of deploy %s could not be written; its batch will be deployed again", deploy)
+    if stuck := [one for one in FileLocks(Path(settings.deploys.logs)).held() if one[1].pids]:
+        log.warning("! stopped: %s", service.drain.summary())
+        raise StillRunning.of(stuck)
     return service.drain.summary()
 
 
@@ -134,7 +141,7 @@ class Deploys:
         self._troubles.clear()
         await retire(link, journal.board, servers)
         declaring = topology.keep_declared(link, servers, self._settings.retries.every_delay, self._clock)
-        async with beside(self.drain.watch()), beside(declaring):
+        async with beside(self.drain.watch()), beside(declaring), beside(keep_looking(context)):
             try:
                 # wait for every worker even if one fails: no command may outlive its session
                 await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)

@@ -11,16 +11,17 @@ from deploys.context import Context, takeover_wait
 from deploys.deploy import MAX_DELIVERY_COUNT, RETRY_PAUSE, Deploy
 from deploys.messages import Foreign, message_of
 from deploys.runner import GuardDied
+from deploys.unfinished import end_unfinished, until_gone
 from deploys.waits import Waits
 from deploys.window import keep_window
 from usher.broker.consumer import ConsumerLost, Delivery
 from usher.core.board.server import ServerBoard
 from usher.core.errors import BrokerError, NotConfirmed, Unreadable
-from usher.core.events import DeployInterrupted, DeployTaken, MessagesWithdrawn, TurnGivenBack
+from usher.core.events import MessagesWithdrawn, TurnGivenBack
 from usher.core.messages import BackMessage
 from usher.core.servers import Server
 from usher.core.states import OPEN, SETTLED
-from usher.runtime.wording import process
+from usher.runtime.locks import Locked, NoLock
 
 log = logging.getLogger(__name__)
 
@@ -74,27 +75,36 @@ class Turn:
             log.info("%s: gave the turn back", self._server)
 
     async def _round(self) -> bool:
-        """Look at the board and do one step; True once the delivery is acked."""
+        """Do one step; True once the delivery is acked. A step that failed is tried again after a pause."""
+        troubles, server = self._context.troubles, self._server.name
         try:
-            await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
-            held = message_of(self._delivery, self._server)
-            if not self._settled(held) or self._takeover_wait_left(held):
-                # also for a settled message: the previous holder may have taken others, and its command may still run
-                self._waits.check()
-                await self._journal.barrier()
-                if await self._keep_takeover_wait(held):
-                    return False
-                if not self._known(held):
-                    await self._republish(held)
-                elif not self._settled(held):
-                    await self._advance(held)
-                    return False
-        except (NotConfirmed, GuardDied) as fault:
-            log.warning("! %s: %s; trying again", self._server, fault)
+            over = await self._step()
+        except (NotConfirmed, GuardDied, Locked, NoLock) as fault:
+            if troubles.get(server) != str(fault):
+                log.warning("! %s: %s; trying until it works", self._server, fault)
+            troubles[server] = str(fault)
             await self._waits.sleep(RETRY_PAUSE)
             return False
         except Unreadable as fault:
             return await self._park(fault)
+        troubles.pop(server, None)
+        return over
+
+    async def _step(self) -> bool:
+        """Look at the board and do what it asks for; True once the delivery is acked."""
+        await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
+        held = message_of(self._delivery, self._server)
+        if not self._settled(held) or self._takeover_wait_left(held):
+            # also for a settled message: the previous holder may have taken others, and its command may still run
+            self._waits.check()
+            await self._journal.barrier()
+            if await self._keep_takeover_wait(held):
+                return False
+            if not self._known(held):
+                await self._republish(held)
+            elif not self._settled(held):
+                await self._advance(held)
+                return False
         await self._delivery.ack()
         return True
 
@@ -143,10 +153,12 @@ class Turn:
     async def _advance(self, held: BackMessage) -> None:
         """Wait for the end of an unfinished deploy; if there is none, keep the window and deploy."""
         context = self._context
-        if taking := self._board.running:
+        if self._board.stuck:
+            await until_gone(context, self._server, self._waits)
+        elif taking := self._board.running:
             # from reading the taking or receiving the turn, whichever is later: its holder may have worked until then
             dead_at = max(taking.read_at, self._received_at) + takeover_wait(context.settings)
-            await self._end_unfinished(taking.event, dead_at)
+            await end_unfinished(context, self._server, self._waits, taking.event, dead_at)
         else:
             await keep_window(context, self._server, held, self._waits)
             if self._settled(held):
@@ -177,25 +189,3 @@ class Turn:
         longest = takeover_wait(self._context.settings)
         wait = min(self._board.wait_left / 1000, longest) if is_over else longest
         return max(0, self._received_at + wait - self._context.clock.monotonic())
-
-    async def _end_unfinished(self, taken: DeployTaken, dead_at: float) -> None:
-        """Wait until another holder's deploy ends. Once its command must be dead, write that it was interrupted."""
-        left = dead_at - self._context.clock.monotonic()
-        if left > 0:
-            log.info("%s: deploy %s has not reported its end; waiting up to %.0f s", self._server, taken.deploy, left)
-            changed = self._journal.changed(self._server.name)
-            while (running := self._board.running) and running.event.deploy == taken.deploy and left > 0:
-                changed.clear()
-                await self._waits.sleep(left, changed)
-                left = dead_at - self._context.clock.monotonic()
-            return
-        await self._journal.append(
-            DeployInterrupted(
-                deploy=taken.deploy,
-                server=taken.server,
-                by=self._context.holder,
-                reason=f"{process(taken.holder)}, which ran it, was lost",
-                at=self._context.clock.now(),
-            )
-        )
-        log.warning("! deploy %s of %s was interrupted: %s was lost", taken.deploy, self._server, process(taken.holder))

@@ -1,20 +1,22 @@
-"""Unwritten outcomes: ends of deploys that are not in the journal yet."""
+"""Unwritten outcomes: ends of deploys, or that a command is stuck, that are not in the journal yet."""
 
 from contextlib import suppress
 
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
-from usher.core.events import DeployEnded, DeployInterrupted
+from usher.core.events import DeployEnded, DeployInterrupted, DeployStuck
 from usher.core.versions import NotUnderstood
+
+Outcome = DeployEnded | DeployInterrupted | DeployStuck
 
 
 class Unwritten:
     """At most one outcome per server. It survives lost connections, and is written before the server's next turn."""
 
     def __init__(self) -> None:
-        self._outcomes: dict[str, DeployEnded | DeployInterrupted] = {}
+        self._outcomes: dict[str, Outcome] = {}
 
-    def add(self, outcome: DeployEnded | DeployInterrupted) -> None:
+    def add(self, outcome: Outcome) -> None:
         """Keep an outcome until it is written."""
         self._outcomes[outcome.server] = outcome
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crashes.evidence import Evidence, Ran
+from crashes.plan import STUCK
 from usher.core.events import Outcome
 from usher.core.states import TERMINAL, State
 
@@ -18,6 +19,9 @@ TIMEOUT = 60.0
 
 AT_CALM = 2.0
 """The maximum delay of a deploy after its window closed, in runs without faults (s)."""
+
+AT_STUCK = 2 * TIMEOUT + 10
+"""The maximum delay of a deploy after its window closed, while other servers' commands are stuck or time out (s)."""
 
 AT_STOP = 0.5
 """How long after a stop signal a start that was already under way may happen (s)."""
@@ -162,7 +166,7 @@ def leftovers(seen: Evidence) -> Iterator[Violation]:
 
 
 def stops(seen: Evidence) -> Iterator[Violation]:
-    """7. After the stop signal no command starts, and no command outlives the process."""
+    """7. After the stop signal no command starts, and no command outlives the process, unless it cannot be killed."""
     for entry in seen.history.of("told to stop"):
         who = str(entry["who"])
         frozen = any(e["who"] == who for e in seen.history.of("frozen"))
@@ -171,7 +175,7 @@ def stops(seen: Evidence) -> Iterator[Violation]:
                 yield Violation("7", f"{who} was told to stop, but started deploy {ran.deploy}", ran.started_at)
         for exited in (e for e in seen.history.of("exited") if e["who"] == who):
             for ran in seen.commands:
-                if ran.by == who and (ran.ended_at is None or ran.ended_at > exited.at):
+                if ran.by == who and not ran.refuses and (ran.ended_at is None or ran.ended_at > exited.at):
                     yield Violation("7", f"{who} has ended, but deploy {ran.deploy} is still running", exited.at)
 
 
@@ -233,6 +237,17 @@ def quiet(seen: Evidence) -> Iterator[Violation]:
             yield Violation(guarantee, f"deploy {ran.deploy} of {ran.server} was interrupted", ran.started_at)
 
 
+def patience(seen: Evidence) -> Iterator[Violation]:
+    """12. A command that cannot be killed keeps no slot: other servers wait at most for commands that end in time."""
+    if seen.plan.story != STUCK or seen.plan.faults:
+        return
+    stuck = {ran.server for ran in seen.commands if ran.refuses}
+    for taking in (one for one in seen.takings if one.server not in stuck):
+        if taking.at > taking.due_at + AT_STUCK:
+            why = f"deploy {taking.deploy} was taken {taking.at - taking.due_at:.1f} s after its window closed"
+            yield Violation("12", why, taking.at)
+
+
 def calm(seen: Evidence) -> Iterator[Violation]:
     """6. Without faults, each received move counts once."""
     if not seen.plan.calm:
@@ -280,6 +295,7 @@ RULES = (
     acks,
     truth,
     quiet,
+    patience,
     calm,
     orders,
 )

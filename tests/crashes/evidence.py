@@ -35,6 +35,7 @@ class Ran:
     started_at: float
     ended_at: float | None = None
     code: int | None = None
+    refuses: bool = False
 
     @property
     def until(self) -> float:
@@ -228,6 +229,7 @@ class Evidence:
                 ran = Ran(
                     str(entry["server"]), str(entry["deploy"]), str(entry["by"]), str(entry["issues"]).split(), entry.at
                 )
+                ran.refuses = "refuses" in str(entry["does"])
                 running[ran.deploy] = ran
                 self.commands.append(ran)
             elif entry.what == "command.ended":

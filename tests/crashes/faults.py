@@ -112,8 +112,8 @@ class Faults:
         """Kill the whole machine with its commands. The broker notices by missing heartbeats."""
         if replica and replica.process:
             for guard in self._world.commands.guards:
-                if guard.owner is replica.process:
-                    guard.die()
+                if guard.owner is replica.process or guard.lock in self._world.commands.locks_of(replica.name):
+                    guard.die(whole_machine=True)
             for wire in self._wires(replica.process):
                 wire.kill(wire.broker_notices)
             replica.kill(fault.seconds)

@@ -28,9 +28,10 @@ from usher.core.board.board import Board
 from usher.core.errors import Unreadable
 from usher.core.events import DeployTaken, Event
 from usher.core.events import decode as decode_known
-from usher.core.versions import NEEDS
+from usher.core.versions import NEEDS, VERSION
 
-OLDER, NEWER = 1, 2
+OLDER, NEWER = VERSION, VERSION + 1
+REAL_NEEDS = Board.needs
 
 LOOK = 5.0
 MAX_HALT = 900.0
@@ -222,7 +223,7 @@ def _version() -> int:
 
 
 def _needs(board: Board) -> int:
-    return NEWER if any(map(_is_key, board.received)) else OLDER
+    return NEWER if any(map(_is_key, board.received)) else REAL_NEEDS.__get__(board)
 
 
 def _key(server: str) -> str:

@@ -6,13 +6,15 @@ closes, or when no heartbeat arrives for `silence`: it sends TERM, and after `gr
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from crashes.history import History
 from crashes.loop import NOBODYS, SimulatedLoop
 from crashes.process import Process
+from usher.runtime.locks import Locked, Locking
 
 TERMINATED, KILLED = -15, -9
 FIRST_PID = 1 << 30
@@ -23,7 +25,8 @@ FIRST_PID = 1 << 30
 class Behaviour:
     """What a command does: it ends after `seconds` with the exit code `code`.
 
-    On TERM it `dies` immediately, `ignores` it, or `finishes`, that is, it ends with its exit code a moment later.
+    On TERM it `dies` immediately, `ignores` it, or `finishes`, that is, it ends with its exit code a moment later. If
+    it `refuses`, it belongs to another user, and KILL does not end it either.
     `owner` is the fault that happens to its `deploys`, if any, just before the command ends, or with `late` just after.
     """
 
@@ -60,7 +63,10 @@ class Command:
     def signal(self, number: int) -> None:
         """TERM or KILL."""
         chance = self._world.loop.chance
-        if number == KILLED or self.behaviour.on_term == "dies":
+        if self.behaviour.on_term == "refuses":
+            if number == KILLED and not self.over:
+                self._guard.refused()
+        elif number == KILLED or self.behaviour.on_term == "dies":
             self._later(chance.uniform(0.0001, 0.05), partial(self.end, number))
         elif self.behaviour.on_term == "finishes":
             self._later(chance.uniform(0.01, 1.5), partial(self.end, self.behaviour.code))
@@ -74,17 +80,60 @@ class Command:
         if not self.over:
             self.over = True
             self._world.history.note("command.ended", server=self.server, deploy=self.deploy, code=code)
+            self._guard.lock.commands -= 1
             self._guard.command_ended(code)
 
     def _later(self, delay: float, do: Callable[[], None]) -> None:
         self._world.loop.call_later(delay, do, context=NOBODYS)
 
 
+@dataclass(slots=True)
+class Lock:
+    """A server's lock on one machine: how many guards and commands hold it, and what it says."""
+
+    guards: int = 0
+    commands: int = 0
+    deploy: str = ""
+    pids: tuple[int, ...] = ()
+    past: tuple[str, ...] = ()
+
+
+class SimulatedLocks:
+    """The locks of one machine."""
+
+    def __init__(self, commands: "Commands", machine: str) -> None:
+        self._commands, self._machine = commands, machine
+        self._numbers: dict[str, int] = commands.numbers.setdefault(machine, {})
+
+    @contextmanager
+    def hold(self, server: str) -> Iterator[int]:
+        """See usher.runtime.locks.Locks."""
+        if server not in self._numbers:
+            self._numbers[server] = len(self._commands.locks)
+            self._commands.locks.append(Lock())
+        lock = self._commands.locks[self._numbers[server]]
+        if lock.guards or lock.commands:
+            raise Locked(deploy=lock.deploy)
+        lock.past = (lock.deploy, *lock.past) if lock.deploy else lock.past
+        lock.deploy, lock.pids = "", ()
+        yield self._numbers[server]
+
+    def read(self, server: str) -> Locking:
+        """See usher.runtime.locks.Locks."""
+        if server not in self._numbers:
+            return Locking()
+        lock = self._commands.locks[self._numbers[server]]
+        return Locking(
+            bool(lock.guards or lock.commands), lock.deploy, lock.pids, "root" if lock.pids else "", lock.past
+        )
+
+
 class Guard:
     """A guard. For the runner it is both an `asyncio.subprocess.Process` and the standard input of that process."""
 
-    def __init__(self, commands: "Commands", owner: Process, silence: float, grace: float) -> None:
-        self.commands, self.owner = commands, owner
+    def __init__(self, commands: "Commands", owner: Process, silence: float, grace: float, lock: Lock) -> None:
+        self.commands, self.owner, self.lock = commands, owner, lock
+        lock.guards += 1
         self.stdin, self.stdout = self, asyncio.StreamReader(loop=commands.loop)
         self._silence, self._grace = silence, grace
         self._heard_at = commands.loop.time()
@@ -122,16 +171,20 @@ class Guard:
             self._closing = True
             self._soon(partial(self.stop, "deploys closed the pipe", self._grace))
 
+    @property
+    def returncode(self) -> int | None:
+        return 0 if self._ended.is_set() else None
+
     async def wait(self) -> int:
         await self._ended.wait()
         return 0
 
     # the guard itself
 
-    def die(self) -> None:
-        """Somebody kills the guard: its command dies with it immediately."""
+    def die(self, whole_machine: bool = False) -> None:
+        """Somebody kills the guard: its command dies with it immediately, unless it belongs to another user."""
         self._end()
-        if self._command:
+        if self._command and (whole_machine or self._command.behaviour.on_term != "refuses"):
             self._command.end(KILLED)
 
     def stop(self, why: str, grace: float) -> None:
@@ -141,6 +194,13 @@ class Guard:
             return
         self._command.signal(TERMINATED)
         self.commands.loop.call_later(grace, self._command.signal, KILLED, context=NOBODYS)
+
+    def refused(self) -> None:
+        """The command cannot be killed."""
+        if not (self._dead or self.lock.pids):
+            self.lock.pids = (self.commands.next_pid(),)
+            self.commands.history.note("command cannot be killed", deploy=self.lock.deploy)
+            self._say(stuck=list(self.lock.pids), user="root")
 
     def command_ended(self, code: int) -> None:
         self._say(ended=code, stopped=self._stopped)
@@ -161,6 +221,8 @@ class Guard:
             self._say(refused=self._stopped)
             self._end()
             return
+        self.lock.deploy = str(order["deploy"])
+        self.lock.commands += 1
         self._command = Command(self, order)
         self._say(started=self.commands.next_pid())
 
@@ -183,6 +245,7 @@ class Guard:
     def _end(self) -> None:
         if not self._dead:
             self._dead = True
+            self.lock.guards -= 1
             self._soon(self._gone)
 
     def _gone(self) -> None:
@@ -206,16 +269,23 @@ class Commands:
         self.loop, self.history = loop, history
         self.befall: Callable[[str, Process], None] = lambda what, owner: None
         self.guards: list[Guard] = []
+        self.locks: list[Lock] = []
+        self.numbers: dict[str, dict[str, int]] = {}
+        """By machine and server, the place of the lock in `locks`."""
         self._behaviours = behaviours
         self._started = 0
         self._pids = FIRST_PID
 
-    def guard(self, owner: Process, silence: float, grace: float) -> Guard:
+    def guard(self, owner: Process, silence: float, grace: float, lock: Lock) -> Guard:
         """A new guard for that process."""
         self.history.note("guard started", by=str(owner))
         self.guards = [guard for guard in self.guards if guard.busy]
-        self.guards.append(Guard(self, owner, silence, grace))
+        self.guards.append(Guard(self, owner, silence, grace, lock))
         return self.guards[-1]
+
+    def locks_of(self, machine: str) -> list[Lock]:
+        """All locks of that machine."""
+        return [self.locks[number] for number in self.numbers.get(machine, {}).values()]
 
     def next_behaviour(self) -> Behaviour:
         """The behaviour of the next command. After the planned ones, commands pass."""

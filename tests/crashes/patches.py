@@ -49,8 +49,8 @@ def patched(seed: int, commands: Commands) -> Iterator[Faults]:
     async def subprocess(program: str, *arguments: str, **_: object) -> Guard:
         owner = _owner()
         assert owner is not None
-        silence, grace = arguments[-2:]
-        return commands.guard(owner, float(silence), float(grace))
+        silence, grace, lock = arguments[-3:]
+        return commands.guard(owner, float(silence), float(grace), commands.locks[int(lock)])
 
     faults, root, before = Faults(), logging.getLogger(), random.getstate()
     with ExitStack() as stack:

@@ -10,6 +10,8 @@ from usher.broker.topology import server_queue
 SERVERS = ("beta.abc.wwts.com", "test.abc.wwts.com", "beta.pear.wwts.com")
 TROUBLE = "one server in trouble"
 """A story: the queue of one server is deleted, and somebody writes poisoned entries about it to the journal."""
+STUCK = "a command that cannot be killed"
+"""A story: some commands belong to another user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,17 @@ class Plan:
 
     @property
     def calm(self) -> bool:
-        """Whether the run has no faults."""
-        return not self.faults and not any(command.owner for command in self.commands)
+        """Whether the run has no faults and no story."""
+        return not (self.faults or self.story == STUCK or any(command.owner for command in self.commands))
 
     @property
     def quiet(self) -> frozenset[str]:
-        """The servers that nothing disturbs: all in a calm run, and those without trouble in a run about trouble."""
+        """The servers that nothing disturbs: all in a calm run, and those without trouble in a run about trouble.
+
+        In a run about commands that cannot be killed, these are only known afterwards.
+        """
+        if self.story == STUCK:
+            return frozenset()
         if self.story == TROUBLE:
             return frozenset(SERVERS[: self.servers]) - {
                 fault.who.removeprefix(server_queue("")) for fault in self.faults

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from crashes.clocks import SimulatedClock
+from crashes.guards import SimulatedLocks
 from crashes.process import Life, Process
 from deploys.runner import Guarded
 from deploys.service import Deploys
@@ -83,7 +84,8 @@ class Replica:
     async def _deploys(self) -> None:
         world, stop = self._world, Stop()
         self._stop = stop.signal
-        self.service = Deploys(world.settings, {}, stop, self.clock, Guarded(world.settings.deploys))
+        guarded = Guarded(world.settings.deploys, SimulatedLocks(world.commands, self.name))
+        self.service = Deploys(world.settings, {}, stop, self.clock, guarded)
         await keep(world.settings.broker, "deploys", self.service.session, stop, world.dial_of(self))
 
     async def _successes(self) -> None:

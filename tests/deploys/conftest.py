@@ -25,6 +25,7 @@ from usher.core.events import Event
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 from usher.core.states import Change
+from usher.core.versions import VERSION
 from usher.runtime.clock import SystemClock
 from usher.runtime.listening import free_ports
 from usher.runtime.service import Stop
@@ -111,7 +112,7 @@ class World:
 
     async def publish_newer(self, message: BackMessage) -> None:
         """Publish a message that only readers of a newer version understand."""
-        newer = type("Newer", (BackMessage,), {"needs": 2}).model_validate(message.model_dump())
+        newer = type("Newer", (BackMessage,), {"needs": VERSION + 1}).model_validate(message.model_dump())
         await self.publisher.message(newer)
 
     def of(self, kind: str) -> list[Event]:
@@ -169,9 +170,9 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
 
 
 class Program:
-    """The service as a separate program, with the settings of a world."""
+    """The service as a separate program, with the settings of a world. `begin` runs in its process before it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, begin: Callable[[], None] | None = None) -> None:
         (port,) = free_ports(0)
         settings, self.url = world.settings, f"http://127.0.0.1:{port}"
         deploys, window = settings.deploys, settings.window.window()
@@ -183,6 +184,8 @@ class Program:
             "DEPLOYS__COMMAND": json.dumps(deploys.command),
             "DEPLOYS__SILENCE": f"{deploys.silence.total_seconds()}s",
             "DEPLOYS__GRACE": f"{deploys.grace.total_seconds()}s",
+            "DEPLOYS__LOGS": deploys.logs,
+            "DEPLOYS__TIMEOUT": f"{deploys.timeout.total_seconds()}s",
             "DEPLOYS__DRAIN": f"{deploys.drain.total_seconds()}s",
             "WINDOW__QUIET": f"{window.quiet}ms",
             "WINDOW__CAP": f"{window.cap}ms",
@@ -191,6 +194,7 @@ class Program:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deploys"],
             cwd=world.folder,
+            preexec_fn=begin,
             env=os.environ | {f"USHER_{name}": value for name, value in own.items()},
             stderr=subprocess.STDOUT,
             stdout=subprocess.PIPE,
@@ -225,12 +229,12 @@ class Program:
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Callable[[World], Program]]:
+async def start() -> AsyncIterator[Callable[..., Program]]:
     """Starts the service as a program in a world."""
     started: list[Program] = []
 
-    def start(world: World) -> Program:
-        started.append(Program(world))
+    def start(world: World, begin: Callable[[], None] | None = None) -> Program:
+        started.append(Program(world, begin))
         return started[-1]
 
     yield start

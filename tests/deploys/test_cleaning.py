@@ -16,6 +16,7 @@ from deploys.drain import Drain
 from deploys.jobs import Job
 from deploys.runner import Guarded
 from usher.runtime.clock import SystemClock
+from usher.runtime.locks import FileLocks
 from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
@@ -60,9 +61,12 @@ async def test_the_file_of_a_running_command_is_kept_however_long_the_command_wa
     log = tmp_path / "deploys/beta/0123456789ab.log"
     code = f"import os, time\nprint('started', flush=True)\nwhile os.path.exists('{tmp_path}/hold'): time.sleep(0.01)"
     (tmp_path / "hold").touch()
-    async with Guarded(DeploysSettings()).prepare() as prepared, asyncio.timeout(20):
+    async with (
+        Guarded(DeploysSettings(), FileLocks(tmp_path / "deploys")).prepare("beta") as prepared,
+        asyncio.timeout(20),
+    ):
         running = asyncio.create_task(
-            prepared.run(Job((sys.executable, "-c", code), {}, log), asyncio.Event(), Drain(Stop(), 0))
+            prepared.run(Job("0123456789ab", (sys.executable, "-c", code), {}, log), asyncio.Event(), Drain(Stop(), 0))
         )
         while not log.exists() or not log.stat().st_size:
             await asyncio.sleep(0.01)

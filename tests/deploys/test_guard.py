@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import psutil
@@ -17,19 +18,23 @@ from deploys import guard
 from deploys.drain import Drain
 from deploys.finished import OUTPUT_BYTES
 from deploys.jobs import Finished, How, Job
-from deploys.runner import GuardDied, Guarded, Rehearsal
+from deploys.runner import GuardDied, Guarded, Prepared, Rehearsal
+from usher.runtime.locks import FileLocks, NoLock
 from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
 pytestmark = pytest.mark.programs
 
+DEPLOY = "0123456789ab"
 Python = Callable[[str], Job]
 
 
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
     """Makes a job that runs the given Python code."""
-    return lambda code: Job((sys.executable, "-c", code), {"MARK": str(tmp_path)}, tmp_path / "out" / "deploy.log")
+    return lambda code: Job(
+        DEPLOY, (sys.executable, "-c", code), {"MARK": str(tmp_path)}, tmp_path / "out" / "deploy.log"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +53,14 @@ def alive(mark: str) -> list[psutil.Process]:
     return [process for process in marked if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
-def runner(**settings: str) -> Guarded:
-    return Guarded(DeploysSettings.model_validate({"grace": "300ms", "silence": "2s", **settings}))
+def prepare(job: Job, **settings: str) -> AbstractAsyncContextManager[Prepared]:
+    """A guard for the job, whose output file is in the server's folder."""
+    given = DeploysSettings.model_validate({"grace": "300ms", "silence": "2s", **settings})
+    return Guarded(given, FileLocks(job.log.parent.parent)).prepare(job.log.parent.name)
 
 
 async def run(job: Job, lost: asyncio.Event | None = None, drain: Drain | None = None, **settings: str) -> Finished:
-    async with runner(**settings).prepare() as prepared:
+    async with prepare(job, **settings) as prepared:
         return await prepared.run(job, lost or asyncio.Event(), drain or Drain(Stop(), 0))
 
 
@@ -81,26 +88,32 @@ async def test_a_command_that_dies_of_a_signal_reports_the_signal(python: Python
 
 
 async def test_a_missing_program_fails_the_deploy(python: Python, tmp_path: Path) -> None:
-    finished = await run(Job(("/nowhere/deploy",), {}, tmp_path / "log"))
+    finished = await run(Job(DEPLOY, ("/nowhere/deploy",), {}, tmp_path / "log"))
     assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
     assert "/nowhere/deploy" in finished.reason
 
 
-async def test_a_log_that_cannot_be_written_fails_the_deploy(python: Python, tmp_path: Path) -> None:
+async def test_without_a_folder_for_its_output_no_command_starts(python: Python, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file in the folder's place")
+    with pytest.raises(NoLock, match=r"out/lock cannot be locked \(File exists\); no command starts"):
+        await run(python("print('hello')"))
+
+
+async def test_a_log_that_cannot_be_written_fails_the_deploy(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "out/deploy.log").mkdir(parents=True)
     finished = await run(python("print('hello')"))
     assert (finished.how, finished.exit_code) == (How.EXITED, None)
     assert "could not be started" in finished.reason
 
 
-async def test_a_guard_that_cannot_be_started_reports_why(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_guard_that_cannot_be_started_reports_why(python: Python, monkeypatch: pytest.MonkeyPatch) -> None:
     async def none_left(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", none_left)
     with pytest.raises(GuardDied, match="Resource temporarily unavailable"):
-        async with runner().prepare():
+        async with prepare(python("")):
             pass
 
 
@@ -226,7 +239,7 @@ async def test_killing_the_guard_kills_its_command(python: Python) -> None:
 
 
 async def test_before_a_command_is_started_it_is_known_that_nothing_was_started(python: Python) -> None:
-    async with runner().prepare() as prepared:
+    async with prepare(python("")) as prepared:
         assert (prepared.unfinished.how, prepared.unfinished.reason) == (How.KILLED, "it was not started")
 
 
@@ -242,7 +255,7 @@ async def test_a_command_whose_run_is_abandoned_is_dead_and_was_stopped(
 
     monkeypatch.setattr(asyncio, "wait", abandon)
     with pytest.raises(error):
-        async with runner().prepare() as prepared:
+        async with prepare(job) as prepared:
             await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
     assert prepared.unfinished.reason == "Usher stopped it before it had ended"
     monkeypatch.undo()
@@ -250,8 +263,8 @@ async def test_a_command_whose_run_is_abandoned_is_dead_and_was_stopped(
 
 
 async def test_a_rehearsal_shows_the_command_and_runs_nothing(tmp_path: Path) -> None:
-    job = Job(("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
-    async with Rehearsal().prepare() as prepared:
+    job = Job(DEPLOY, ("/nowhere/deploy", "beta.abc.wwts.com", "ABC-1"), {}, tmp_path / "log")
+    async with Rehearsal().prepare("beta.abc.wwts.com") as prepared:
         finished = await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
     assert (finished.how, finished.exit_code) == (How.EXITED, 0)
     assert "/nowhere/deploy beta.abc.wwts.com ABC-1" in finished.output
@@ -275,10 +288,12 @@ class BareGuard:
 
 
 @pytest.fixture
-async def bare() -> AsyncIterator[BareGuard]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", guard.__file__, "0.3", "0.2", stdin=-1, stdout=-1, start_new_session=True
-    )
+async def bare(tmp_path: Path) -> AsyncIterator[BareGuard]:
+    with FileLocks(tmp_path).hold("beta") as lock:
+        argv = sys.executable, "-I", "-S", guard.__file__, "0.3", "0.2", str(lock)
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=-1, stdout=-1, start_new_session=True, pass_fds=(lock,)
+        )
     bare = BareGuard(process)
     assert "ready" in await bare.hear()
     yield bare
@@ -288,7 +303,14 @@ async def bare() -> AsyncIterator[BareGuard]:
 
 def request_for(job: Job) -> dict[str, object]:
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    return {"argv": job.argv, "cwd": ".", "env": dict(job.env), "log": str(job.log), "limit": 10**6}
+    return {
+        "deploy": job.deploy,
+        "argv": job.argv,
+        "cwd": ".",
+        "env": dict(job.env),
+        "log": str(job.log),
+        "limit": 10**6,
+    }
 
 
 async def test_missing_heartbeats_stop_the_command(bare: BareGuard, python: Python) -> None:

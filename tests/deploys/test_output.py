@@ -22,6 +22,7 @@ from deploys.finished import OUTPUT_BYTES, tail
 from deploys.jobs import Finished, How, Job
 from deploys.output import CHUNK, KEPT, MAX_LEFT, TOO_LONG, LimitedFile, from_character, missing, whole_characters
 from deploys.runner import Guarded
+from usher.runtime.locks import FileLocks
 from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
@@ -85,7 +86,9 @@ def test_only_an_incomplete_character_is_divided_from_the_rest() -> None:
 @pytest.fixture
 def python(tmp_path: Path) -> Callable[[str], Job]:
     """Makes a job that runs the given Python code."""
-    return lambda code: Job((sys.executable, "-c", code), {"PYTHONUTF8": "1"}, tmp_path / "out" / "deploy.log")
+    return lambda code: Job(
+        "0123456789ab", (sys.executable, "-c", code), {"PYTHONUTF8": "1"}, tmp_path / "out" / "deploy.log"
+    )
 
 
 Python = Callable[[str], Job]
@@ -102,7 +105,7 @@ class Run:
 
     async def _run(self) -> Finished:
         settings = DeploysSettings.model_validate({"grace": "300ms", "silence": "20s", "output_limit": LIMIT})
-        async with Guarded(settings).prepare() as prepared:
+        async with Guarded(settings, FileLocks(self.job.log.parent.parent)).prepare("out") as prepared:
             self.ready.set()
             await self.go.wait()
             return await prepared.run(self.job, asyncio.Event(), Drain(Stop(), 0))

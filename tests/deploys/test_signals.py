@@ -12,6 +12,7 @@ from deploys.drain import Drain
 from deploys.jobs import Finished, How, Job
 from deploys.runner import Guarded
 from odd_signals import ignore_and_block_everything, ignored_and_blocked
+from usher.runtime.locks import FileLocks
 from usher.runtime.service import Stop
 from usher.settings.sections import DeploysSettings
 
@@ -32,8 +33,8 @@ print("the helper ended:", helper.wait(timeout=5))
 
 
 async def run(tmp_path: Path, *argv: str) -> Finished:
-    job = Job(argv, {"PATH": "/usr/bin:/bin"}, tmp_path / "deploy.log")
-    async with Guarded(DeploysSettings()).prepare() as prepared:
+    job = Job("0123456789ab", argv, {"PATH": "/usr/bin:/bin"}, tmp_path / "deploy.log")
+    async with Guarded(DeploysSettings(), FileLocks(tmp_path)).prepare("beta") as prepared:
         return await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
 
 
@@ -47,19 +48,27 @@ async def test_a_helper_of_the_command_can_be_interrupted(tmp_path: Path) -> Non
     assert (finished.exit_code, finished.output) == (0, "the helper ended: -2\n")
 
 
+async def start_guard(tmp_path: Path) -> asyncio.subprocess.Process:
+    """A guard that is started with all signals ignored and blocked."""
+    with FileLocks(tmp_path).hold("beta") as lock:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", guard.__file__, "60", "0.2", str(lock)),
+            stdin=-1,
+            stdout=-1,
+            preexec_fn=ignore_and_block_everything,
+            pass_fds=(lock,),
+        )
+
+
 async def test_however_the_guard_was_started_its_command_has_default_signals_and_its_exit_code_is_known(
     tmp_path: Path,
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", guard.__file__, "60", "0.2"),
-        stdin=-1,
-        stdout=-1,
-        preexec_fn=ignore_and_block_everything,
-    )
+    process = await start_guard(tmp_path)
     assert process.stdin
     script = "cat /proc/self/status; exit 7"
     env = {"PATH": "/usr/bin:/bin"}
-    start = {"argv": ["sh", "-c", script], "cwd": ".", "env": env, "log": f"{tmp_path}/log", "limit": 10**6}
+    files = {"cwd": ".", "env": env, "log": f"{tmp_path}/log", "limit": 10**6}
+    start = {"deploy": "0123456789ab", "argv": ["sh", "-c", script], **files}
     process.stdin.write(json.dumps({"start": start}).encode() + b"\n")
     assert process.stdout
     async with asyncio.timeout(10):
@@ -70,12 +79,7 @@ async def test_however_the_guard_was_started_its_command_has_default_signals_and
 
 
 async def test_a_guard_that_was_started_with_blocked_signals_can_be_stopped(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", guard.__file__, "60", "0.2"),
-        stdin=-1,
-        stdout=-1,
-        preexec_fn=ignore_and_block_everything,
-    )
+    process = await start_guard(tmp_path)
     assert process.stdout
     await process.stdout.readline()
     process.terminate()

@@ -106,7 +106,7 @@ GUARDS = (
         "a command does not outlive its guard",
         (
             Edit(f"{DEPLOYS}/processes.py", "prctl(PR_SET_PDEATHSIG, signal.SIGKILL)", "pass"),
-            Edit(f"{DEPLOYS}/runner.py", "os.killpg(self._pid, signal.SIGKILL)", "pass"),
+            Edit(f"{DEPLOYS}/guarded.py", "os.killpg(self._pid, signal.SIGKILL)", "pass"),
         ),
         "began while",
         ("test_services.py::test_killing_a_guard_kills_its_command_and_the_batch_is_deployed_again",),

@@ -11,7 +11,6 @@ from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
 from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
-from usher.core import versions
 from usher.core.board.board import Board
 from usher.runtime.clock import SystemClock
 from usher.runtime.tasks import end
@@ -63,7 +62,6 @@ async def test_a_checkpoint_is_written_immediately_when_the_board_needs_a_lower_
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, needs = make_settings(), [2]
-    monkeypatch.setattr(versions, "VERSION", 2)
     monkeypatch.setattr(Board, "needs", property(lambda _: needs[0]))
     async with connect(settings.broker, "test") as link:
         await topology.declare(link, settings.catalogue)

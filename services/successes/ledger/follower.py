@@ -45,7 +45,7 @@ class Follower:
                     self._news.moved.setdefault(event.id, Moved(state, None, None))
             case DeployTaken() if changes:
                 self._news.taken.append((event, tuple(change.message for change in changes)))
-            case DeployInterrupted():
+            case DeployInterrupted() if event.deploy not in self._board.server(event.server).stuck:
                 self._news.interrupted.append(event)
             case DeployEnded():
                 # a result counts even if the board had the deploy as interrupted: what has passed is deployed

@@ -19,9 +19,9 @@ from usher.core.board.entries import Unsettled
 from usher.core.board.orders import Ordered, due
 from usher.core.board.server import ServerBoard
 from usher.core.errors import NotConfirmed, Unreadable
-from usher.core.events import MessagesRetried, MessagesWithdrawn, Retry, decode_order
+from usher.core.events import DeployInterrupted, MessagesRetried, MessagesWithdrawn, Retry, decode_order
 from usher.core.messages import BackMessage
-from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
+from usher.core.orders import AbortOrder, DropOrder, OrderDone, RetryOrder, WithdrawOrder
 from usher.core.states import State
 from usher.core.versions import check
 from usher.runtime.clock import Clock
@@ -73,6 +73,8 @@ class Carrying:
 
     async def _carry_out(self, entry: Ordered) -> None:
         order = entry.order
+        if isinstance(order, AbortOrder):
+            await self._end_stuck(order)
         for server in tuple(entry.meant):
             meant = due(entry, server, self._board.server(server))
             for start in range(0, len(meant), AT_ONCE):
@@ -83,10 +85,20 @@ class Carrying:
         changed = count(len(entry.changed), "message")
         log.info("%s of %s (%s): %s changed, %d left", order.kind, order.by, order.id, changed, len(left))
 
+    async def _end_stuck(self, order: AbortOrder) -> None:
+        """Write that the command of a stuck deploy is gone, unless it is known by now."""
+        for server in order.servers:
+            if order.deploy in self._board.server(server).stuck:
+                reason = f"{order.by} says that its command has ended{f': {order.reason}' if order.reason else ''}"
+                gone = DeployInterrupted(
+                    deploy=order.deploy, server=server, by=order.by, reason=reason, at=self._clock.now(), gone=True
+                )
+                await self._journal.append(gone)
+
     def _fact(self, entry: Ordered, server: str, meant: Sequence[Unsettled]) -> MessagesWithdrawn | MessagesRetried:
         order, now = entry.order, self._clock.now()
         match order:
-            case WithdrawOrder() | DropOrder():
+            case WithdrawOrder() | DropOrder() | AbortOrder():
                 ids = tuple(known.message.id for known in meant)
                 return MessagesWithdrawn(server=server, messages=ids, by=order.by, order=order.id, at=now)
             case RetryOrder():

@@ -18,7 +18,7 @@ from usher.core.board.board import Board
 from usher.core.board.orders import Ordered
 from usher.core.errors import BadMessage, BrokerError, UsherError
 from usher.core.issues import Issue
-from usher.core.orders import Order, OrderDone, RetryOrder
+from usher.core.orders import AbortOrder, Order, OrderDone, RetryOrder
 from usher.runtime.clock import Clock
 from usher.web.readiness import unconfirmed
 
@@ -30,6 +30,10 @@ _DONE = str(OrderDone.model_fields["kind"].default)
 
 class UnknownOrder(UsherError):
     """no order {order} is known; /api/orders lists them"""
+
+
+class NotStuck(UsherError):
+    """no deploy {deploy} is stuck; `usher servers` shows which are"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,19 @@ class Desk:
             deploy=deploy,
             moves=tuple(moves),
         )
+        return await self.give(order)
+
+    async def abort_stuck(self, deploy: str, signed: Signed) -> OrderState:
+        """Record that the command of a stuck deploy has ended. Raises what `give` raises, and NotStuck."""
+        session = self._open()
+        if entry := self.known(AbortOrder, signed.id):
+            return await self.give(entry.order)
+        await session.journal.barrier()
+        servers = tuple(name for name in self.board if deploy in self.board.server(name).stuck)
+        if not servers:
+            raise NotStuck(deploy=ascii(deploy)[:40])
+        now = self._clock.now()
+        order = AbortOrder(id=signed.id, by=signed.by, reason=signed.reason, at=now, servers=servers, deploy=deploy)
         return await self.give(order)
 
     async def find(self, order: str) -> OrderState:

@@ -75,9 +75,9 @@ class Due:
 def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span: int, longest: int, now: int) -> Due:
     """What to sweep on these servers at `now`: anything without news for `span` (ms).
 
-    While a deploy runs, the longest time that it may take (`longest`, ms) is added. Of the messages that wait, the
-    oldest one per server is enough, because whoever receives it takes the others too. For the same message, the time
-    doubles with each sweep.
+    While a deploy runs, the longest time that it may take (`longest`, ms) is added. While one is stuck, nothing is
+    swept. Of the messages that wait, the oldest one per server is enough, because whoever receives it takes the others
+    too. For the same message, the time doubles with each sweep.
     """
     waiting: list[BackMessage] = []
     returning: list[BackMessage] = []
@@ -95,6 +95,8 @@ def due(board: Board, servers: Iterable[str], heard: Heard, window: Window, span
 
 
 def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessage]:
+    if server.stuck:
+        return
     if server.running:
         yield server.running.batch[0]
     elif server.waiting and window.closes_at(server.arrivals, server.due) <= now:

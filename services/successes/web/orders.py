@@ -2,14 +2,14 @@
 
 import secrets
 from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import FastAPI, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from successes.ledger.queries import Page
 from successes.orders.covered import NothingToRetry, UnknownDeploy
-from successes.orders.desk import Desk, Signed, UnknownOrder
+from successes.orders.desk import Desk, NotStuck, Signed, UnknownOrder
 from successes.web.paging import IssueKey, Paged
 from usher.api.types import OrderState
 from usher.core.errors import BadMessage, UsherError
@@ -20,7 +20,7 @@ from usher.runtime.clock import Clock
 from usher.web.faults import faults
 from usher.web.guard import sender
 
-FAULTS: dict[type[UsherError], int] = {UnknownDeploy: 404, UnknownOrder: 404, NothingToRetry: 409}
+FAULTS: dict[type[UsherError], int] = {UnknownDeploy: 404, UnknownOrder: 404, NotStuck: 404, NothingToRetry: 409}
 
 
 def _printable(text: str) -> str:
@@ -83,8 +83,15 @@ class RetryBody(DropBody):
         return "name either a deploy, or a server, issues or all" if super()._fault() is None else None
 
 
+class AbortBody(OrderBody):
+    """A deploy that could not be killed. `gone` must be true: the command has ended."""
+
+    deploy: str
+    gone: Literal[True]
+
+
 def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None:
-    """Add `POST /api/orders/withdraw`, `retry` and `drop`, `GET /api/orders` and `GET /api/orders/{order}`."""
+    """Add `POST /api/orders/withdraw`, `retry`, `drop` and `abort`, `GET /api/orders` and `GET /api/orders/{order}`."""
     post = partial(
         app.post,
         tags=["orders"],
@@ -109,6 +116,11 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
     async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
         """Drop parked messages. Their issues are not deployed until they are moved again."""
         return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, desk, clock))))
+
+    @post("/api/orders/abort")
+    async def abort(body: AbortBody, request: Request, response: Response) -> OrderState:
+        """Record that the command of a stuck deploy has ended: none of its processes is left on any machine."""
+        return _coded(response, await desk.abort_stuck(body.deploy, Signed(body.id, _by(body, request), body.reason)))
 
     _add_audit(app, desk)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from usher.core.board.entries import Taking
 from usher.core.board.server import ServerBoard
-from usher.core.events import Outcome
+from usher.core.events import DeployStuck, Outcome
 from usher.runtime.wording import count, span
 from usher.settings import Settings
 
@@ -33,11 +33,18 @@ class Situation:
 
 def situation(board: ServerBoard, settings: Settings, running: int, now: int) -> Situation:
     """The situation of a server at `now` (ms), while that many servers are deploying."""
+    if board.stuck:
+        return _stuck(next(iter(board.stuck.values())))
     if board.running:
         return _deploying(board.running, settings, now)
     if board.waiting:
         return _waiting(board, settings, running, now)
     return _troubled(board) or Situation("idle", "nothing is pending")
+
+
+def _stuck(stuck: DeployStuck) -> Situation:
+    ended = f"`usher abort --gone {stuck.deploy}` says that it has ended, if Usher cannot see it"
+    return Situation("stuck", f"deploy {stuck.deploy}: {stuck.reason}; no other deploy begins; {ended}", stuck.at)
 
 
 def _deploying(taking: Taking, settings: Settings, now: int) -> Situation:

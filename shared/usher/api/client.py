@@ -148,6 +148,10 @@ class Client:
         """Order that the messages of a failed deploy are queued again, unless they passed since. Raises NotFound."""
         return self._order("retry", deploy=deploy, reason=reason)
 
+    def abort_gone(self, deploy: str, *, reason: str = "") -> OrderState:
+        """Order that the command of a stuck deploy counts as ended. Raises NotFound if that deploy is not stuck."""
+        return self._order("abort", deploy=deploy, gone=True, reason=reason)
+
     def orders(self, limit: int = PER_PAGE, **matching: str) -> list[OrderState]:
         """At most `limit` orders, newest first. Filters in `matching`: issue, server, by."""
         return [read(OrderState, item) for item in self._pages("/api/orders", limit, **matching)]

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
 from usher.core.board.orders import Ordered
 from usher.core.issues import Issue
-from usher.core.orders import ChangedMessage, LeftIssue, RetryOrder, RunningMessage
+from usher.core.orders import AbortOrder, ChangedMessage, LeftIssue, RetryOrder, RunningMessage
 
 _LATEST = 253_402_300_799_999
 
@@ -59,6 +59,7 @@ class ServerState(_Answer):
 
     `state` is one of these, the first that is so, and `reason` says why in words:
 
+    - stuck: the command of a deploy cannot be killed
     - deploying; or overdue, if the deploy should have ended long ago but has not reported its end
     - waiting: messages are pending
     - failing: the last deploy did not pass, and a message is failed, retrying or parked
@@ -188,7 +189,7 @@ class OrderState(_Answer):
     """
 
     id: str
-    order: Literal["withdraw", "retry", "drop"]
+    order: Literal["withdraw", "retry", "drop", "abort"]
     by: str
     reason: str
     at: Time
@@ -214,7 +215,7 @@ class OrderState(_Answer):
             at=time(order.at),
             servers=order.servers,
             issues=order.issues,
-            deploy=order.deploy if isinstance(order, RetryOrder) else None,
+            deploy=order.deploy if isinstance(order, RetryOrder | AbortOrder) else None,
             state="requested" if done_at is None else "done",
             done_at=None if done_at is None else time(done_at),
             abridged=ordered.abridged,
@@ -224,8 +225,9 @@ class OrderState(_Answer):
         )
 
 
-KINDS: dict[str, Literal["withdraw", "retry", "drop"]] = {
+KINDS: dict[str, Literal["withdraw", "retry", "drop", "abort"]] = {
     "order.withdraw": "withdraw",
     "order.retry": "retry",
     "order.drop": "drop",
+    "order.abort": "abort",
 }

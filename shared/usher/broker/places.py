@@ -1,18 +1,20 @@
 """Places in the journal: its entries, a reader's position, and where a reader can start."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from usher.broker.port import Argument
 from usher.core.board.board import Board
-from usher.core.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
+from usher.core.checkpoints import Checkpoint, Header, decode_checkpoint, header_of, is_checkpoint
 from usher.core.errors import BrokerError, Unreadable
 from usher.core.events import Event, decode
 from usher.core.versions import NotUnderstood, understands
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LOOK_BACK = (timedelta(minutes=90), timedelta(days=7))
 """How far back to look for a checkpoint. `successes` writes one every hour while it runs."""
@@ -44,18 +46,23 @@ class Entry:
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint in this entry, if it is one that this version understands."""
-        if not (is_checkpoint(self.body) and understands(self.needs)):
-            return None
-        found = self.says()
-        return found if isinstance(found, Checkpoint) else None
+        return _readable(decode_checkpoint, self.body) if self.header() and understands(self.needs) else None
 
-    def says(self) -> Event | Checkpoint | None:
-        """The decoded entry. Returns None and logs a warning if it cannot be read."""
-        try:
-            return decode_checkpoint(self.body) if is_checkpoint(self.body) else decode(self.body)
-        except Unreadable as fault:
-            log.warning("skipped an unreadable entry of the journal: %s", fault)
-            return None
+    def header(self) -> Header | None:
+        """The header, if this is a checkpoint. It costs nothing, whatever the size of the checkpoint."""
+        return header_of(self.body) if is_checkpoint(self.body) else None
+
+    def event(self) -> Event | None:
+        """The event in this entry, if it is one. Returns None and logs a warning if it cannot be read."""
+        return _readable(decode, self.body)
+
+
+def _readable(decoder: Callable[[bytes], T], body: bytes) -> T | None:
+    try:
+        return decoder(body)
+    except Unreadable as fault:
+        log.warning("skipped an unreadable entry of the journal: %s", fault)
+        return None
 
 
 @dataclass(slots=True)

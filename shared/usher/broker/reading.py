@@ -106,11 +106,11 @@ class Fold:
             raise NoCheckpoint
         first = buffer[0].position.offset
         for entry in reversed(buffer):
-            if found := entry.checkpoint():
-                seen = self._memory.seen
-                # the buffer has everything after the checkpoint, and the observer has seen everything before it
-                if first <= found.through + 1 and (seen is None or found.through <= seen.offset):
-                    return found.board(self._clock.monotonic()), found.through
+            seen, header = self._memory.seen, entry.header()
+            # the buffer has everything after the checkpoint, and the observer has seen everything before it
+            fits = header and first <= header.through + 1 and (seen is None or header.through <= seen.offset)
+            if fits and (found := entry.checkpoint()):
+                return found.board(self._clock.monotonic()), found.through
         if first > 0:
             raise NoCheckpoint
         return Board(), -1
@@ -135,22 +135,23 @@ class Fold:
         """Adopt the first checkpoint that this version understands and that covers the entry at `halted_at`."""
         if self.adopted.is_set():
             return
-        found = entry.checkpoint()
-        if found and found.through >= halted_at:
+        header = entry.header()
+        if header and header.through >= halted_at and (found := entry.checkpoint()):
             self._memory.adopted = found
             self.adopted.set()
 
     def _fold(self, entry: Entry, board: Board, observe: Observer | None) -> tuple[Change, ...]:
-        content, changes = entry.says(), tuple[Change, ...]()
-        if isinstance(content, Checkpoint):
-            self.checkpointed_at = content.at
-            if self._trimmed:
-                self._restore(content)
-        elif content is not None:
-            changes = board.apply(content, now=self._clock.now(), read_at=self._clock.monotonic())
+        header, changes = entry.header(), tuple[Change, ...]()
+        if header:
+            self.checkpointed_at = min(header.at, self._clock.now())
+            # most checkpoints bring nothing new, and decoding a large one would take seconds
+            if self._trimmed and (found := entry.checkpoint()):
+                self._restore(found)
+        elif event := entry.event():
+            changes = board.apply(event, now=self._clock.now(), read_at=self._clock.monotonic())
             if observe:
-                observe(content, changes)
-        self._compare(entry, self._memory.board or board, content.through if isinstance(content, Checkpoint) else -1)
+                observe(event, changes)
+        self._compare(entry, self._memory.board or board, header.through if header else -1)
         return changes
 
     def _compare(self, entry: Entry, board: Board, through: int) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from usher.cli import (
+    abort,
     doctor,
     explain,
     history,
@@ -93,6 +94,7 @@ app.command(rich_help_panel=ASK)(history.history)
 app.command(rich_help_panel=ASK)(ignored.ignored)
 app.add_typer(parked.parked, name="parked", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(retry.retry)
+app.command(rich_help_panel=ASK)(abort.abort)
 app.command(rich_help_panel=ASK)(orders.orders)
 app.command(rich_help_panel=SET_UP)(init.init)
 app.command(rich_help_panel=SET_UP)(explain.explain)

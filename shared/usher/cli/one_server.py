@@ -31,7 +31,7 @@ def _print_deploys(screen: Console, server: ServerState) -> None:
     if server.running:
         since = f"{zoned(server.running.since)}, for {span(datetime.now(UTC) - server.running.since)}"
         screen.print(f"  Deploying {issues(server.running.issues)} since {since} (deploy {server.running.deploy}).")
-    if server.state == "overdue":
+    if server.state in ("overdue", "stuck"):
         screen.print(f"  {_sentence(server.reason)}", style="red", soft_wrap=True)
     if server.waiting:
         messages = count(server.waiting_messages, "message")
@@ -51,6 +51,8 @@ def _print_deploys(screen: Console, server: ServerState) -> None:
 def why_not_yet(server: ServerState, now: datetime) -> str:
     """Why a server's pending issues have not been deployed yet, and when they are, in a sentence or two."""
     closes, limit = server.window_closes_at, server.window_limit_at
+    if server.state == "stuck":
+        return "They are deployed when that command has ended."
     if server.running:
         after = f" Their window closes at {zoned(closes)}." if closes and closes > now else ""
         return f"They are deployed after the running deploy.{after}"

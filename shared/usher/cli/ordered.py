@@ -11,7 +11,7 @@ from usher.cli.screen import console, issues, print_json
 from usher.core.issues import Issue
 from usher.core.orders import ChangedMessage
 
-VERBS = {"withdraw": "Withdrawn", "retry": "Queued again", "drop": "Dropped"}
+VERBS = {"withdraw": "Withdrawn", "retry": "Queued again", "drop": "Dropped", "abort": "Ended"}
 
 
 def by_server(messages: Iterable[ChangedMessage]) -> dict[str, list[Issue]]:
@@ -28,13 +28,17 @@ def finish(state: OrderState, *, as_json: bool) -> None:
         print_json(state)
     else:
         print_result(console(), state)
-    raise typer.Exit(1 if state.state == "done" and not (state.messages or state.running) else 0)
+    changed = state.messages or state.running or state.order == "abort"
+    raise typer.Exit(1 if state.state == "done" and not changed else 0)
 
 
 def print_result(screen: Console, state: OrderState) -> None:
     """Print what an order changed, and why it left other issues unchanged."""
     if state.state == "requested":
         screen.print(f"Requested, but not carried out yet. `usher orders {state.id}` shows the result.")
+        return
+    if state.order == "abort":
+        screen.print(f"Deploy {state.deploy} counts as ended; {', '.join(state.servers)} goes on.", soft_wrap=True)
         return
     for where, keys in by_server(state.messages).items():
         screen.print(f"{VERBS[state.order]}: {issues(keys)} on {where}.")

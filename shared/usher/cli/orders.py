@@ -82,5 +82,7 @@ def _result(one: OrderState) -> str:
         return "details deleted"
     if one.state == "requested":
         return "requested"
+    if one.order == "abort":
+        return "counts as ended"
     done = ((len(one.messages), VERBS[one.order].lower()), (len(one.running), "running"), (len(one.left), "unchanged"))
     return ", ".join(f"{number} {what}" for number, what in done if number) or "nothing"

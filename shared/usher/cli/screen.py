@@ -24,6 +24,7 @@ COLOURS = {
     "failed": "red",
     "failing": "red",
     "overdue": "red",
+    "stuck": "red",
     "parked": "red",
     "retrying": "yellow",
     "retried": "dim",

@@ -48,6 +48,9 @@ def _next(server: ServerState) -> str:
 
 def _deploy(server: ServerState) -> str:
     now, closes = datetime.now(UTC), server.window_closes_at
+    if server.state == "stuck":
+        since = f" for {span(now - server.since)}" if server.since else ""
+        return f"cannot be killed{since}; see `usher show {server.server}`"
     if server.running:
         lasted = span(now - server.running.since)
         since = f"no end reported for {lasted}" if server.state == "overdue" else f"for {lasted}"

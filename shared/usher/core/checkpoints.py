@@ -1,7 +1,9 @@
 """Checkpoints: the whole board as one entry of the journal, so that a reader need not start at the first entry."""
 
 import gzip
+import re
 import zlib
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -17,8 +19,8 @@ from usher.core.versions import STORED
 LARGEST = 12 * 1024 * 1024
 """The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
 
-LARGEST_TEXT = 128 * 1024 * 1024
-"""The maximum size of a decompressed checkpoint, in bytes."""
+LARGEST_TEXT = 64 * 1024 * 1024
+"""The maximum size of a decompressed checkpoint, in bytes. Even a forged one of this size is decoded within seconds."""
 
 
 class TooLarge(Unreadable):
@@ -44,14 +46,18 @@ class Checkpoint(BaseModel):
 
     @classmethod
     def of(cls, board: Board, through: int, at: int) -> "Checkpoint":
-        """A checkpoint of a board. It shares the board's parts, so encode it before the board changes."""
+        """A checkpoint of a board. It shares the board's parts, so encode it before the board changes.
+
+        Completed orders that need a newer reader than the board does are left out: older readers cannot decode them.
+        """
+        needs = board.needs
         return cls.model_construct(
             at=at,
             through=through,
             servers=board.servers,
             closed=board.closed,
             received=board.received,
-            orders=board.orders.entries,
+            orders={order: entry for order, entry in board.orders.entries.items() if entry.order.needs <= needs},
         )
 
     def board(self, read_at: float) -> Board:
@@ -63,6 +69,9 @@ class Checkpoint(BaseModel):
 
 _CHECKPOINT: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
 _MAGIC = b"\x1f\x8b"
+_HEADER = re.compile(rb'\{"v":1,"kind":"journal\.checkpoint","at":(\d{1,15}),"through":(\d{1,18}),')
+HEADER_BYTES = 200
+"""How much of a checkpoint's text contains its header."""
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
@@ -72,6 +81,23 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     if len(body) > LARGEST or len(text) > LARGEST_TEXT:
         raise TooLarge(size=len(body))
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """When a checkpoint was written (ms), and the offset of the last entry that it includes."""
+
+    at: int
+    through: int
+
+
+def header_of(body: bytes) -> Header | None:
+    """The header of a checkpoint, without decoding the rest; None if there is none."""
+    try:
+        found = _HEADER.match(zlib.decompressobj(wbits=31).decompress(body, HEADER_BYTES))
+    except zlib.error:
+        return None
+    return Header(int(found[1]), int(found[2])) if found else None
 
 
 def is_checkpoint(body: bytes) -> bool:

@@ -1,14 +1,17 @@
 """Events: the entries of the journal. They are facts in the past tense. A reader skips what it cannot decode."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from usher.core.errors import Unreadable
 from usher.core.messages import BackMessage, DeployId, MessageId, Millis
-from usher.core.orders import DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
+from usher.core.orders import AbortOrder, DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
 from usher.core.versions import Versioned, decoded
+
+MAX_PIDS = 100
+"""How many processes of a stuck command an event names."""
 
 
 class Outcome(StrEnum):
@@ -70,7 +73,7 @@ class DeployInterrupted(Versioned):
     """A granted taking ended without a result: its command was killed on a stop, or its holder lost the turn.
 
     If this also ends the turn, `held` is the message of that turn, and `delivery_count` is that of the message at
-    that time.
+    that time. `gone` means that no process of the command is left. Only that ends a stuck deploy.
     """
 
     kind: Literal["deploy.interrupted"] = "deploy.interrupted"
@@ -81,6 +84,27 @@ class DeployInterrupted(Versioned):
     at: Millis
     held: MessageId | None = None
     delivery_count: Annotated[int, Field(ge=0)] | None = None
+    gone: bool = False
+
+
+class DeployStuck(Versioned):
+    """The command of a deploy cannot be killed: its processes belong to another user, or are stuck in the kernel.
+
+    No other command of the server may start until none of its processes is left: see `DeployInterrupted.gone`. `by` is
+    the process of Usher that says so, on the machine where the command runs. `pids` are the processes, and `user` is
+    whose they are.
+    """
+
+    needs: ClassVar[int] = 2
+
+    kind: Literal["deploy.stuck"] = "deploy.stuck"
+    deploy: DeployId
+    server: str
+    by: str
+    reason: str
+    pids: Annotated[tuple[int, ...], Field(max_length=MAX_PIDS)] = ()
+    user: str = ""
+    at: Millis
 
 
 class TurnGivenBack(Versioned):
@@ -159,6 +183,7 @@ Event = Annotated[
     | DeployTaken
     | DeployEnded
     | DeployInterrupted
+    | DeployStuck
     | TurnGivenBack
     | WindowOpened
     | MessagesParked
@@ -167,6 +192,7 @@ Event = Annotated[
     | WithdrawOrder
     | RetryOrder
     | DropOrder
+    | AbortOrder
     | OrderDone,
     Field(discriminator="kind"),
 ]
@@ -187,7 +213,7 @@ def decode(body: bytes) -> Event:
 def decode_order(body: bytes) -> Order:
     """Decode an order from the orders queue. Raises Unreadable."""
     event = decode(body)
-    if not isinstance(event, WithdrawOrder | RetryOrder | DropOrder):
+    if not isinstance(event, Order):
         raise Unreadable(why=f"{event.kind} is not an order")
     return event
 

@@ -1,6 +1,6 @@
 """Orders: a person's instructions about messages, and their results. They are published like messages."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,7 +56,17 @@ class DropOrder(_Order):
     kind: Literal["order.drop"] = "order.drop"
 
 
-Order = WithdrawOrder | RetryOrder | DropOrder
+class AbortOrder(_Order):
+    """The command of the deploy `deploy`, which could not be killed, is `gone`: none of its processes is left."""
+
+    needs: ClassVar[int] = 2
+
+    kind: Literal["order.abort"] = "order.abort"
+    deploy: DeployId
+    gone: Literal[True] = True
+
+
+Order = WithdrawOrder | RetryOrder | DropOrder | AbortOrder
 AnyOrder = Annotated[Order, Field(discriminator="kind")]
 
 

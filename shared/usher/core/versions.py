@@ -17,7 +17,7 @@ T = TypeVar("T")
 NEEDS = "needs"
 """The name of the header."""
 
-VERSION = 1
+VERSION = 2
 """The version that this code understands."""
 
 

@@ -8,7 +8,7 @@ from usher.doctor.finding import Finding, fault, ok, warning
 from usher.runtime.wording import count
 from usher.settings import Settings
 from usher.settings.fields import variables
-from usher.settings.runnable import NotRunnable, check_runnable
+from usher.settings.runnable import NotRunnable, check_runnable, unkillable
 from usher.up.exposure import exposures
 
 
@@ -46,4 +46,6 @@ def look_at_program(settings: Settings, path: str) -> Finding:
         return fault("command", f"[deploys] {missing.facts['says']}", str(missing.facts["do"]))
     if command is None:
         return ok("command", "not set: deploys are rehearsed, which logs the command and runs nothing")
+    if why := unkillable(settings.deploys, path):
+        return warning("command", f"[deploys] {why}", "see docs/command.md for how to do without")
     return ok("command", f"{command[0]} exists")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from usher.core.errors import SettingsError
@@ -30,3 +31,19 @@ def check_runnable(settings: DeploysSettings, path: str) -> None:
             f"there is no file {program}" if os.sep in program else f"there is no program {program} on PATH ({path})"
         )
         raise NotRunnable(says=f"command: {where}", do="install it, or use its full path")
+
+
+def unkillable(settings: DeploysSettings, path: str) -> str | None:
+    """Why Usher may not be able to kill the command; None if it can.
+
+    The program (on `path`, a PATH) is a setuid program, like sudo: it becomes another user, who this one cannot signal.
+    """
+    program = settings.command[0] if settings.command else ""
+    found = shutil.which(program, path=path) or str(Path(settings.cwd) / program)
+    try:
+        facts = os.stat(found)
+    except OSError:
+        return None
+    if os.geteuid() == 0 or not facts.st_mode & stat.S_ISUID or facts.st_uid == os.geteuid():
+        return None
+    return f"command: {program} becomes another user, so Usher cannot kill it: no time limit holds, and no stop"

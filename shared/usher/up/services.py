@@ -30,9 +30,10 @@ def programs(settings: Settings) -> tuple[Program, ...]:
     def program(name: str, web: WebSettings, share: float, drain: float = 0.0) -> Program:
         return Program(name, (sys.executable, "-m", name), web.host, web.port or next(free), share, drain)
 
-    # with three seconds for the broker, everything ends within ten seconds plus `drain`
+    # deploys needs 5 s from TERM to KILL of a command that ignores TERM, and some for writing the outcome; with three
+    # seconds for the broker, everything ends within 15 s plus `drain`
     return (
-        program("deploys", settings.deploys, 4.0, settings.deploys.drain.total_seconds()),
+        program("deploys", settings.deploys, 9.0, settings.deploys.drain.total_seconds()),
         program("successes", settings.successes, 1.5),
         program("trackers", settings.trackers, 1.0),
     )

@@ -2,16 +2,17 @@
 
 import asyncio
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from crashes.guards import Guard
+from crashes.guards import Guard, Lock, SimulatedLocks
 from crashes.mutations.planting import Method, instead, mutation, put
-from deploys import turn, worker
+from deploys import deploy, turn, worker
 from deploys.context import Context
 from deploys.deploy import Deploy
+from deploys.guarded import GuardedCommand
 from deploys.jobs import Finished, How
-from deploys.runner import _GuardedCommand
 from deploys.turn import Turn
 from deploys.waits import Waits
 from usher.broker.consumer import ConsumerLost
@@ -19,9 +20,10 @@ from usher.broker.journal import Journal
 from usher.broker.link import Link
 from usher.core.batches import Batch
 from usher.core.board.server import ServerBoard
-from usher.core.events import DeployEnded, DeployInterrupted, DeployTaken
+from usher.core.events import DeployEnded, DeployInterrupted, DeployStuck, DeployTaken
 from usher.core.servers import Server
 from usher.core.windows import Window
+from usher.runtime.locks import Locking
 
 
 @mutation("4: moves that never pause keep the window open forever", calm=True)
@@ -119,7 +121,7 @@ def command_that_outlives_its_turn() -> None:
 
         return until
 
-    instead(_GuardedCommand, "_until", make)
+    instead(GuardedCommand, "_until", make)
 
 
 @mutation("3: the next command starts before the killed one has ended")
@@ -133,11 +135,12 @@ def interrupted_before_it_is_dead() -> None:
 
         return run
 
-    async def close(self: Any) -> None:
+    async def close(self: Any) -> bool:
         self._close_pipe()
+        return False
 
-    instead(_GuardedCommand, "run", make)
-    _GuardedCommand.close = close  # type: ignore[method-assign]
+    instead(GuardedCommand, "run", make)
+    GuardedCommand.close = close  # type: ignore[method-assign]
 
 
 @mutation("3: a result lets any later delivery of its messages skip the take-over wait")
@@ -180,3 +183,41 @@ def queue_that_is_not_declared_again() -> None:
         await worker._turns(context, link, server)
 
     put(worker, "_consume", consume)
+
+
+@mutation("3: a command that cannot be killed counts as killed")
+def stuck_command_that_counts_as_killed() -> None:
+    def make(real: Method) -> Method:
+        def event(*arguments: Any, **more: Any) -> Any:
+            end = real(*arguments, **more)
+            if isinstance(end, DeployStuck):
+                facts = end.model_dump(include={"deploy", "server", "by", "reason", "at"})
+                return DeployInterrupted(**facts)
+            return end
+
+        return event
+
+    instead(deploy, "end_of", make)
+    put(SimulatedLocks, "read", lambda self, server: Locking())
+
+
+@mutation("3: a restarted deploys does not see that a command is still running on its machine")
+def locks_that_nobody_holds() -> None:
+    @contextmanager
+    def hold(self: SimulatedLocks, server: str) -> Iterator[int]:
+        self._commands.locks.append(Lock())
+        yield len(self._commands.locks) - 1
+
+    put(SimulatedLocks, "hold", hold)
+    put(SimulatedLocks, "read", lambda self, server: Locking())
+
+
+@mutation("12: a command that cannot be killed keeps its slot")
+def run_that_waits_for_a_stuck_command() -> None:
+    def make(real: Method) -> Method:
+        async def hear(self: Any, *kinds: str) -> Any:
+            return await real(self, *(kind for kind in kinds if kind != "stuck"))
+
+        return hear
+
+    instead(GuardedCommand, "hear", make)

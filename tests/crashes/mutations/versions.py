@@ -7,7 +7,7 @@ from crashes.mutations.planting import Method, instead, mutation, put
 from usher.broker.places import Entry
 from usher.broker.publisher import Publisher
 from usher.broker.reading import Fold
-from usher.core.checkpoints import Checkpoint, is_checkpoint
+from usher.core.checkpoints import Checkpoint, decode_checkpoint, is_checkpoint
 
 
 @mutation("11: an older deploys deploys during a hold, because it skips the hold as unreadable")
@@ -42,10 +42,16 @@ def checkpoint_without_its_number() -> None:
 
 @mutation("11: an older deploys resumes at a checkpoint that only newer ones understand")
 def going_on_at_any_checkpoint() -> None:
-    def checkpoint(self: Entry) -> Checkpoint | None:
-        found = self.says() if is_checkpoint(self.body) else None
-        return found if isinstance(found, Checkpoint) else None
+    def make(real: Method) -> Method:
+        def halts(self: Fold, entry: Entry) -> bool:
+            return not is_checkpoint(entry.body) and bool(real(self, entry))
 
+        return halts
+
+    def checkpoint(self: Entry) -> Checkpoint | None:
+        return decode_checkpoint(self.body) if is_checkpoint(self.body) else None
+
+    instead(Fold, "_halts", make)
     Entry.checkpoint = checkpoint  # type: ignore[method-assign]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ordering import BETA, asking, facts, new_id, parked, until
 from usher.broker import topology
-from usher.core.events import MessagesRetried, MessagesWithdrawn, Outcome
+from usher.core.events import DeployInterrupted, DeployStuck, MessagesRetried, MessagesWithdrawn, Outcome
 
 
 def changed(*messages):
@@ -220,3 +220,35 @@ async def test_the_list_of_orders_shows_who_gave_which_order_newest_first(world,
     page = await ask.get("orders?per_page=1&page=2")
     assert (page["total"], page["pages"], page["items"]) == (2, 2, [first])
     assert await ask.code("orders/nothing") == (404, "no order 'nothing' is known; /api/orders lists them")
+
+
+async def test_a_person_can_say_that_the_command_of_a_stuck_deploy_has_ended(world, ask):
+    [message] = await world.published("ABC-111")
+    taken = await world.taken(message)
+    unknown = await ask.answer("abort", deploy=taken.deploy, gone=True)
+    assert (unknown.status_code, "is stuck; `usher servers`" in unknown.json()["detail"]) == (404, True)
+    await world.journal.append(
+        DeployStuck(deploy=taken.deploy, server=BETA, by=taken.holder, reason="process 7", pids=(7,), user="root", at=1)
+    )
+    await until(lambda: world.service.board.server(BETA).stuck)
+    assert (await ask.answer("abort", deploy=taken.deploy)).status_code == 422
+    answer = await ask.order("abort", deploy=taken.deploy, gone=True, by="ann", reason="the machine burnt down")
+    assert (answer["order"], answer["deploy"], answer["servers"]) == ("abort", taken.deploy, [BETA])
+    assert await ask.order("abort", id=answer["id"], deploy=taken.deploy, gone=True) == answer
+    [gone] = facts(world, DeployInterrupted)
+    reason = "ann says that its command has ended: the machine burnt down"
+    assert (gone.deploy, gone.gone, gone.reason) == (taken.deploy, True, reason)
+    await until(lambda: world.service.board.state(message.id) == "waiting")
+    await world.handled()
+    assert (await ask.get(f"deploys/{taken.deploy}"))["outcome"] == "interrupted"
+
+
+async def test_an_interruption_of_a_stuck_deploy_changes_nothing_in_the_ledger(world, ask):
+    [message] = await world.published("ABC-111")
+    taken = await world.taken(message)
+    named = {"deploy": taken.deploy, "server": BETA, "by": "another"}
+    await world.journal.append(DeployStuck(**named, reason="process 7", pids=(7,), at=1))
+    await world.journal.append(DeployInterrupted(**named, reason="it was lost", at=2))
+    await world.handled()
+    assert (await ask.get(f"deploys/{taken.deploy}"))["outcome"] is None
+    assert (await ask.get(f"servers/{BETA}"))["state"] == "stuck"

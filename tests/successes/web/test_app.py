@@ -242,4 +242,5 @@ async def test_openapi_describes_all_routes(api):
         "/api/orders/withdraw",
         "/api/orders/retry",
         "/api/orders/drop",
+        "/api/orders/abort",
     }

@@ -7,7 +7,15 @@ import pytest
 from successes.web.views import server_state
 from usher.api.types import time
 from usher.core.board.board import Board
-from usher.core.events import DeployInterrupted, MessagesParked, MessagesRetried, MessagesWithdrawn, Outcome, Retry
+from usher.core.events import (
+    DeployInterrupted,
+    DeployStuck,
+    MessagesParked,
+    MessagesRetried,
+    MessagesWithdrawn,
+    Outcome,
+    Retry,
+)
 from usher.settings import load
 
 
@@ -120,6 +128,20 @@ def test_a_deploy_that_runs_far_longer_than_it_may_is_overdue(settings, make):
     assert late.reason.startswith(
         f"deploy {taken.deploy} may run for 40 min, but has not reported its end; is `deploys`"
     )
+
+
+def test_a_server_whose_command_cannot_be_killed_is_stuck_and_says_what_ends_that(settings, make):
+    message = make.message("ABC-111")
+    taken = make.taken(message)
+    facts = {"deploy": taken.deploy, "server": taken.server, "by": taken.holder}
+    stuck = DeployStuck(**facts, reason="process 7 of user root cannot be killed", pids=(7,), at=taken.taken_at)
+    seen = look(settings, message, taken, stuck, at=taken.taken_at + 5000)
+    why = (
+        f"deploy {taken.deploy}: process 7 of user root cannot be killed; no other deploy begins; "
+        f"`usher abort --gone {taken.deploy}` says that it has ended, if Usher cannot see it"
+    )
+    assert reasons(seen) == ("stuck", why, time(taken.taken_at), None, None)
+    assert seen.running.deploy == taken.deploy
 
 
 def test_a_server_is_failing_while_issues_of_its_last_deploy_are_retrying_or_parked(settings, make):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from usher.broker import places
 from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start, starts
 from usher.broker.reading import Fold
 from usher.core.board.board import Board
@@ -14,6 +15,8 @@ from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, DeployTaken, Event, MessagesWithdrawn, encode
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
+from usher.core.states import State
+from usher.core.versions import VERSION
 from usher.runtime.clock import SystemClock
 
 SERVER = "beta.abc.wwts.com"
@@ -106,8 +109,8 @@ def test_a_journal_with_different_entries_is_detected() -> None:
 
 
 def newer(offset: int) -> Entry:
-    """An entry that only readers of version 2 understand."""
-    return Entry(Position(offset, f"id{offset}"), encode(Barrier(id="newer")), needs=2)
+    """An entry that only readers of the next version understand."""
+    return Entry(Position(offset, f"id{offset}"), encode(Barrier(id="newer")), needs=VERSION + 1)
 
 
 def checkpoint_of(entries: Sequence[Entry], offset: int, *, through: int, needs: int = 1) -> Entry:
@@ -142,12 +145,13 @@ def test_a_reader_halts_at_an_entry_for_newer_readers_and_says_why() -> None:
     assert memory.position == entries[0].position
     assert memory.board is not None
     assert memory.board.state(message(2).id) is None
-    assert "entry 1 of the journal needs a newer Usher (journal version 2; this one understands 1)" in str(
-        memory.halted
-    )
+    versions = f"journal version {VERSION + 1}; this one understands {VERSION}"
+    assert f"entry 1 of the journal needs a newer Usher ({versions})" in str(memory.halted)
 
 
-@pytest.mark.parametrize(("through", "needs", "adopts"), [(1, 1, True), (2, 1, True), (0, 1, False), (2, 2, False)])
+@pytest.mark.parametrize(
+    ("through", "needs", "adopts"), [(1, 1, True), (2, VERSION, True), (0, 1, False), (2, VERSION + 1, False)]
+)
 def test_a_halted_reader_continues_at_a_checkpoint_that_it_understands_and_that_covers_the_entry(
     through: int, needs: int, adopts: bool
 ) -> None:
@@ -198,3 +202,23 @@ def test_a_reader_that_halted_and_continued_has_the_same_board_as_one_that_under
     if not fold.halted.is_set():
         assert memory.board is not None
         assert facts(memory.board) == facts(board_of([Entry(one.position, one.body) for one in entries]))
+
+
+def test_a_reader_that_has_a_board_does_not_decode_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding a large one would stop everything else in the process for seconds."""
+    memory, entries = Memory(), [entry(0, encode(message(1)))]
+    fold = Fold(Start("first", first=True), memory, SystemClock(), None)
+    monkeypatch.setattr(places, "decode_checkpoint", lambda body: pytest.fail("it was decoded"))
+    for one in (*entries, checkpoint_of(entries, 1, through=0), entry(2, encode(message(2)))):
+        fold.take(one)
+    assert memory.board is not None
+    assert [memory.board.state(message(n).id) for n in (1, 2)] == [State.WAITING, State.WAITING]
+
+
+def test_a_checkpoint_from_the_future_counts_as_written_now() -> None:
+    memory, entries = Memory(), [entry(0, encode(message(1)))]
+    fold = Fold(Start("first", first=True), memory, SystemClock(), None)
+    body = encode_checkpoint(Checkpoint.of(board_of(entries), through=0, at=10**14))
+    for one in (*entries, Entry(Position(1, "id1"), body)):
+        fold.take(one)
+    assert fold.checkpointed_at <= SystemClock().now()

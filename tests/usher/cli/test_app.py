@@ -14,7 +14,7 @@ COMMANDS = sorted(get_command(app).commands)
 
 
 def test_it_has_these_commands() -> None:
-    known = "demo doctor explain history ignored init orders parked rebuild retry send servers show up withdraw"
+    known = "abort demo doctor explain history ignored init orders parked rebuild retry send servers show up withdraw"
     assert known.split() == COMMANDS
 
 

@@ -404,8 +404,13 @@ class TestTheLineOfAServer:
         assert "no end reported for 3 h" in line(state="overdue", running=running(timedelta(hours=3)))
         assert f"due since {clock(past)}" in line(state="waiting", waiting=["ABC-7"], window_closes_at=past)
 
+    def test_a_server_whose_command_cannot_be_killed_says_for_how_long(self, line) -> None:
+        facts = {"running": running(timedelta(hours=4)), "since": datetime.now(UTC) - timedelta(hours=3)}
+        shown = line(state="stuck", waiting=["ABC-7"], **facts)
+        assert re.search(r"stuck +ABC-9 +cannot be killed for 3 h; see `usher show beta", shown)
 
-@pytest.mark.parametrize("state", ["failed", "failing", "overdue", "parked", "timed_out"])
+
+@pytest.mark.parametrize("state", ["failed", "failing", "overdue", "parked", "stuck", "timed_out"])
 def test_states_that_need_a_person_are_red(state: str) -> None:
     assert coloured(state).style == "red"
 

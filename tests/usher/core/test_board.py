@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from usher.core.batches import Batch
 from usher.core.board.board import Board
-from usher.core.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
+from usher.core.checkpoints import Checkpoint, Header, decode_checkpoint, encode_checkpoint, header_of
 from usher.core.errors import Unreadable
 from usher.core.events import (
     DeployEnded,
     DeployInterrupted,
+    DeployStuck,
     DeployTaken,
     Event,
     MessagesParked,
@@ -26,6 +27,7 @@ from usher.core.events import (
 )
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
+from usher.core.orders import AbortOrder, OrderDone, WithdrawOrder
 from usher.core.servers import Server
 from usher.core.states import BEFORE, TERMINAL, State
 
@@ -58,6 +60,14 @@ def ended_of(deploy: int, *messages: BackMessage, outcome: Outcome = Outcome.FAI
 
 def interrupted(deploy: int) -> DeployInterrupted:
     return DeployInterrupted(deploy=f"{deploy:012x}", server=SERVER.name, by="me", reason="", at=0)
+
+
+def gone(deploy: int) -> DeployInterrupted:
+    return interrupted(deploy).model_copy(update={"gone": True})
+
+
+def stuck(deploy: int) -> DeployStuck:
+    return DeployStuck(deploy=f"{deploy:012x}", server=SERVER.name, by="me", reason="", pids=(7,), user="root", at=0)
 
 
 def parked(deploy: int, *numbers: int) -> MessagesParked:
@@ -298,6 +308,42 @@ def test_an_interruption_ends_the_turn_only_if_it_names_the_held_message() -> No
     ]
 
 
+def test_a_stuck_deploy_ends_only_when_its_command_is_gone_and_until_then_no_taking_is_granted() -> None:
+    journal = [message(1), message(2), taken(1, 1), stuck(1), interrupted(1), taken(2, 2)]
+    board = board_of(*journal)
+    assert states(board, 1, 2) == [State.DEPLOYING, State.WAITING]
+    assert board.needs == 2
+    board = board_of(*journal, gone(1), taken(3, 1, 2))
+    assert states(board, 1, 2) == [State.DEPLOYING, State.DEPLOYING]
+    assert board.needs == 1
+
+
+def test_a_command_that_turns_out_to_be_stuck_after_its_deploy_was_interrupted_blocks_its_server_too() -> None:
+    journal = [message(1), taken(1, 1), interrupted(1), taken(2, 1), stuck(1), ended(2, Outcome.FAILED, 1), message(2)]
+    assert states(board_of(*journal, taken(3, 2)), 1, 2) == [State.FAILED, State.WAITING]
+    assert states(board_of(*journal, gone(1), taken(3, 2)), 2) == [State.DEPLOYING]
+
+
+def test_a_result_ends_a_stuck_deploy() -> None:
+    board = board_of(message(1), taken(1, 1), stuck(1), ended(1, Outcome.PASSED, 1), message(2), taken(2, 2))
+    assert states(board, 1, 2) == [State.DEPLOYED, State.DEPLOYING]
+
+
+def test_a_checkpoint_leaves_completed_orders_out_that_an_older_reader_could_not_decode() -> None:
+    withdraw, abort = ("a" * 32), ("b" * 32)
+    board = board_of(
+        WithdrawOrder(id=withdraw, by="ann", at=0, servers=(SERVER.name,)),
+        AbortOrder(id=abort, by="ann", at=0, servers=(SERVER.name,), deploy=f"{1:012x}"),
+    )
+    assert (board.needs, set(restored(board).orders.entries)) == (2, {withdraw, abort})
+    board.apply(OrderDone(order=abort, at=1), now=1000, read_at=0.0)
+    assert (board.needs, set(restored(board).orders.entries)) == (1, {withdraw})
+
+
+def restored(board: Board) -> Board:
+    return decode_checkpoint(encode_checkpoint(Checkpoint.of(board, through=1, at=0))).board(read_at=0.0)
+
+
 numbers = st.lists(st.integers(0, 8), min_size=1, max_size=4)
 deploys = st.integers(1, 4)
 attempts = st.lists(
@@ -312,6 +358,8 @@ journals = st.lists(
             lambda d, o, ns: ended(d, o, *ns), deploys, st.sampled_from([Outcome.PASSED, Outcome.FAILED]), numbers
         ),
         st.builds(interrupted, deploys),
+        st.builds(stuck, deploys),
+        st.builds(gone, deploys),
         st.builds(lambda d, ns: parked(d, *ns), deploys, numbers),
         st.builds(lambda d, ms: retried(d, *ms), deploys, attempts),
         st.builds(lambda ms: withdrawn(*ms), attempts),
@@ -366,9 +414,16 @@ def test_the_wait_for_a_running_deploy_starts_when_the_checkpoint_is_read() -> N
     assert running.read_at == 77.0
 
 
+@given(st.integers(0, 10**13), st.integers(0, 10**12))
+def test_the_header_of_a_checkpoint_is_read_without_decoding_the_rest(at: int, through: int) -> None:
+    body = encode_checkpoint(Checkpoint.of(board_of(message(1), taken(1, 1)), through=through, at=at))
+    assert header_of(body) == header_of(body[:120]) == Header(at, through)
+
+
 @given(st.binary(max_size=200))
 def test_anything_but_a_checkpoint_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_checkpoint(body)
     with pytest.raises(Unreadable):
         decode_checkpoint(gzip.compress(body))
+    assert header_of(body) is header_of(gzip.compress(body)) is None

@@ -23,7 +23,9 @@ from odd_signals import ignore_and_block_everything, ignored_and_blocked
 from terminals import Terminal
 from usher.local.choose import Broker
 from usher.runtime.listening import free_ports
+from usher.runtime.locks import FileLocks
 from usher.settings import load
+from usher.settings.sections import DeploysSettings
 from usher.up.claim import claimed
 from usher.up.screen import Log, show
 from usher.up.services import programs
@@ -259,6 +261,22 @@ def test_a_second_ctrl_c_kills_everything_immediately(start: Start) -> None:
     assert up.end()[0] == 130
     assert time.monotonic() - began < 1.5  # they would have had two seconds each
     assert gone(children, 1)
+
+
+def test_it_does_not_say_that_everything_has_stopped_while_a_command_is_running(start: Start, tmp_path: Path) -> None:
+    locks = FileLocks(tmp_path / DeploysSettings().logs)
+    with locks.hold("beta.abc.wwts.com") as lock:
+        os.write(lock, b'{"deploy": "0123456789ab", "pids": [7, 8], "user": "root"}')
+        up = start()
+        up.until("Ctrl-C stops everything.")
+        up.interrupt()
+        code, error = up.end()
+    assert code == 1
+    assert error == (
+        "usher: the command of deploy 0123456789ab of beta.abc.wwts.com is still running, as user root, and could not "
+        "be killed: `sudo kill -KILL 7 8` ends it\n"
+    )
+    assert not any("everything has stopped" in line for line in up.lines)
 
 
 @pytest.mark.slow

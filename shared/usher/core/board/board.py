@@ -7,6 +7,7 @@ from usher.core.board.server import ServerBoard
 from usher.core.events import (
     DeployEnded,
     DeployInterrupted,
+    DeployStuck,
     DeployTaken,
     Event,
     MessagesParked,
@@ -16,7 +17,7 @@ from usher.core.events import (
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
-from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
+from usher.core.orders import Order, OrderDone
 from usher.core.states import TERMINAL, Change, State
 
 REMEMBERED = 100_000
@@ -51,7 +52,8 @@ class Board:
     @property
     def needs(self) -> int:
         """The journal version that a reader of this board's checkpoint needs (`usher.core.versions`)."""
-        return 1
+        stuck = (one.needs for server in self.servers.values() for one in server.stuck.values())
+        return max((1, *stuck, *(entry.order.needs for entry in self.orders.entries.values() if not entry.done_at)))
 
     def server(self, name: str) -> ServerBoard:
         """The board of that server. It is empty if the journal has no entry about the server."""
@@ -82,6 +84,9 @@ class Board:
             case TurnGivenBack():
                 self.server(event.server).give_back(event)
                 changes = []
+            case DeployStuck():
+                self.server(event.server).stick(event)
+                changes = []
             case _:
                 self._ordered(event)
                 changes = []
@@ -89,13 +94,10 @@ class Board:
 
     def _ordered(self, event: Event) -> None:
         """Apply an order or its end. This changes no message by itself."""
-        match event:
-            case WithdrawOrder() | RetryOrder() | DropOrder():
-                self.orders.give(event, self.servers)
-            case OrderDone():
-                self.orders.finish(event)
-            case _:
-                pass
+        if isinstance(event, Order):
+            self.orders.give(event, self.servers)
+        elif isinstance(event, OrderDone):
+            self.orders.finish(event)
 
     def _accepted(self, message: BackMessage, now: int) -> list[Change]:
         if self.state(message.id) in (None, State.RETRYING):

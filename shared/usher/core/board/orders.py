@@ -13,6 +13,7 @@ from usher.core.board.server import ServerBoard
 from usher.core.events import MessagesRetried, MessagesWithdrawn
 from usher.core.messages import BackMessage
 from usher.core.orders import (
+    AbortOrder,
     AnyOrder,
     ChangedMessage,
     DropOrder,
@@ -54,6 +55,8 @@ def _matching(order: Order, server: ServerBoard) -> Iterator[BackMessage]:
             yield from (*_parked(order, server), *_returning(order, server))
         case DropOrder():
             yield from _parked(order, server)
+        case AbortOrder():
+            pass
         case _:
             assert_never(order)
 
@@ -112,6 +115,8 @@ def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...
             return tuple(m for m in board.messages() if m.state in _UNPASSED and m.message.id in targets)
         case DropOrder():
             return tuple(m for m in board.messages() if m.state is State.PARKED and m.message.id in targets)
+        case AbortOrder():
+            return ()
         case _:
             return assert_never(entry.order)
 

@@ -7,6 +7,7 @@ from usher.core.board.entries import Ended, Failed, Taking, Unsettled, Waiting
 from usher.core.events import (
     DeployEnded,
     DeployInterrupted,
+    DeployStuck,
     DeployTaken,
     MessagesParked,
     MessagesRetried,
@@ -37,6 +38,8 @@ class ServerBoard:
     wait. Later ones do: another process may have held the message, and the journal may have lost what it wrote."""
     wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
+    stuck: dict[str, DeployStuck] = field(default_factory=dict)
+    """The deploys whose commands cannot be killed, by id. While there is one, no taking is granted."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
     """Decisions about the running deploy that were read before its result. The reply queue can be faster than the
     journal."""
@@ -96,12 +99,13 @@ class ServerBoard:
         return [Change(message.id, State.WAITING)]
 
     def take(self, taken: DeployTaken, read_at: float) -> list[Change]:
-        """Apply a taking. It is granted if no granted taking is unfinished and at least one of its messages is open.
+        """Apply a taking. It is granted if no granted taking is unfinished, no command of the server is stuck, and at
+        least one of its messages is open.
 
         A fence that no `deploys` would write is refused: the next one must be larger, and would be out of range.
         """
         entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
-        if self.running or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
+        if self.running or self.stuck or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
             return []
         for entry in entries:
             entry.deploying = True
@@ -111,6 +115,7 @@ class ServerBoard:
 
     def end(self, ended: DeployEnded) -> list[Change]:
         """Apply the result of the running deploy. The result of any other deploy changes nothing."""
+        self.stuck.pop(ended.deploy, None)
         if not self._finishes(ended):
             return []
         # a message that a result names twice is standing, and counts once
@@ -128,8 +133,19 @@ class ServerBoard:
         return [*superseded, *changes, *self._wait_again()]
 
     def interrupt(self, interrupted: DeployInterrupted) -> list[Change]:
-        """Apply the interruption of the running deploy: its messages wait again."""
+        """Apply the interruption of the running deploy: its messages wait again.
+
+        A deploy that is stuck is interrupted only when its command is gone.
+        """
+        if interrupted.gone:
+            self.stuck.pop(interrupted.deploy, None)
+        if interrupted.deploy in self.stuck:
+            return []
         return self._wait_again() if self._finishes(interrupted) else []
+
+    def stick(self, stuck: DeployStuck) -> None:
+        """Apply that a command cannot be killed. It counts even if another holder has ended the deploy already."""
+        self.stuck[stuck.deploy] = stuck
 
     def give_back(self, given_back: TurnGivenBack) -> None:
         """Apply the clean end of a turn."""
