@@ -1,5 +1,7 @@
 """Front-end messages: turns a request body into a checked message, or into a sentence that says what is wrong."""
 
+from codecs import BOM_UTF8
+
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -17,7 +19,8 @@ def read_front(body: bytes, servers: Servers) -> FrontMessage:
     if len(body) > _MAX_BYTES:
         raise BadMessage(why=f"the body is longer than {_MAX_BYTES} bytes; send {_EXAMPLE}")
     try:
-        return FrontMessage.model_validate_json(body, context=servers)
+        # a file that a Windows program wrote begins with a byte order mark
+        return FrontMessage.model_validate_json(body.removeprefix(BOM_UTF8), context=servers)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
         raise BadMessage(why="; ".join(map(_sentence, errors))) from None

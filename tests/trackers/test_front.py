@@ -17,6 +17,11 @@ def test_a_valid_message_is_parsed() -> None:
     assert (front.issue_id, front.status) == (Issue("PEAR", 3), "Beta")
 
 
+def test_a_byte_order_mark_before_the_message_is_skipped() -> None:
+    body = b'\xef\xbb\xbf{"issue_id": "PEAR-3", "status": "Beta"}'
+    assert read_front(body, SERVERS).issue_id == Issue("PEAR", 3)
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
