@@ -11,7 +11,7 @@ from deploys.context import Context, takeover_wait
 from deploys.deploy import MAX_DELIVERY_COUNT, RETRY_PAUSE, Deploy
 from deploys.messages import Foreign, message_of
 from deploys.runner import GuardDied
-from deploys.unfinished import end_unfinished, until_gone
+from deploys.unfinished import end_unfinished, show_wait, until_gone
 from deploys.waits import Waits
 from deploys.window import keep_window
 from usher.broker.consumer import ConsumerLost, Delivery
@@ -174,7 +174,8 @@ class Turn:
         if not left:
             return False
         log.info("%s: the previous holder's command may still be running; waiting %.0f s", self._server, left)
-        await self._waits.sleep(left)
+        await show_wait(self._context, self._server, left, None)
+        await self._waits.sleep(self._takeover_wait_left(held))
         return True
 
     def _takeover_wait_left(self, held: BackMessage) -> float:

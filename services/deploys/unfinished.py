@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from deploys.context import Context
 from deploys.waits import Waits
 from usher.core.errors import BrokerError, NotConfirmed
-from usher.core.events import DeployInterrupted, DeployStuck, DeployTaken
+from usher.core.events import DeployInterrupted, DeployStuck, DeployTaken, TakeoverWaited
 from usher.core.servers import Server
 from usher.runtime.wording import process
 
@@ -24,6 +24,7 @@ async def end_unfinished(context: Context, server: Server, waits: Waits, taken: 
     left = dead_at - context.clock.monotonic()
     if left > 0:
         log.info("%s: deploy %s has not reported its end; waiting up to %.0f s", server, taken.deploy, left)
+        await show_wait(context, server, left, taken.deploy)
         board, changed = context.journal.board, context.journal.changed(server.name)
         while (running := board.server(server.name).running) and running.event.deploy == taken.deploy and left > 0:
             changed.clear()
@@ -51,6 +52,14 @@ async def end_unfinished(context: Context, server: Server, waits: Waits, taken: 
         DeployInterrupted(deploy=taken.deploy, server=taken.server, by=context.holder, reason=lost, at=now)
     )
     log.warning("! deploy %s of %s was interrupted: %s was lost", taken.deploy, server, process(taken.holder))
+
+
+async def show_wait(context: Context, server: Server, left: float, deploy: str | None) -> None:
+    """Write that the holder of a turn keeps a take-over wait of `left` seconds, for people to see."""
+    now = context.clock.now()
+    await context.journal.append(
+        TakeoverWaited(server=server.name, holder=context.holder, deploy=deploy, until=now + round(left * 1000), at=now)
+    )
 
 
 async def until_gone(context: Context, server: Server, waits: Waits) -> None:

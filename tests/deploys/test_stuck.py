@@ -196,6 +196,8 @@ async def test_no_take_over_while_the_command_of_a_lost_holder_is_still_running_
         async with world.deploys():
             await world.until(lambda: bool(world.of("deploy.stuck")))
             assert world.of("deploy.interrupted") == []
+            (waited,) = world.of("turn.takeover_waited")
+            assert (waited.server, waited.deploy, waited.until - waited.at <= 500) == (BETA, DEPLOY, True)
             held.close()
             await world.until(lambda: world.journal.board.state(first.id) is State.DEPLOYED)
     (stuck,), (gone,) = world.of("deploy.stuck"), world.of("deploy.interrupted")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from usher.core.board.entries import Taking
 from usher.core.board.server import ServerBoard
-from usher.core.events import DeployStuck, Outcome
+from usher.core.events import DeployStuck, Outcome, TakeoverWaited
 from usher.runtime.wording import count, span
 from usher.settings import Settings
 
@@ -13,7 +13,7 @@ REPORTING = 60_000
 """How long (ms) after its time limit a deploy may take to report its end."""
 
 TAKING = 5_000
-"""How long (ms) after its window closes a deploy may take to start if a slot is free."""
+"""How long (ms) after its window closes, or a take-over wait ends, a deploy may take to start if a slot is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ def situation(board: ServerBoard, settings: Settings, running: int, now: int) ->
     """The situation of a server at `now` (ms), while that many servers are deploying."""
     if board.stuck:
         return _stuck(next(iter(board.stuck.values())))
+    if board.waited and now < board.waited.until + TAKING:
+        return _recovering(board.waited)
     if board.running:
         return _deploying(board.running, settings, now)
     if board.waiting:
@@ -45,6 +47,12 @@ def situation(board: ServerBoard, settings: Settings, running: int, now: int) ->
 def _stuck(stuck: DeployStuck) -> Situation:
     ended = f"`usher abort --gone {stuck.deploy}` says that it has ended, if Usher cannot see it"
     return Situation("stuck", f"deploy {stuck.deploy}: {stuck.reason}; no other deploy begins; {ended}", stuck.at)
+
+
+def _recovering(waited: TakeoverWaited) -> Situation:
+    lost = f"the process that ran deploy {waited.deploy}" if waited.deploy else "the previous holder of its turn"
+    reason = f"{lost} was lost; its command may still be running"
+    return Situation("recovering", reason, waited.at, waited.until, "its command is dead by then, at the latest")
 
 
 def _deploying(taking: Taking, settings: Settings, now: int) -> Situation:

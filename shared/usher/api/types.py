@@ -60,6 +60,7 @@ class ServerState(_Answer):
     `state` is one of these, the first that is so, and `reason` says why in words:
 
     - stuck: the command of a deploy cannot be killed
+    - recovering: a process was lost, and its command may still be running
     - deploying; or overdue, if the deploy should have ended long ago but has not reported its end
     - waiting: messages are pending
     - failing: the last deploy did not pass, and a message is failed, retrying or parked

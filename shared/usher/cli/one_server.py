@@ -28,9 +28,12 @@ def show(client: Client, name: str, settings: Settings, *, as_json: bool) -> Non
 
 def _print_deploys(screen: Console, server: ServerState) -> None:
     """Print the running deploy, the next one and the last one."""
-    if server.running:
+    if server.running and server.state != "recovering":
         since = f"{zoned(server.running.since)}, for {span(datetime.now(UTC) - server.running.since)}"
         screen.print(f"  Deploying {issues(server.running.issues)} since {since} (deploy {server.running.deploy}).")
+    if server.state == "recovering":
+        until = f" until {zoned(server.next_change)}, at the latest" if server.next_change else ""
+        screen.print(f"  {_sentence(server.reason + until)}", style="yellow", soft_wrap=True)
     if server.state in ("overdue", "stuck"):
         screen.print(f"  {_sentence(server.reason)}", style="red", soft_wrap=True)
     if server.waiting:
@@ -51,7 +54,7 @@ def _print_deploys(screen: Console, server: ServerState) -> None:
 def why_not_yet(server: ServerState, now: datetime) -> str:
     """Why a server's pending issues have not been deployed yet, and when they are, in a sentence or two."""
     closes, limit = server.window_closes_at, server.window_limit_at
-    if server.state == "stuck":
+    if server.state in ("stuck", "recovering"):
         return "They are deployed when that command has ended."
     if server.running:
         after = f" Their window closes at {zoned(closes)}." if closes and closes > now else ""

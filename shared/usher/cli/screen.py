@@ -25,6 +25,7 @@ COLOURS = {
     "failing": "red",
     "overdue": "red",
     "stuck": "red",
+    "recovering": "yellow",
     "parked": "red",
     "retrying": "yellow",
     "retried": "dim",

@@ -51,6 +51,8 @@ def _deploy(server: ServerState) -> str:
     if server.state == "stuck":
         since = f" for {span(now - server.since)}" if server.since else ""
         return f"cannot be killed{since}; see `usher show {server.server}`"
+    if server.state == "recovering" and server.next_change:
+        return f"waits for a lost command until {clock(server.next_change)}"
     if server.running:
         lasted = span(now - server.running.since)
         since = f"no end reported for {lasted}" if server.state == "overdue" else f"for {lasted}"

@@ -177,6 +177,20 @@ class WindowOpened(Versioned):
     at: Millis
 
 
+class TakeoverWaited(Versioned):
+    """The holder of a server's turn waits until `until` (ms): a command of a lost holder may be running until then.
+
+    `deploy` is the deploy of that holder, if it is known. This changes nothing; it is for people to see.
+    """
+
+    kind: Literal["turn.takeover_waited"] = "turn.takeover_waited"
+    server: str
+    holder: str
+    deploy: DeployId | None
+    until: Millis
+    at: Millis
+
+
 Event = Annotated[
     BackMessage
     | Barrier
@@ -186,6 +200,7 @@ Event = Annotated[
     | DeployStuck
     | TurnGivenBack
     | WindowOpened
+    | TakeoverWaited
     | MessagesParked
     | MessagesRetried
     | MessagesWithdrawn

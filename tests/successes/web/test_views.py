@@ -15,6 +15,7 @@ from usher.core.events import (
     MessagesWithdrawn,
     Outcome,
     Retry,
+    TakeoverWaited,
 )
 from usher.settings import load
 
@@ -128,6 +129,21 @@ def test_a_deploy_that_runs_far_longer_than_it_may_is_overdue(settings, make):
     assert late.reason.startswith(
         f"deploy {taken.deploy} may run for 40 min, but has not reported its end; is `deploys`"
     )
+
+
+def test_while_the_command_of_a_lost_process_may_be_running_the_server_is_recovering(settings, make):
+    message = make.message("ABC-111")
+    taken = make.taken(message)
+    waits = TakeoverWaited(
+        server=taken.server, holder="another", deploy=taken.deploy, until=taken.taken_at + 90_000, at=taken.taken_at
+    )
+    seen = look(settings, message, taken, waits, at=taken.taken_at + 60_000)
+    why = f"the process that ran deploy {taken.deploy} was lost; its command may still be running"
+    until = time(waits.until), "its command is dead by then, at the latest"
+    assert reasons(seen) == ("recovering", why, time(waits.at), *until)
+    gone = DeployInterrupted(deploy=taken.deploy, server=taken.server, by="another", reason="lost", at=1)
+    assert look(settings, message, taken, waits, gone, at=taken.taken_at + 60_000).state == "waiting"
+    assert look(settings, message, taken, waits, at=waits.until + 60_000).state == "deploying"
 
 
 def test_a_server_whose_command_cannot_be_killed_is_stuck_and_says_what_ends_that(settings, make):

@@ -404,6 +404,11 @@ class TestTheLineOfAServer:
         assert "no end reported for 3 h" in line(state="overdue", running=running(timedelta(hours=3)))
         assert f"due since {clock(past)}" in line(state="waiting", waiting=["ABC-7"], window_closes_at=past)
 
+    def test_a_server_that_waits_for_a_lost_command_does_not_say_that_it_deploys(self, line) -> None:
+        shown = line(state="recovering", running=running(timedelta(minutes=2)), next_change=self.due)
+        assert re.search(rf"recovering +ABC-9 +waits for a lost command until {clock(self.due)}", shown)
+        assert "for 2 min" not in shown
+
     def test_a_server_whose_command_cannot_be_killed_says_for_how_long(self, line) -> None:
         facts = {"running": running(timedelta(hours=4)), "since": datetime.now(UTC) - timedelta(hours=3)}
         shown = line(state="stuck", waiting=["ABC-7"], **facts)

@@ -14,6 +14,7 @@ from usher.core.events import (
     MessagesRetried,
     MessagesWithdrawn,
     Retry,
+    TakeoverWaited,
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
@@ -86,6 +87,9 @@ class Board:
                 changes = []
             case DeployStuck():
                 self.server(event.server).stick(event)
+                changes = []
+            case TakeoverWaited():
+                self.server(event.server).waited = event
                 changes = []
             case _:
                 self._ordered(event)

@@ -14,6 +14,7 @@ from usher.core.events import (
     MessagesWithdrawn,
     Outcome,
     Retry,
+    TakeoverWaited,
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
@@ -40,6 +41,8 @@ class ServerBoard:
     """The remainder of the take-over wait when that turn ended (ms)."""
     stuck: dict[str, DeployStuck] = field(default_factory=dict)
     """The deploys whose commands cannot be killed, by id. While there is one, no taking is granted."""
+    waited: TakeoverWaited | None = None
+    """The take-over wait that the holder keeps, until something else happens to its turn. It is only shown."""
     early: list[MessagesParked | MessagesRetried] = field(default_factory=list)
     """Decisions about the running deploy that were read before its result. The reply queue can be faster than the
     journal."""
@@ -107,6 +110,7 @@ class ServerBoard:
         entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
         if self.running or self.stuck or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
             return []
+        self.waited = None
         for entry in entries:
             entry.deploying = True
         self.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
@@ -150,6 +154,7 @@ class ServerBoard:
     def give_back(self, given_back: TurnGivenBack) -> None:
         """Apply the clean end of a turn."""
         self.ended_turns, self.wait_left = _over(given_back.message, given_back.delivery_count), given_back.wait_left
+        self.waited = None
 
     def is_over(self, message: str, delivery_count: int) -> bool:
         """Whether the turn before the delivery of that message with count `delivery_count` ended cleanly.
@@ -241,7 +246,7 @@ class ServerBoard:
         taking = self.running
         if taking is None or taking.event.deploy != end.deploy:
             return False
-        self.running, self.last, self.early = None, Ended.of(end), []
+        self.running, self.last, self.early, self.waited = None, Ended.of(end), [], None
         # without `held` the turn goes on, and its holder may start another command
         self.ended_turns, self.wait_left = _over(end.held, end.delivery_count), 0
         return True
