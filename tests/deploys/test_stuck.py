@@ -43,7 +43,8 @@ BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
 PR_CAPBSET_DROP, CAP_KILL = 24, 5
 DEPLOY = "0123456789ab"
 AS_NOBODY = ("/usr/bin/setpriv", "--reuid", "nobody", "--clear-groups")
-WAITS = "echo started $$; exec tail -f /dev/null # "
+WAITS = 'echo started $$; exec tail -f "$1"'
+"""Waits for ever. Its last argument is a file in the test's folder, by which the test finds it again."""
 
 MakeWorld = Callable[..., Awaitable["World"]]
 
@@ -58,6 +59,7 @@ def folder() -> Iterator[Path]:
     """A folder that other users can reach."""
     folder = Path(tempfile.mkdtemp(prefix="usher-stuck-"))
     folder.chmod(0o777)
+    (folder / "waits").touch()
     yield folder
     for process in psutil.process_iter(["cmdline"]):
         if any(str(folder) in argument for argument in process.info["cmdline"] or ()):
@@ -79,7 +81,7 @@ def runner(folder: Path) -> Guarded:
 
 @pytest.fixture
 def job(folder: Path) -> Job:
-    return Job(DEPLOY, (*AS_NOBODY, "sh", "-c", WAITS, str(folder)), {}, folder / BETA / "deploy.log")
+    return Job(DEPLOY, (*AS_NOBODY, "sh", "-c", WAITS, "sh", str(folder / "waits")), {}, folder / BETA / "deploy.log")
 
 
 def started(job: Job) -> int:
@@ -133,7 +135,7 @@ async def world(make_world: MakeWorld, folder: Path) -> "World":
     script.write_text(
         f"""#!/bin/sh
 echo "$1 $USHER_DEPLOY" >> {folder}/notes
-[ "$1" = {BETA} ] && [ -e {folder}/wait ] && exec {" ".join(AS_NOBODY)} sh -c '{WAITS} {folder}'
+[ "$1" = {BETA} ] && [ -e {folder}/wait ] && exec {" ".join(AS_NOBODY)} sh -c '{WAITS}' sh {folder}/waits
 exit 0
 """
     )
