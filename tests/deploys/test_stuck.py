@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from deploys import turn, unfinished
+from deploys import guard, guarded, turn, unfinished
 from deploys.drain import Drain
 from deploys.jobs import How, Job
 from deploys.processes import prctl
-from deploys.runner import Guarded
+from deploys.runner import Guarded, _left
 from usher.core.events import DeployTaken
 from usher.core.states import State
 from usher.runtime.locks import FileLocks, Locked
@@ -43,8 +43,8 @@ BETA, TEST = "beta.abc.wwts.com", "test.abc.wwts.com"
 PR_CAPBSET_DROP, CAP_KILL = 24, 5
 DEPLOY = "0123456789ab"
 AS_NOBODY = ("/usr/bin/setpriv", "--reuid", "nobody", "--clear-groups")
-WAITS = 'echo started $$; exec tail -f "$1"'
-"""Waits for ever. Its last argument is a file in the test's folder, by which the test finds it again."""
+WAITS = 'echo started $$; read line < "$1"'
+"""Waits for ever, without a child: nobody writes into its last argument, a pipe in the test's folder."""
 
 MakeWorld = Callable[..., Awaitable["World"]]
 
@@ -59,18 +59,24 @@ def folder() -> Iterator[Path]:
     """A folder that other users can reach."""
     folder = Path(tempfile.mkdtemp(prefix="usher-stuck-"))
     folder.chmod(0o777)
-    (folder / "waits").touch()
+    os.mkfifo(folder / "waits")
+    (folder / "waits").chmod(0o666)
     yield folder
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in argument for argument in process.info["cmdline"] or ()):
-            process.kill()
     shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)
-def guards_that_cannot_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+async def guards_that_cannot_kill(monkeypatch: pytest.MonkeyPatch, folder: Path) -> AsyncIterator[None]:
+    """Guards that are started in this process cannot kill. At the end, all commands of the test are killed."""
     start = functools.partial(asyncio.create_subprocess_exec, preexec_fn=cannot_kill)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    yield
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in argument for argument in process.info["cmdline"] or ()):
+            process.kill()
+    for guarding in _left:
+        await guarding.wait()
+    _left.clear()
 
 
 @pytest.fixture
@@ -115,6 +121,28 @@ async def test_a_command_that_refuses_to_die_is_reported_with_its_processes_and_
     assert runner.locking(BETA).deploy == DEPLOY
     async with runner.prepare(BETA):
         pass
+
+
+async def test_a_command_that_outlives_its_killed_guard_is_stuck_because_its_lock_is_held(
+    runner: Guarded, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel does not kill a program that has become another user together with its parent."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(guarded, "DYING", 0.3)
+    monkeypatch.setattr(os, "killpg", refuse)
+    async with asyncio.timeout(10), runner.prepare(BETA) as prepared:
+        running = asyncio.create_task(prepared.run(job, asyncio.Event(), Drain(Stop(), 0)))
+        await until(lambda: started(job))
+        for process in psutil.Process().children():
+            if guard.__file__ in process.cmdline():
+                process.kill()
+        stuck = await running
+    assert (stuck.how, stuck.pids) == (How.STUCK, (started(job),))
+    assert stuck.reason == f"the guard died; process {started(job)} cannot be killed"
+    assert runner.locking(BETA).held
 
 
 async def test_a_run_that_is_cancelled_does_not_wait_for_a_stuck_command(runner: Guarded, job: Job) -> None:
@@ -208,6 +236,7 @@ async def test_no_take_over_while_the_command_of_a_lost_holder_is_still_running_
     assert begun(folder) == [BETA]
 
 
+@pytest.mark.slow
 async def test_a_stop_says_what_is_still_running_and_how_to_end_it_and_leaves_its_guard_alive(
     world: "World", folder: Path, start: Callable[..., "Program"]
 ) -> None:
