@@ -47,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     def more(stack: Stack) -> dict[str, Any]:
         return {"deploys-1": noting(stack), "deploys-2": noting(stack)}
 
-    ports = {"trackers": 8101, "successes": 8103, "console": 15772}
+    ports = {"webhooks": 8100, "trackers": 8101, "successes": 8103, "console": 15772}
     folder = tmp_path_factory.mktemp("cluster")
     with stacked("docker-compose.cluster.yml", folder, TOML, ports, more) as cluster:
         yield cluster
@@ -58,6 +58,13 @@ def test_every_queue_and_the_journal_are_on_all_three_nodes(cluster: Stack) -> N
     queues = cluster.queues()
     assert {"usher.journal", "usher.results", "usher.server.beta.abc.wwts.com"} <= queues.keys()
     assert {queue["leader"] for queue in queues.values()} == {"rabbit@broker-1", "rabbit@broker-2", "rabbit@broker-3"}
+
+
+def test_the_port_for_jira_leads_to_the_webhook_and_to_nothing_else(cluster: Stack) -> None:
+    with httpx.Client(base_url=f"http://{cluster.host}:{cluster.ports['webhooks']}", timeout=30) as jira:
+        assert jira.post("/webhooks/jira", json={"webhookEvent": "jira:issue_deleted"}).status_code == httpx.codes.OK
+        for path in ("/messages", "/webhooks/../messages", "/", "/docs"):
+            assert jira.post(path, json={"issue_id": "ABC-1", "status": "beta"}).status_code == httpx.codes.NOT_FOUND
 
 
 def test_losing_nodes_replicas_and_networks_during_deploys_loses_and_duplicates_nothing(
