@@ -237,6 +237,14 @@ GUARDS = (
         "three members of each are online",
         "test_cluster.py::test_every_queue_and_the_journal_are_on_all_three_nodes",
     ),
+    guard(
+        "only the webhook can be reached at the port for Jira",
+        "cluster/haproxy.cfg",
+        "unless { path_beg /webhooks/ }",
+        "if FALSE",
+        "NOT_FOUND|404",
+        "test_cluster.py::test_the_port_for_jira_leads_to_the_webhook_and_to_nothing_else",
+    ),
 )
 
 LATER = """
