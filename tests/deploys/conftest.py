@@ -170,9 +170,10 @@ async def make_world(make_settings: Callable[..., Settings], tmp_path: Path) -> 
 
 
 class Program:
-    """The service as a separate program, with the settings of a world. `begin` runs in its process before it."""
+    """The service as a separate program, with the settings of a world and `more` variables. `begin` runs in its process
+    before it."""
 
-    def __init__(self, world: World, begin: Callable[[], None] | None = None) -> None:
+    def __init__(self, world: World, begin: Callable[[], None] | None = None, **more: str) -> None:
         (port,) = free_ports(0)
         settings, self.url = world.settings, f"http://127.0.0.1:{port}"
         deploys, window = settings.deploys, settings.window.window()
@@ -184,12 +185,11 @@ class Program:
             "DEPLOYS__COMMAND": json.dumps(deploys.command),
             "DEPLOYS__SILENCE": f"{deploys.silence.total_seconds()}s",
             "DEPLOYS__GRACE": f"{deploys.grace.total_seconds()}s",
-            "DEPLOYS__LOGS": deploys.logs,
-            "DEPLOYS__TIMEOUT": f"{deploys.timeout.total_seconds()}s",
             "DEPLOYS__DRAIN": f"{deploys.drain.total_seconds()}s",
             "WINDOW__QUIET": f"{window.quiet}ms",
             "WINDOW__CAP": f"{window.cap}ms",
             "WINDOW__FLOOR": "0s",
+            **more,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deploys"],
@@ -233,8 +233,8 @@ async def start() -> AsyncIterator[Callable[..., Program]]:
     """Starts the service as a program in a world."""
     started: list[Program] = []
 
-    def start(world: World, begin: Callable[[], None] | None = None) -> Program:
-        started.append(Program(world, begin))
+    def start(world: World, begin: Callable[[], None] | None = None, **more: str) -> Program:
+        started.append(Program(world, begin, **more))
         return started[-1]
 
     yield start

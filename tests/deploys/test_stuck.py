@@ -240,7 +240,7 @@ async def test_no_take_over_while_the_command_of_a_lost_holder_is_still_running_
 async def test_a_stop_says_what_is_still_running_and_how_to_end_it_and_leaves_its_guard_alive(
     world: "World", folder: Path, start: Callable[..., "Program"]
 ) -> None:
-    program = start(world, cannot_kill)
+    program = start(world, cannot_kill, DEPLOYS__LOGS=str(folder / "logs"))
     await program.until_ready()
     (first,) = await world.publish("ABC-1 beta")
     await until(lambda: begun(folder) == [BETA])
