@@ -27,6 +27,7 @@ def run() -> int:
                 found = figures(settings)
             show_figures(screen, found)
         except KeyboardInterrupt:
-            say("Stopped; nothing is left behind.")
+            # the first console may have been interrupted while it printed, and then only collects what it is given
+            console().print("Stopped; nothing is left behind.")
             return INTERRUPTED
     return 0 if found.as_expected else 1
