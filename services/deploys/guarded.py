@@ -62,7 +62,8 @@ class GuardedCommand:
         try:
             how, why = await self._until(ending, lost, drain.kill)
             ended = await asyncio.shield(ending)
-        except asyncio.CancelledError:
+        except BaseException:
+            # whatever ends this run, the command has ended before it does, or is known to be stuck
             self._close_pipe()
             if "stuck" in await ending:
                 self.unfinished = self._stuck("Usher stopped it", ending.result(), job)

@@ -21,6 +21,7 @@ import pytest
 
 from deploys import guard, guarded, turn, unfinished
 from deploys.drain import Drain
+from deploys.guarded import GuardedCommand
 from deploys.jobs import How, Job
 from deploys.processes import prctl
 from deploys.runner import Guarded, _left
@@ -145,13 +146,18 @@ async def test_a_command_that_outlives_its_killed_guard_is_stuck_because_its_loc
     assert runner.locking(BETA).held
 
 
-async def test_a_run_that_is_cancelled_does_not_wait_for_a_stuck_command(runner: Guarded, job: Job) -> None:
-    async with asyncio.timeout(10), runner.prepare(BETA) as prepared:
-        running = asyncio.create_task(prepared.run(job, asyncio.Event(), Drain(Stop(), 0)))
+@pytest.mark.parametrize("error", [asyncio.CancelledError, RuntimeError])
+async def test_a_run_that_is_abandoned_does_not_wait_for_a_stuck_command(
+    runner: Guarded, job: Job, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    async def abandon(*_: object, **__: object) -> None:
         await until(lambda: started(job))
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        raise error
+
+    monkeypatch.setattr(GuardedCommand, "_until", abandon)
+    async with asyncio.timeout(10), runner.prepare(BETA) as prepared:
+        with pytest.raises(error):
+            await prepared.run(job, asyncio.Event(), Drain(Stop(), 0))
     assert prepared.unfinished.how is How.STUCK
     assert runner.locking(BETA).pids == prepared.unfinished.pids
 
