@@ -95,7 +95,7 @@ CHECKS = (
     Check("the journal loses its tail", "LOSS CRASH CUTS FREEZE STOP FAULTS=1", long=True),
     Check("the journal loses its tail after another fault", "LOSS CRASH FREEZE STOP FAULTS=2 M=1", long=True),
     Check("the journal loses its tail after a withdrawal", "LOSS WITHDRAW=1 FAULTS=1"),
-    Check("a command that cannot be killed, and orderly stops", "STUCK STOP FAULTS=2", long=True),
+    Check("a command that cannot be killed, and orderly stops", "STUCK STOP FAULTS=2"),
     Check("commands fail, successes dies", "FAILS=1 DIES FAULTS=1", long=True),
     Check("commands fail, both die, two moves of one issue", "FAILS=1 DIES CRASH SAME_ISSUE FAULTS=1", long=True),
     Check("commands fail twice", "FAILS=2 FAULTS=0", long=True),
