@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MEMORY = 3600
+MEMORY = 5600
 """Megabytes of memory that one search may use. All checks but one need only a fraction of it."""
 
 SECONDS = 600

@@ -17,7 +17,7 @@ def abort(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Say that a deploy has ended whose command could not be killed, so that its server goes on.
+    """Report that the command of a stuck deploy has ended, so that its server can deploy again.
 
     Usher sees the end by itself on the machine where the command ran. Use this if that machine is lost.
 

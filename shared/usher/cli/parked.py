@@ -35,7 +35,7 @@ def list_parked(context: typer.Context, as_json: Json = False) -> None:
 
     `retry` queues them again, `drop` drops them.
 
-    Messages that Usher cannot read are parked too, and listed below. With --json, they are left out.
+    Messages that Usher cannot read are also parked. They are listed last, and --json omits them.
 
     \b
     Examples:
