@@ -211,6 +211,8 @@ class Client:
             answer = self._http.request(method, base + path, **more)
         except httpx.TimeoutException:
             raise NoAnswer(why=f"{service} at {base} did not answer within {SECONDS:.0f} s; see its log") from None
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            raise NoAnswer(why=f"{service} at {base} closed the connection without an answer; see its log") from None
         except httpx.HTTPError:
             raise ServiceError(why=f"nothing answers at {base} ({service}); start it with `usher up`") from None
         if answer.is_success:

@@ -209,6 +209,20 @@ def test_an_order_is_sent_again_with_the_same_id_if_its_answer_is_lost_or_early(
     assert (state.state, len(ids), len(set(ids))) == ("done", 3, 1)
 
 
+def test_an_order_is_sent_again_if_the_connection_breaks_before_the_answer() -> None:
+    ids: list[str] = []
+
+    def answer(path: str, body: str) -> tuple[int, str]:
+        ids.append(json.loads(body)["id"])
+        if len(ids) == 1:
+            raise ConnectionAbortedError
+        return 200, json.dumps(ORDER)
+
+    with fake_service(answer) as client:
+        state = client.withdraw(["ABC-1"])
+    assert (state.state, len(ids), len(set(ids))) == ("done", 2, 1)
+
+
 def test_the_error_for_an_unanswered_order_names_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.api.client.SECONDS", 0.1)
     over = threading.Event()
