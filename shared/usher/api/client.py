@@ -175,7 +175,8 @@ class Client:
     def _order(self, what: str, **facts: Any) -> OrderState:
         """Send an order, and wait until it has been carried out.
 
-        If the answer is lost or says `requested`, the order is sent again with the same id, which is safe.
+        If the answer is lost or says `requested`, the order is sent again with the same id, which is safe. Only an
+        error of the first request means that there is no such order.
         """
         order = secrets.token_hex(16)
         body = {"id": order, "by": who(), **{name: fact for name, fact in facts.items() if fact}}
@@ -186,6 +187,9 @@ class Client:
                 state = read(OrderState, json_of(self._ask("successes", "POST", f"/api/orders/{what}", json=body)))
             except NoAnswer as none:
                 fault = str(none)
+            except ServiceError:
+                if not (state or fault):  # else an earlier request may have given the order
+                    raise
             if state and state.state == "done":
                 break
         if state is None:

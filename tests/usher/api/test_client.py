@@ -223,6 +223,32 @@ def test_an_order_is_sent_again_if_the_connection_breaks_before_the_answer() -> 
     assert (state.state, len(ids), len(set(ids))) == ("done", 2, 1)
 
 
+def test_an_order_that_was_accepted_stays_accepted_if_asking_for_its_end_fails() -> None:
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, str]:
+        asked.append(path)
+        if len(asked) == 1:
+            return 202, json.dumps({**ORDER, "state": "requested"})
+        return 503, json.dumps({"detail": "the broker is not reachable"})
+
+    with fake_service(answer) as client:
+        assert client.withdraw(["ABC-1"]).state == "requested"
+
+
+def test_an_order_whose_answer_was_lost_is_not_reported_as_refused_because_a_repetition_fails() -> None:
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, str]:
+        asked.append(path)
+        if len(asked) == 1:
+            raise ConnectionAbortedError
+        return 503, json.dumps({"detail": "the broker is not reachable"})
+
+    with fake_service(answer) as client, pytest.raises(ServiceError, match="may still be carried out"):
+        client.withdraw(["ABC-1"])
+
+
 def test_the_error_for_an_unanswered_order_names_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usher.api.client.SECONDS", 0.1)
     over = threading.Event()
