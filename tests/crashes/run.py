@@ -13,11 +13,10 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crashes.drawing import plan_of
 from crashes.ledgers import Disk
 from crashes.plan import Plan
 from crashes.planted import MUTATIONS, SEEDS
-from crashes.seeds import Verdict, first_seed, judge, run_seeds
+from crashes.seeds import Verdict, drawn, first_seed, judge, run_seeds
 from crashes.shrink import shrink
 
 ABOUT = """
@@ -129,21 +128,21 @@ def one(asked: argparse.Namespace) -> int:
         MUTATIONS[asked.planted].plant()
     disk = Disk()
     try:
-        plan = plan_of(asked.seed, calm=bool(asked.planted) and MUTATIONS[asked.planted].calm)
-        verdict = judge(plan, disk)
+        plan, budget = drawn(asked.seed, asked.planted or "")
+        verdict = judge(plan, disk, budget)
         if verdict.violations and asked.shrink:
             guarantee = verdict.violations[0].partition("]")[0]
 
             def fails(smaller: Plan) -> bool:
-                return any(why.startswith(guarantee) for why in judge(smaller, disk).violations)
+                return any(why.startswith(guarantee) for why in judge(smaller, disk, budget).violations)
 
             plan = shrink(plan, fails, asked.shrink)
-            verdict = judge(plan, disk)
+            verdict = judge(plan, disk, budget)
         print(plan)
         if asked.history:
             from crashes.world import run
 
-            print("\n".join(map(str, run(plan, disk).evidence.history.entries)))
+            print("\n".join(map(str, run(plan, disk, budget).evidence.history.entries)))
         elif verdict.about:
             print(verdict.about)
         print("\n".join(verdict.violations) or f"all hold ({verdict.steps} steps, {verdict.commands} commands)")

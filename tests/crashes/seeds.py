@@ -47,11 +47,17 @@ def judge(plan: Plan, disk: Disk, budget: int = BUDGET) -> Verdict:
     return Verdict(plan.seed, outcome.steps, outcome.seconds, commands, tuple(map(str, violations)), digest, about)
 
 
-def judge_seed(seed: int, disk: Disk, mutation: str = "") -> Verdict:
-    """Run the seed's plan. With that bug planted, the plan may be a calm one, and its steps are limited."""
+def drawn(seed: int, mutation: str = "") -> tuple[Plan, int]:
+    """The seed's plan, and its maximum number of steps. With a planted bug, the plan may be a calm one."""
     if mutation:
-        return judge(plan_of(seed, calm=MUTATIONS[mutation].calm), disk, PLANTED_BUDGET)
-    return judge(plan_of(seed), disk)
+        return plan_of(seed, calm=MUTATIONS[mutation].calm), PLANTED_BUDGET
+    return plan_of(seed), BUDGET
+
+
+def judge_seed(seed: int, disk: Disk, mutation: str = "") -> Verdict:
+    """Run the seed's plan, with that bug planted if there is one."""
+    plan, budget = drawn(seed, mutation)
+    return judge(plan, disk, budget)
 
 
 def run_seeds(seeds: Iterable[int], workers: int, mutation: str = "") -> Iterator[Verdict]:
