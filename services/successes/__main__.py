@@ -2,8 +2,8 @@
 
 import sys
 
-from successes.service import ABOUT, serve
+from successes.service import PURPOSE, serve
 from usher.runtime.service import main
 
 if __name__ == "__main__":
-    sys.exit(main("successes", ABOUT, serve))
+    sys.exit(main("successes", PURPOSE, serve))

@@ -38,7 +38,7 @@ from usher.web.server import serve_web
 log = logging.getLogger(__name__)
 
 SERVICE = "successes"
-ABOUT = "Handles the results of deploys: retries or parks failed messages, keeps the ledger, and serves the API."
+PURPOSE = "Handles the results of deploys: retries or parks failed messages, keeps the ledger, and serves the API."
 UNPROTECTED = "listen on 127.0.0.1, or put a proxy or a firewall in front of it"
 PAUSE = 5.0
 """Seconds before retrying after an error of the ledger, or after something that needs a newer version."""

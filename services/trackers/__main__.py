@@ -2,8 +2,8 @@
 
 import sys
 
-from trackers.service import ABOUT, serve
+from trackers.service import PURPOSE, serve
 from usher.runtime.service import main
 
 if __name__ == "__main__":
-    sys.exit(main("trackers", ABOUT, serve))
+    sys.exit(main("trackers", PURPOSE, serve))

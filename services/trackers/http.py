@@ -21,7 +21,7 @@ from usher.web.page import About
 
 _STATUS_CODES: dict[type[UsherError], int] = {Unparsable: 400, Unauthentic: 401, TooLarge: 413}
 
-_ABOUT = About(
+ABOUT = About(
     "trackers",
     "The entrance to Usher. It accepts the moves of issues that Jira reports, and publishes them for deployment. "
     "Jira sends its webhooks to /webhooks/jira.",
@@ -36,7 +36,7 @@ _ABOUT = About(
 
 def create_app(door: Door, settings: Settings) -> FastAPI:
     """Create the app for a door."""
-    app = web_app(_ABOUT, settings, door.unready, body_limit=None)
+    app = web_app(ABOUT, settings, door.unready, body_limit=None)
     answer_faults(app, _STATUS_CODES)
 
     async def body_of(request: Request) -> bytes:

@@ -15,7 +15,7 @@ from usher.runtime.tasks import together
 from usher.settings import Settings
 from usher.web.server import serve_web
 
-ABOUT = "The entrance to Usher: accepts Jira's webhooks and front-end messages, and publishes them."
+PURPOSE = "The entrance to Usher: accepts Jira's webhooks and front-end messages, and publishes them."
 
 UNPROTECTED = "set [jira] secret, and let a proxy publish /webhooks/ alone; or listen on 127.0.0.1"
 

@@ -32,7 +32,7 @@ from usher.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ABOUT = "Rebuilds the ledger from the journal; rows that the journal no longer covers are kept."
+PURPOSE = "Rebuilds the ledger from the journal; rows that the journal no longer covers are kept."
 REPORT_EVERY = 5.0
 """Seconds between two progress reports."""
 
@@ -121,4 +121,4 @@ async def _report(read: Read) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main("successes.ledger.rebuild", ABOUT, serve))
+    sys.exit(main("successes.ledger.rebuild", PURPOSE, serve))
