@@ -21,9 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.programs]
 MakePrograms = Callable[..., "Programs"]
 MakeProxy = Callable[[str], Proxy]
 
-UNREACHABLE_SECONDS = 120
-"""For how long the broker cannot be reached."""
-
 SESSIONS = {"trackers": 1, "deploys": 1, "successes": 2}
 """How many sessions each service has with the broker: `successes` has a second one, for orders."""
 
@@ -101,8 +98,9 @@ def test_during_an_alarm_nothing_is_accepted_and_a_running_deploy_keeps_its_turn
     assert [run.issues for run in history.runs if run.issues != ("ABC-2",)] == [("ABC-1",)]
 
 
+@pytest.mark.parametrize("unreachable", [30, pytest.param(120, marks=pytest.mark.long)])
 def test_every_broker_outage_shows_in_readiness_and_log_and_everything_recovers(
-    container: Container, make_programs: MakePrograms, make_proxy: MakeProxy
+    container: Container, make_programs: MakePrograms, make_proxy: MakeProxy, unreachable: int
 ) -> None:
     proxy = make_proxy(container.broker.url)
     line = through(proxy, container.broker.url)
@@ -125,7 +123,7 @@ def test_every_broker_outage_shows_in_readiness_and_log_and_everything_recovers(
 
     proxy.cut()
     usher.wait(lambda: ready(usher) == {503}, "no service is ready without a connection", NOTICED_SECONDS)
-    stays(usher, 503, UNREACHABLE_SECONDS)
+    stays(usher, 503, unreachable)
     proxy.restore()
     recovers(usher, "ABC-3")
 

@@ -47,8 +47,15 @@ class Link:
         self.name = name
         self.lost = Loss()
         self.blocked = asyncio.Event()
+        self.working = False
         for connection in (publishing, consuming):
             connection.closed.also(self.lost)
+
+    def works(self) -> None:
+        """Record, and log once, that everything on the broker is declared: a session can do its work."""
+        if not self.working:
+            self.working = True
+            log.info("connected to the broker at %s", self.address)
 
     async def published(self, publishing: Awaitable[T]) -> T:
         """Wait for a publish. Raises LinkLost if the link is lost, or Blocked if the broker accepts no messages."""
@@ -102,9 +109,10 @@ async def keep(
 ) -> None:
     """Connect and run `session(link)`, repeatedly until `stop` is set. A session ends when its link is lost.
 
-    A session that has said why it ends raises StartAgain. An error at the first connection is raised (BrokerError),
-    because a person is there to read it. Later errors are logged, a repeated one only once. The pause between attempts
-    doubles, with jitter, up to 15 s. It is reset once a connection has lasted that long.
+    A session calls `link.works()` once it can do its work, and raises StartAgain if it has said why it ends. An error
+    at the first connection is raised (BrokerError), because a person is there to read it. Later errors are logged, a
+    repeated one only once. The pause between attempts doubles, with jitter, up to 15 s. It is reset once a connection
+    has lasted that long.
     """
     worked, pause, said, time = False, FIRST_PAUSE, "", asyncio.get_running_loop().time
     while not stop.is_set():
@@ -112,9 +120,10 @@ async def keep(
         fault: BrokerError | None = BrokerError(why="the connection to the broker is lost")
         try:
             async with connect(settings, service, dial) as link:
-                log.info("connected to the broker at %s", link.address)
-                said = ""
-                await _alone(session(link))
+                try:
+                    await _alone(session(link))
+                finally:
+                    said = "" if link.working else said
         except StartAgain:
             fault = None
         except BrokerError as error:

@@ -110,7 +110,22 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
 
     Raises BrokerError if a queue or exchange exists with other arguments, or if the user lacks a permission.
     """
-    await shut_out_former(link)
+    try:
+        await shut_out_former(link)
+        await _declare_all(link, servers, delays)
+    except Mismatch as error:
+        raise BrokerError(
+            why=f"the broker has one of Usher's queues or exchanges with other arguments: {error}. "
+            "Empty and delete it in the management console, then start again"
+        ) from None
+    except ChannelClosed as error:
+        advice = ". Its user needs the permissions to configure, write and read ^usher\\."
+        why = f"the broker refused Usher's queues: {error}"
+        raise BrokerError(why=why + advice if "ACCESS_REFUSED" in why else why) from None
+    link.works()
+
+
+async def _declare_all(link: Link, servers: Iterable[Server], delays: Collection[int]) -> None:
     channel = await link.publishing.channel(confirms=False)
     try:
         for name in (PROBE, IGNORED, *FANOUTS, *map(retry_queue, delays)):
@@ -122,16 +137,6 @@ async def declare(link: Link, servers: Iterable[Server], delays: Collection[int]
             await _declare(channel, queue)
         # last, so that nothing is routed before its queue exists
         await channel.bind_exchange(SERVERS, MESSAGES, "#")
-    except Mismatch as error:
-        raise BrokerError(
-            why=f"the broker has one of Usher's queues or exchanges with other arguments: {error}. "
-            "Empty and delete it in the management console, then start again"
-        ) from None
-    except ChannelClosed as error:
-        raise BrokerError(
-            why=f"the broker refused Usher's queues: {error}. "
-            "Its user needs the permissions to configure, write and read ^usher\\."
-        ) from None
     finally:
         await channel.close()
 

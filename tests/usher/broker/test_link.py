@@ -30,6 +30,7 @@ class Sessions:
         self.started: asyncio.Queue[Link] = asyncio.Queue()
 
     async def __call__(self, link: Link) -> None:
+        link.works()
         self.started.put_nowait(link)
         await link.lost.wait()
 
@@ -55,6 +56,31 @@ async def test_losing_and_finding_the_broker_is_logged_once_despite_many_attempt
     between = [line for line in lines if "connected to" not in line]
     assert len(between) == len(set(between)) <= 2  # the loss, and that nothing answers
     assert all("connecting again until it works" in line for line in between)
+
+
+async def test_a_session_that_the_broker_keeps_refusing_is_logged_once_and_never_called_connected(
+    make_settings: Callable[..., Settings], vhost_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "usher")
+    stop, sessions = asyncio.Event(), 0
+
+    async def session(link: Link) -> None:
+        nonlocal sessions
+        sessions += 1
+        if sessions in {1, 5}:
+            link.works()
+            await link.publishing.close()
+            await link.hold(asyncio.Event().wait())
+        if sessions == 6:
+            stop.set()
+        raise BrokerError(why="the broker refused Usher's queues")
+
+    await keep(make_settings(BROKER__URL=vhost_url).broker, "test", session, stop)
+    lines = [record.getMessage() for record in caplog.records if record.name == "usher.broker.link"]
+    connected, lost, refused = "connected to the broker", "the connection to the broker is lost", "the broker refused"
+    assert [next(kind for kind in (connected, lost, refused) if line.startswith(kind)) for line in lines] == [
+        connected, lost, refused, connected, lost
+    ]  # fmt: skip
 
 
 async def test_a_session_that_has_said_why_it_ends_is_not_logged_as_a_lost_connection(
