@@ -71,11 +71,11 @@ model: ## check the model of the turn protocol, complete and with each rule remo
 	@sh make/spin
 	.venv/bin/python model/check.py
 
-bench: ## measure how fast the journal is read, and how trackers fares with many slow clients
+bench: ## measure how fast Usher is, beside its peers; ONLY="accept small", ROUNDS=5, MINUTES=30
 	@sh make/environment develop
-	@sh make/broker
-	.venv/bin/python bench/journal.py
-	.venv/bin/python bench/senders.py
+	@sh make/broker node
+	@sh make/peers
+	.venv/bin/python bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: ## resolve the dependencies to their newest compatible versions, into requirements/*.txt
 	@sh make/environment develop
@@ -85,6 +85,6 @@ env: ## write .env with random passwords, for docker compose
 	@sh make/env
 
 clean: ## remove the environment and all caches; keep your data and settings
-	rm -rf .venv .venv.new .venv.old .venv.lock .env.new build dist
+	rm -rf .venv .venv.new .venv.old .venv.lock .bench .env.new build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,20 +1,15 @@
-"""How long a reader takes to build the board: from the first entry, from a checkpoint, or from the last entry it read.
+"""Reading the journal: from the first entry, from a checkpoint, or from the last entry that was read."""
 
-Starts its own RabbitMQ, fills the journal with a history of messages and deploys, and reads it in each of these ways.
-Only the ratios within one run are meaningful, not the times themselves.
-"""
-
-import argparse
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
+import stack
+from harness import Bench, Column, Figure, Values
 from usher.broker import places, topology
 from usher.broker.journal import Journal, follow
 from usher.broker.link import connect
@@ -24,12 +19,12 @@ from usher.core.batches import Batch
 from usher.core.events import DeployEnded, DeployTaken, Event, Outcome
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
-from usher.local.choose import running_broker
 from usher.runtime.clock import SystemClock
 from usher.settings import Settings, load
 
 T = TypeVar("T")
 
+MESSAGES = 20_000
 CONCURRENT_PUBLISHES = 500
 MESSAGES_PER_DEPLOY = 50
 WAITING_PER_SERVER = 100
@@ -92,42 +87,41 @@ def waiting(journal: Journal) -> int:
     return sum(len(journal.board.server(name).waiting) for name in journal.board)
 
 
-async def measure(settings: Settings, count: int) -> None:
-    """Fill the journal, read it in each way, and print how long that took."""
+async def read(settings: Settings, count: int) -> dict[str, Values]:
+    """Fill the journal, and read it in each way. Raises RuntimeError if the boards differ."""
     async with connect(settings.broker, "bench") as link:
         await topology.declare(link, settings.catalogue)
-    memory, taken = Memory(), dict[str, float]()
+    memory = Memory()
     async with reading(settings, Memory()) as (_, publisher, _):
         written = await fill(publisher, history(count, settings))
-    async with reading(settings, memory) as (journal, _, taken["from the first entry"]):
+    async with reading(settings, memory) as (journal, _, whole):
         expected = waiting(journal)
         # a reader usually looks back for an hour and a half, but this whole history is younger than that
         places.LOOK_BACK = (timedelta(seconds=CHECKPOINT_DELAY / 2),)
         await asyncio.sleep(CHECKPOINT_DELAY)
         began = time.perf_counter()
         await journal.checkpoint()
-        checkpoint_seconds = time.perf_counter() - began
-    found = []
+        checkpoint = time.perf_counter() - began
+    found = {"Usher, from the first entry": {"time": whole, "entries": written / whole}}
     for way, known in (("from a checkpoint", Memory()), ("from its last entry", memory)):
-        async with reading(settings, known) as (journal, _, taken[way]):
-            found.append(waiting(journal))
-    same = "on every board" if set(found) == {expected} else "NOT ON EVERY BOARD"
-    print(f"{written:,} entries, {count:,} messages, of which {expected:,} wait {same}")
-    print(f"a checkpoint is written in {checkpoint_seconds:.2f} s")
-    whole = taken["from the first entry"]
-    for way, seconds in taken.items():
-        print(f"  {way:<22}{seconds:8.2f} s   1/{whole / seconds:,.0f} of reading all entries")
+        async with reading(settings, known) as (journal, _, seconds):
+            found[f"Usher, {way}"] = {"time": seconds}
+            if waiting(journal) != expected:
+                raise RuntimeError(f"{way}, the board has {waiting(journal)} waiting messages, not {expected}")
+    return {**found, "Usher, writing a checkpoint": {"time": checkpoint}}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=20_000, help="number of messages in the history")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="usher-bench-") as folder:
-        defaults = load({})
-        with running_broker(defaults, Path(folder) / "broker", lasting=False, say=print) as broker:
-            asyncio.run(measure(load({"USHER_BROKER__URL": broker.url}), arguments.messages))
+def measure(bench: Bench) -> Iterator[tuple[str, Values]]:
+    """Measure each way to read the same journal."""
+    with stack.broker(bench.folder) as broker:
+        yield from asyncio.run(read(load({"USHER_BROKER__URL": broker.url}), MESSAGES)).items()
 
 
-if __name__ == "__main__":
-    main()
+FIGURE = Figure(
+    "journal",
+    "Reading the journal",
+    f"A history of {MESSAGES:,} messages and their deploys, read until the board is complete.",
+    (Column("time", "s", 2), Column("entries", "/s")),
+    measure,
+    ratio="time",
+)
