@@ -11,7 +11,8 @@ from usher.core.messages import Millis
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON, OrderId, WithdrawOrder
 from usher.core.servers import Servers
 
-_LONGEST_QUERY = 64 * 1024
+_LONGEST_QUERY = 60 * 1024
+"""In bytes. The HTTP parser refuses URLs of more than 64 KiB without such advice."""
 _ONCE = ("server", "by", "reason", "id")
 _EXAMPLE = "DELETE /messages?server=beta.abc.wwts.com&issue=ABC-111&issue=ABC-113"
 _ID: TypeAdapter[OrderId] = TypeAdapter(OrderId)

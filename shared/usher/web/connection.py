@@ -3,15 +3,15 @@
 import asyncio
 import json
 import logging
-from http import HTTPStatus
+import sys
 from typing import Any
 
-import h11
+from httptools import HttpParserCallbackError, HttpParserError
 from uvicorn import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from usher.web.strict import StrictConnection
+from usher.web.strict import HEAD_BYTES, Ambiguous, check_head
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send a request line and headers, from when the connection is open or free again."""
@@ -21,6 +21,11 @@ BODY_SECONDS = 30.0
 
 READ_SECONDS = 30.0
 """How long a client may leave an answer unread while more of it is waiting."""
+
+MOST_PIPELINED = 10
+"""How many requests of a connection may wait for the answer to an earlier one."""
+
+INVALID = "this is not a valid HTTP/1.1 request: "
 
 LINGER_SECONDS = 5.0
 """How long the client may take to read the last answer. Until then, what it still sends is thrown away."""
@@ -48,15 +53,17 @@ class Connections(ServerState):
                 await self.changed.wait()
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """uvicorn's connection, except that nothing lasts for ever and that every refusal is a sentence."""
 
     def __init__(self, config: Config, server_state: Connections, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.conn: StrictConnection = StrictConnection()
         self._all = server_state
-        self._sending: object = None
-        self._leaving = False
+        self._begun = self._in_body = self._leaving = False
+        self._unparsed = 0
+        self._answering: RequestResponseCycle | None = None
+        self._refusal: tuple[int, str] | None = None
+        self._awaited: str | None = None
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -67,12 +74,45 @@ class Connection(H11Protocol):
         self._note()
 
     def data_received(self, data: bytes) -> None:
-        if not self._leaving:
-            super().data_received(data)
-            self._note()
+        if self._leaving or self._refusal:
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > HEAD_BYTES:
+            self._refuse(400, f"{INVALID}its headers are longer than {HEAD_BYTES} bytes")
+        self._note()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise Ambiguous(why=f"more than {MOST_PIPELINED} requests wait for their answers")
+
+    def on_headers_complete(self) -> None:
+        self._unparsed = 0
+        check_head(self.parser.get_http_version(), self.url, self.headers)
+        super().on_headers_complete()
+        self._in_body = True
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # what follows is not HTTP
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unparsed = 0
+        self._begun = self._in_body = False
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._refusal and not self._is_answering:
+            self._refuse(*self._refusal)
         self._note()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,7 +142,12 @@ class Connection(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, f"this is not a valid HTTP/1.1 request: {self.conn.fault[:200]}")
+        fault = sys.exception()  # uvicorn calls this while it handles an error of the parser
+        if isinstance(fault, HttpParserCallbackError):
+            fault = fault.__context__  # what one of the methods above has raised
+        if not isinstance(fault, Ambiguous | HttpParserError):
+            log.error("a request could not be read", exc_info=fault)
+        self._refuse(400, f"{INVALID}{str(fault)[:200]}")
 
     def end(self) -> None:
         """Close at once. What was written and not yet delivered is lost."""
@@ -110,35 +155,47 @@ class Connection(H11Protocol):
         self._all.connections.discard(self)
         self.transport.abort()
 
+    @property
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
     def _note(self) -> None:
         """Start the deadline of what the client has to send now, unless it is running."""
         if self._leaving:
             return
-        if self.cycle is None or self.cycle.response_complete or self.conn.their_state is h11.SEND_BODY:
+        awaited = "body" if self._in_body else None if self._is_answering else "request line and headers"
+        if awaited:
             self._all.waiting.setdefault(self)
             self._all.changed.set()
         else:
             self._all.waiting.pop(self, None)
-        if self.transport.is_closing() or self.conn.their_state is self._sending:
+        if self.transport.is_closing() or awaited == self._awaited:
             return
-        self._sending = self.conn.their_state
+        self._awaited = awaited
         if self._late:
             self._late.cancel()
-        if self._sending is h11.IDLE:
-            self._late = self.loop.call_later(HEAD_SECONDS, self._too_late, "request line and headers", HEAD_SECONDS)
-        elif self._sending is h11.SEND_BODY:
-            self._late = self.loop.call_later(BODY_SECONDS, self._too_late, "body", BODY_SECONDS)
+        if awaited:
+            seconds = BODY_SECONDS if self._in_body else HEAD_SECONDS
+            self._late = self.loop.call_later(seconds, self._too_late, awaited, seconds)
 
     def _too_late(self, what: str, seconds: float) -> None:
-        if self._sending is h11.IDLE and not self.conn.trailing_data[0]:
+        if not self._begun:
             self._leave()  # nothing was asked
             return
         log.warning("%s sent no complete %s within %g s", self.client and self.client[0], what, seconds)
         self._refuse(408, f"the {what} did not arrive within {seconds:g} s; send the request again")
 
     def _refuse(self, code: int, detail: str) -> None:
-        """Answer with a sentence, unless an answer has begun already, and close."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        """Answer with a sentence, unless an answer has begun already, and close.
+
+        A request that came before is answered first.
+        """
+        if self._is_answering and not (self._in_body and self._answering is self.cycle):
+            self._refusal = (code, detail)
+            if self._in_body and self.pipeline:
+                self.pipeline.popleft()
+            return
+        if not (self._in_body and self.cycle.response_started):
             body = json.dumps({"detail": detail}).encode()
             headers = [
                 *self.server_state.default_headers,
@@ -146,12 +203,8 @@ class Connection(H11Protocol):
                 (b"content-length", b"%d" % len(body)),
                 (b"connection", b"close"),
             ]
-            for event in (
-                h11.Response(status_code=code, headers=headers, reason=HTTPStatus(code).phrase.encode()),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            lines = (b"%s: %s\r\n" % header for header in headers)
+            self.transport.write(b"".join((STATUS_LINE[code], *lines, b"\r\n", body)))
         self._leave()
 
     def _leave(self) -> None:
