@@ -10,7 +10,6 @@ from usher.core.errors import UsherError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: `sys.argv`). Returns the exit code."""
     from usher.cli.app import app
-    from usher.cli.screen import console
 
     # without a handler, Python prints the client's warnings; Usher says what is wrong in its own words
     for client in ("aio_pika", "aiormq"):
@@ -18,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="usher")
     except UsherError as fault:
+        from usher.cli.screen import console
+
         console(stderr=True).print(f"usher: {fault}", soft_wrap=True)
         return 1
     except SystemExit as ended:

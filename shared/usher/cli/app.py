@@ -1,40 +1,89 @@
-"""The commands, by name. What each needs is loaded when it runs."""
+"""The commands, by name. Each is loaded when it is used."""
 
-from importlib.metadata import version
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-
-from usher.cli import (
-    abort,
-    doctor,
-    explain,
-    history,
-    ignored,
-    init,
-    orders,
-    parked,
-    rebuild,
-    retry,
-    send,
-    servers,
-    show,
-    withdraw,
-)
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 RUN, ASK, SET_UP = "Run it", "Use it", "Set it up"
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+CONTENTS = {
+    "up": (
+        RUN,
+        "Run Usher on this machine: the three services, and a broker if none is configured. Ctrl-C stops everything.",
+    ),
+    "demo": (RUN, "Watch a burst of moves become one deploy per server. It takes a minute and leaves nothing behind."),
+    "send": (ASK, "Report a move by hand, as Jira's webhook would. Returns once the broker has confirmed it."),
+    "withdraw": (ASK, "Withdraw issues that are pending or will be retried, from one server or from all."),
+    "servers": (ASK, "List every server: its state, its pending issues, and what happens next."),
+    "show": (
+        ASK,
+        "Show a server's pending issues and next deploy, an issue's history per server, a deploy, or one move.",
+    ),
+    "history": (ASK, "List the deploys, newest first."),
+    "ignored": (ASK, "List recently ignored moves, grouped by reason, with the settings that would accept them."),
+    "parked": (ASK, "List the parked messages: their final attempt failed, or their exit code is never retried."),
+    "retry": (
+        ASK,
+        "Queue the issues of a failed deploy again, whether they are parked or waiting for their next attempt.",
+    ),
+    "abort": (ASK, "Report that the command of a stuck deploy has ended, so that its server can deploy again."),
+    "orders": (
+        ASK,
+        "List who ordered what, when and why, and the result, newest first. The last 10,000 orders are kept.",
+    ),
+    "init": (SET_UP, "Write usher.toml: the projects, Jira's names for the statuses, the servers and the command."),
+    "explain": (
+        SET_UP,
+        "Show what a move would do: issue, status, server, command. Uses only the settings; nothing is sent.",
+    ),
+    "doctor": (SET_UP, "Check settings, command, broker, queues, policies and services; say how to fix each fault."),
+    "rebuild": (SET_UP, "Rebuild the ledger from the journal. Rows that the journal no longer covers are kept."),
+}
+"""Each command's panel and purpose, the first paragraph of its help. `usher --help` needs nothing else."""
+
+STYLE: dict[str, Any] = {"rich_markup_mode": "rich", "context_settings": {"help_option_names": ["-h", "--help"]}}
+
+
+class Contents(TyperGroup):
+    """All commands."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.commands = dict.fromkeys(CONTENTS)  # type: ignore[assignment]  # only the names are used
+        self._listing = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in CONTENTS:
+            return None
+        if self._listing:
+            panel, purpose = CONTENTS[cmd_name]
+            return TyperCommand(cmd_name, help=purpose, rich_help_panel=panel)
+        return load_command(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        super().format_help(ctx, formatter)
+
+
+def load_command(name: str) -> Any:
+    """Load a command from the module of its name, which contains a function or a group of that name."""
+    found = getattr(import_module(f"usher.cli.{name}"), name)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False, **STYLE)
+        found.command(name)(function)
+    return get_command(found)
+
+
+app = typer.Typer(cls=Contents, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, **STYLE)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"usher {version('usher')}")
         raise typer.Exit
 
@@ -57,46 +106,3 @@ def usher(
       usher show beta.abc.wwts.com   why has nothing been deployed yet?
       usher show ABC-111             what happened to it?
     """
-
-
-@app.command(rich_help_panel=RUN)
-def up() -> None:
-    """Run Usher on this machine: the three services, and a broker if none is configured. Ctrl-C stops everything.
-
-    \b
-    Examples:
-      usher up
-      USHER_CONFIG=/etc/usher.toml usher up
-      USHER_TRACKERS__PORT=9001 usher up
-    """
-    from usher.settings import load
-    from usher.up import run
-
-    raise typer.Exit(run(load()))
-
-
-@app.command(rich_help_panel=RUN)
-def demo() -> None:
-    """Watch a burst of moves become one deploy per server. It takes a minute and leaves nothing behind.
-
-    It needs no settings, changes none, and runs no command of yours.
-    """
-    from usher.demo import run
-
-    raise typer.Exit(run())
-
-
-app.command(rich_help_panel=ASK)(send.send)
-app.command(rich_help_panel=ASK)(withdraw.withdraw)
-app.command(rich_help_panel=ASK)(servers.servers)
-app.command(rich_help_panel=ASK)(show.show)
-app.command(rich_help_panel=ASK)(history.history)
-app.command(rich_help_panel=ASK)(ignored.ignored)
-app.add_typer(parked.parked, name="parked", rich_help_panel=ASK)
-app.command(rich_help_panel=ASK)(retry.retry)
-app.command(rich_help_panel=ASK)(abort.abort)
-app.command(rich_help_panel=ASK)(orders.orders)
-app.command(rich_help_panel=SET_UP)(init.init)
-app.command(rich_help_panel=SET_UP)(explain.explain)
-app.command(rich_help_panel=SET_UP)(doctor.doctor)
-app.command(rich_help_panel=SET_UP)(rebuild.rebuild)

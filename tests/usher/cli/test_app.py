@@ -1,16 +1,16 @@
 """The command line: help, errors, exit codes, explain."""
 
+import inspect
 import json
 import re
 import subprocess
 import sys
 
 import pytest
-from typer.main import get_command
 
-from usher.cli.app import app
+from usher.cli.app import CONTENTS, load_command
 
-COMMANDS = sorted(get_command(app).commands)
+COMMANDS = sorted(CONTENTS)
 
 
 def test_it_has_these_commands() -> None:
@@ -25,6 +25,25 @@ def test_the_help_of_every_command_fits_a_terminal_and_has_examples(usher, comma
     assert f"Usage: usher {command}" in result.out
     assert command == "demo" or "Examples:" in result.out
     assert max(map(len, result.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_its_own_help_begins_with(command: str) -> None:
+    _, purpose = CONTENTS[command]
+    assert inspect.cleandoc(load_command(command).help).partition("\n\n")[0].replace("\n", " ") == purpose
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(usher) -> None:
+    assert "Did you mean 'servers'?" in usher("servrs").err
+
+
+@pytest.mark.programs
+def test_the_help_loads_no_command() -> None:
+    listing = (
+        "import sys; from usher.cli import main; main(['--help']); print({'httpx', 'usher.settings'} & {*sys.modules})"
+    )
+    result = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "set()"
 
 
 def test_without_arguments_it_lists_the_commands(usher) -> None:
