@@ -71,6 +71,9 @@ def configure(service: str, level: int = logging.INFO) -> None:
     handler.setFormatter(Lines(service))
     handler.addFilter(Repeats())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # no line says where in the source it comes from (https://docs.python.org/3/howto/logging.html#optimization)
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # the client libraries log each lost connection as a traceback; Usher logs its own line
     for noisy in ("aio_pika", "aiormq", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
