@@ -107,7 +107,7 @@ FIGURE = Figure(
     "windows",
     "Windows and commands",
     f"{SAMPLES} moves, one after the other, to a server with a window of {QUIET:g} s. How late its command begins "
-    "after the window closes, and how late the ledger knows that the command has ended. Busy: each of the others runs a "
+    "after the window closes, and how late the ledger knows that the command has ended. Busy: each other runs a "
     f"command of {BUSY_SECONDS:g} s after the other. With {SAMPLES} samples, p99 is the slowest.",
     (
         Column("to the command", "ms", 1),
