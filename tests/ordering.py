@@ -70,8 +70,9 @@ async def parked(world, *keys):
     return messages, ended
 
 
-def facts(world, kind):
+async def facts(world, kind):
     """The events of that kind in the journal so far."""
+    await world.journal.barrier()
     return [event for event in world.seen if isinstance(event, kind)]
 
 

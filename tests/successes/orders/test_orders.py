@@ -57,7 +57,7 @@ async def test_a_retry_is_published_immediately_as_the_next_attempt_and_the_jour
         "left": [],
     }
     assert (state(world, again), state(world, other)) == ("waiting", "parked")
-    [event] = facts(world, MessagesRetried)
+    [event] = await facts(world, MessagesRetried)
     assert (event.by, event.order, event.deploy, event.reason) == ("ann", order, None, "the disk is empty again")
     assert again.id in await world.waits_in(topology.server_queue(BETA))
 
@@ -77,7 +77,7 @@ async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiti
     answer = await ask.order("withdraw", issues=["ABC-111"], by="ann")
     assert answer["messages"] == changed(first, second, elsewhere)
     assert [state(world, m) for m in (first, second, elsewhere, other)] == [*["withdrawn"] * 3, "waiting"]
-    assert {(e.server, e.by, e.order) for e in facts(world, MessagesWithdrawn)} == {
+    assert {(e.server, e.by, e.order) for e in await facts(world, MessagesWithdrawn)} == {
         (BETA, "ann", answer["id"]),
         (elsewhere.server, "ann", answer["id"]),
     }
@@ -127,7 +127,7 @@ async def test_a_second_order_changes_nothing_and_says_why(world, ask):
         await world.handled()
         again = await ask.order(what, server=BETA, issues=[issue])
         assert (again["messages"], again["left"]) == ([], [{"issue": issue, "server": BETA, "why": why}])
-    assert [event.by for event in facts(world, MessagesWithdrawn)] == ["10.1.2.3"]
+    assert [event.by for event in await facts(world, MessagesWithdrawn)] == ["10.1.2.3"]
     assert (await ask.order("retry", all=True))["messages"] == []
 
 
@@ -166,7 +166,7 @@ async def test_all_messages_of_a_failed_deploy_are_retried_once(world, ask):
     answer = await ask.order("retry", deploy=ended.deploy, by="ann")
     assert answer["messages"] == changed(*(message.again(0) for message in failed))
     assert (answer["deploy"], answer["servers"], answer["issues"]) == (ended.deploy, [BETA], ["ABC-111", "ABC-112"])
-    assert facts(world, MessagesRetried)[0].deploy == ended.deploy
+    assert (await facts(world, MessagesRetried))[0].deploy == ended.deploy
     again = await ask.order("retry", deploy=ended.deploy, by="ann")
     assert (again["messages"], [left["why"] for left in again["left"]]) == ([], ["it is already waiting"] * 2)
 
@@ -235,7 +235,7 @@ async def test_a_person_can_say_that_the_command_of_a_stuck_deploy_has_ended(wor
     answer = await ask.order("abort", deploy=taken.deploy, gone=True, by="ann", reason="the machine burnt down")
     assert (answer["order"], answer["deploy"], answer["servers"]) == ("abort", taken.deploy, [BETA])
     assert await ask.order("abort", id=answer["id"], deploy=taken.deploy, gone=True) == answer
-    [gone] = facts(world, DeployInterrupted)
+    [gone] = await facts(world, DeployInterrupted)
     reason = "ann says that its command has ended: the machine burnt down"
     assert (gone.deploy, gone.gone, gone.reason) == (taken.deploy, True, reason)
     await until(lambda: world.service.board.state(message.id) == "waiting")
