@@ -21,6 +21,7 @@ from usher.runtime.addresses import join
 from usher.runtime.tasks import end
 
 CONNECT_SECONDS = 10.0
+CLOSED = "it closed the connection; has it started?"
 CLOSE_SECONDS = 2.0
 """How long to wait for a connection to close."""
 
@@ -39,14 +40,19 @@ async def open_connection(url: SecretStr, *, heartbeat: int, name: str) -> Abstr
         raise BrokerError(
             why=f"the broker refuses {address(url)}: does the vhost exist, and may the user use it? See [broker] url"
         ) from None
-    except (AMQPConnectionError, OSError) as error:
+    except (AMQPConnectionError, OSError, StopAsyncIteration) as error:
         raise BrokerError(
             why=f"no broker answers at {address(url)} ({_reason(error)}); start it, or correct [broker] url"
         ) from None
 
 
-def _reason(error: OSError) -> str:
-    """Why there is no connection, in words. The client gives its own errors the numbers of the system's."""
+def _reason(error: OSError | StopAsyncIteration) -> str:
+    """Why there is no connection, in words. The client gives its own errors the numbers of the system's.
+
+    It raises StopAsyncIteration if the connection is closed before it waits for the broker's first frame.
+    """
+    if isinstance(error, StopAsyncIteration):
+        return CLOSED
     says = error.strerror or ""
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS:.0f} s"
@@ -59,7 +65,7 @@ def _reason(error: OSError) -> str:
     if says:  # a host name that cannot be resolved
         return says.lower()
     closed = any(words in str(error) for words in ("connection reset", "Read 0 bytes"))
-    return "it closed the connection; has it started?" if closed else "what answers there is not an AMQP broker"
+    return CLOSED if closed else "what answers there is not an AMQP broker"
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:

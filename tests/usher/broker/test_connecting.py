@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiormq.connection import FrameReceiver
 from pydantic import SecretStr
 
 from usher.broker.connecting import channel_closed, closed, open_connection
@@ -59,6 +60,18 @@ async def test_what_is_not_a_broker_is_described_in_words(
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         assert await refused(f"{scheme}://guest:guest@127.0.0.1:{port}/") == reason
+
+
+async def test_a_connection_that_is_closed_while_the_client_looks_away_is_described_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ends(_: FrameReceiver) -> None:  # as the client does if the end has already arrived
+        raise StopAsyncIteration
+
+    monkeypatch.setattr(FrameReceiver, "get_frame", ends)
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await refused(f"amqp://guest:guest@127.0.0.1:{port}/") == "it closed the connection; has it started?"
 
 
 async def test_an_address_where_nothing_listens_is_described_in_words() -> None:
