@@ -16,7 +16,7 @@ def facts() -> dict[str, str]:
     return {
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{psutil.virtual_memory().total / GIB:.0f} GiB",
-        "system": f"{_system()}, Linux {platform.release().partition("-")[0]}",
+        "system": f"{_system()}, Linux {platform.release().partition('-')[0]}",
         "Python": platform.python_version(),
         "RabbitMQ": _rabbitmq(),
     }

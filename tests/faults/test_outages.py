@@ -131,8 +131,9 @@ def test_every_broker_outage_shows_in_readiness_and_log_and_everything_recovers(
         log = [line for line in usher.log(service)[begun[service] :].splitlines() if "broker" in line]
         changes = [text for text in log if "connecting again" in text or "connected to" in text]
         assert sum("accepts no messages" in line for line in log) <= sessions
-        # for each session and each of two losses: lost, why it cannot be opened, open again
-        assert 4 * sessions <= len(changes) <= 6 * sessions, "\n".join([f"{service} says {len(changes)} changes", *log])
+        # for each session and each of two losses: lost, why it cannot be opened, open again; and one line more if the
+        # broker answers before its queues have started
+        assert 4 * sessions <= len(changes) <= 7 * sessions, "\n".join([f"{service} says {len(changes)} changes", *log])
 
 
 @contextmanager
