@@ -138,7 +138,7 @@ class Client:
         everything: bool = False,
         reason: str = "",
     ) -> OrderState:
-        """Order that parked messages are queued again or dropped: of a server, of issues, of both, or all.
+        """Order that parked messages are queued again or dropped: all, or those of a server, of issues, or of both.
 
         Raises NotFound if there is no such server.
         """

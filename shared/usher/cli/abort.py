@@ -1,4 +1,4 @@
-"""`usher abort`: ends a deploy whose command could not be killed."""
+"""`usher abort`: reports that the command of a stuck deploy has ended."""
 
 from typing import Annotated
 
@@ -13,15 +13,16 @@ from usher.settings import load
 
 def abort(
     deploy: Annotated[str, typer.Argument(help="The id of the deploy, as in `usher servers`.", metavar="DEPLOY")],
-    gone: Annotated[bool, typer.Option("--gone", help="None of its processes is left: you have checked.")] = False,
+    gone: Annotated[bool, typer.Option("--gone", help="Confirm that no process of the command is left.")] = False,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Report that the command of a stuck deploy has ended, so that its server can deploy again.
 
-    Usher sees the end by itself on the machine where the command ran. Use this if that machine is lost.
+    A deploys process on the same machine notices that by itself. Use this only if that machine is lost.
 
-    Check first that none of its processes is left: if one is, two commands run at once.
+    It kills nothing. Check first that no process of the command is left: if one is, two commands for the same server
+    run at once.
 
     \b
     Examples:

@@ -20,11 +20,11 @@ CONTENTS = {
     "servers": (ASK, "List every server: its state, its pending issues, and what happens next."),
     "show": (
         ASK,
-        "Show a server's pending issues and next deploy, an issue's history per server, a deploy, or one move.",
+        "Show a server (what is pending, and its next deploy), an issue (its history), a deploy, or a message.",
     ),
     "history": (ASK, "List the deploys, newest first."),
     "ignored": (ASK, "List recently ignored moves, grouped by reason, with the settings that would accept them."),
-    "parked": (ASK, "List the parked messages: their final attempt failed, or their exit code is never retried."),
+    "parked": (ASK, "List the parked messages: those that Usher no longer retries."),
     "retry": (
         ASK,
         "Queue the issues of a failed deploy again, whether they are parked or waiting for their next attempt.",
@@ -32,7 +32,7 @@ CONTENTS = {
     "abort": (ASK, "Report that the command of a stuck deploy has ended, so that its server can deploy again."),
     "orders": (
         ASK,
-        "List who ordered what, when and why, and the result, newest first. The last 10,000 orders are kept.",
+        "List the orders (withdraw, retry, drop, abort), newest first: who gave each, why, and its result.",
     ),
     "init": (SET_UP, "Write usher.toml: the projects, Jira's names for the statuses, the servers and the command."),
     "explain": (
@@ -40,7 +40,7 @@ CONTENTS = {
         "Show what a move would do: issue, status, server, command. Uses only the settings; nothing is sent.",
     ),
     "doctor": (SET_UP, "Check settings, command, broker, queues, policies and services; say how to fix each fault."),
-    "rebuild": (SET_UP, "Rebuild the ledger from the journal. Rows that the journal no longer covers are kept."),
+    "rebuild": (SET_UP, "Rebuild the ledger (the database) from the journal (the events on the broker)."),
 }
 """Each command's panel and purpose, the first paragraph of its help. `usher --help` needs nothing else."""
 

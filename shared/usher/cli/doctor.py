@@ -18,7 +18,8 @@ MARKS = {
 def doctor(as_json: Json = False) -> None:
     """Check settings, command, broker, queues, policies and services; say how to fix each fault.
 
-    The exit code is 1 if there is a fault. The doctor changes nothing. In a container, it checks what runs there.
+    The exit code is 1 if there is a fault. The doctor changes nothing. In a container, it checks only the
+    service that is installed there.
 
     \b
     Examples:

@@ -36,7 +36,10 @@ def init(
     server: Annotated[str | None, typer.Option(help="The pattern of the server names.", metavar="PATTERN")] = None,
     command: Annotated[
         str | None,
-        typer.Option(help="The deploy command, preferably a JSON list. Empty: Usher rehearses.", metavar="COMMAND"),
+        typer.Option(
+            help="The deploy command, preferably a JSON list. If empty, Usher only logs what it would run.",
+            metavar="COMMAND",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and use defaults.")] = False,
 ) -> None:

@@ -25,7 +25,9 @@ def orders(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List who ordered what, when and why, and the result, newest first. The last 10,000 orders are kept.
+    """List the orders (withdraw, retry, drop, abort), newest first: who gave each, why, and its result.
+
+    The last 10,000 are kept.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ parked = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_nam
 
 @parked.callback(invoke_without_command=True)
 def list_parked(context: typer.Context, as_json: Json = False) -> None:
-    """List the parked messages: their final attempt failed, or their exit code is never retried.
+    """List the parked messages: those that Usher no longer retries.
 
     `retry` queues them again, `drop` drops them.
 
@@ -87,7 +87,7 @@ def _print_unreadable(found: Sequence[UnreadableMessage]) -> None:
 def retry(words: Words = None, everything: All = False, reason: Reason = "", as_json: Json = False) -> None:
     """Queue parked issues again: those of a server, those you name, or all (--all).
 
-    They are deployed as soon as their server is free. The exit code is 1 if nothing was parked.
+    They are deployed as soon as their server is free. The exit code is 1 if none of these issues was parked.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def drop(
 ) -> None:
     """Drop parked issues: those of a server, those you name, or all (--all).
 
-    They are not deployed until somebody moves them again. The exit code is 1 if nothing was parked.
+    They are not deployed until somebody moves them again. The exit code is 1 if none of these issues was parked.
 
     \b
     Examples:

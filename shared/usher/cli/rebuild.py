@@ -14,9 +14,10 @@ PACKAGE = "successes"
 
 
 def rebuild() -> None:
-    """Rebuild the ledger from the journal. Rows that the journal no longer covers are kept.
+    """Rebuild the ledger (the database) from the journal (the events on the broker).
 
-    Usher may keep running. If Usher manages the broker and the broker is not running, the rebuild starts it.
+    Rows that are older than the journal are kept. You need not stop Usher. If Usher manages the broker and the broker
+    is not running, the rebuild starts it.
 
     \b
     Examples:

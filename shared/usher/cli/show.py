@@ -23,7 +23,7 @@ def show(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a server's pending issues and next deploy, an issue's history per server, a deploy, or one move.
+    """Show a server (what is pending, and its next deploy), an issue (its history), a deploy, or a message.
 
     \b
     Examples:

@@ -20,7 +20,8 @@ def withdraw(
 ) -> None:
     """Withdraw issues that are pending or will be retried, from one server or from all.
 
-    A running deploy goes on. For its issues, the order takes effect only if the deploy does not pass.
+    A running deploy continues. For an issue that is being deployed, the withdrawal takes effect only if that deploy
+    does not pass.
 
     Issues that are moved or sent later are deployed as usual. The exit code is 1 if there was nothing to withdraw.
 

@@ -86,7 +86,7 @@ class BackMessage(Versioned):
     def again(self, at: Millis, *, deploy: str = "", postponed: bool = False) -> "BackMessage":
         """The message of the next attempt, due at `at`. If it is `postponed`, the attempt does not count.
 
-        The result for the same deploy, or for an order, is always the same, so publishing it twice is harmless.
+        Calls with the same `deploy` return the same id, so publishing the message twice is harmless.
         """
         attempt, postponements = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
         return self.model_copy(

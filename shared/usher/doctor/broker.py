@@ -113,7 +113,10 @@ async def _look(link: Link, queue: topology.Queue) -> Finding | int:
             "let it drain, delete it in the management console, then restart deploys",
         )
     except AMQPChannelError as error:
-        raise BrokerError(why=f"the broker refuses access to {queue.name}: {error}; give its user ^usher\\.") from None
+        raise BrokerError(
+            why=f"the broker refuses access to {queue.name}: {error}; "
+            "its user needs the permissions to configure, write and read ^usher\\."
+        ) from None
     return depth
 
 

@@ -26,7 +26,7 @@ class Unread:
     former: tuple[str, ...]
 
     def finding(self, missing: Collection[str]) -> Finding:
-        """What is known about it. It is certain if servers differ, or if queues are `missing` that it explains."""
+        """The finding about these settings. It is a fault if servers differ, or if queues are `missing`."""
         facts = []
         if self.outdated:
             facts.append(f"it was changed after {', '.join(self.outdated)} started")

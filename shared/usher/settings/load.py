@@ -65,7 +65,7 @@ def example() -> str:
 
 
 def _path(source: str) -> Path:
-    """The file of settings that come from `source`."""
+    """The path of the settings file `source`, or of the built-in example."""
     return Path(str(resources.files("usher").joinpath("example.toml"))) if source == EXAMPLE else Path(source)
 
 

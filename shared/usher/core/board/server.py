@@ -209,7 +209,7 @@ class ServerBoard:
         return Change(message.id, State.FAILED, ended.deploy)
 
     def _clean(self, passed: Collection[BackMessage], deploy: str) -> list[Change]:
-        """Settle every older attempt of the issues that passed, if it failed, is parked, or is being retried."""
+        """For each issue that passed, settle its older messages that failed, are parked, or are being retried."""
         newest = {message.issue: message.age for message in passed}
 
         def settled(messages: Iterable[BackMessage]) -> list[Change]:
