@@ -15,7 +15,7 @@ from matplotlib import pyplot  # noqa: E402 - after the choice of the backend
 OURS, OTHERS = "#0b62c4", "#b7c2cf"
 
 
-def draw(rows: dict[str, dict[str, list[float]]], path: Path) -> None:
+def draw(rows: dict[str, dict[str, list[float]]], units: dict[str, str], path: Path) -> None:
     """Draw the first column of a figure: its median, and the least and the most as a thin line."""
     column = next(iter(next(iter(rows.values()))))
     names = [name for name in rows if column in rows[name]][::-1]
@@ -25,9 +25,10 @@ def draw(rows: dict[str, dict[str, list[float]]], path: Path) -> None:
     axes.barh(names, middle, color=[OURS if name.startswith("Usher") else OTHERS for name in names], height=0.62)
     axes.hlines(names, [min(one) for one in values], [max(one) for one in values], color="#1c2430", linewidth=1)
     for name, value in zip(names, middle, strict=True):
-        axes.annotate(f"{value:,.4g}", (value, name), xytext=(6, 0), textcoords="offset points", va="center")
+        says = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        axes.annotate(says, (max(rows[name][column]), name), xytext=(6, 0), textcoords="offset points", va="center")
     axes.tick_params(left=False)
-    axes.set_xlabel(column)
+    axes.set_xlabel(f"{column} ({units[column]})")
     axes.margins(x=0.12)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
@@ -37,7 +38,7 @@ def main(results: Path, folder: Path) -> None:
     """Draw every figure."""
     folder.mkdir(exist_ok=True)
     for name, about in json.loads(results.read_text()).items():
-        draw(about["rows"], folder / f"{name}.svg")
+        draw(about["rows"], about["units"], folder / f"{name}.svg")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,12 @@ another machine, gives other times. Ratios are more stable than times. Every val
 def record(figure: Figure, results: Results) -> None:
     """Keep the results of a figure, in place of earlier ones."""
     kept = _kept()
-    kept[figure.name] = {"at": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine.facts(), "rows": results.rows}
+    kept[figure.name] = {
+        "at": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": machine.facts(),
+        "units": {column.name: column.unit for column in figure.columns},
+        "rows": results.rows,
+    }
     KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
