@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import cast
+from datetime import timedelta
 
-from aio_pika import ExchangeType
+import aio_pika
+from aio_pika import DeliveryMode, ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aiormq import Channel as UnderlayChannel
-from aiormq import spec
+from aio_pika.exceptions import DeliveryError
+from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.exceptions import (
     AMQPChannelError,
     AMQPError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    DeliveryError,
 )
 from pydantic import SecretStr
 
@@ -36,9 +36,6 @@ from usher.broker.port import (
 CHANNEL_SECONDS = 5.0
 """How long to wait for a channel to close."""
 
-PERSISTENT = 2
-"""The delivery mode of messages that survive a restart of the broker."""
-
 POLL_SECONDS = 0.1
 """Seconds between two checks whether a connection is blocked. The client has no notification for that."""
 
@@ -59,7 +56,7 @@ class Connection:
     async def channel(self, *, confirms: bool) -> port.Channel:
         with _errors():
             channel = await self.raw.channel(publisher_confirms=confirms, on_return_raises=confirms)
-            return Channel(channel, cast("UnderlayChannel", await channel.get_underlay_channel()))
+            return Channel(channel, await channel.get_underlay_channel())
 
     async def blocked(self) -> None:
         while await self._is_ready():  # noqa: ASYNC110 - the client has no event for this
@@ -115,16 +112,9 @@ class Channel:
 
     async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
         with _errors():
+            target = await self.raw.get_exchange(exchange, ensure=False)
             try:
-                # without waiting until the socket has taken it: the confirm comes later than that
-                await self._underlay.basic_publish(
-                    envelope.body,
-                    exchange=exchange,
-                    routing_key=key,
-                    properties=_properties(envelope),
-                    mandatory=mandatory,
-                    wait=False,
-                )
+                await target.publish(_message(envelope), key, mandatory=mandatory)
             except DeliveryError:
                 raise Refused(exchange=exchange) from None
 
@@ -188,18 +178,19 @@ def _errors() -> Iterator[None]:
         raise Gone(why=str(error) or type(error).__name__) from None
 
 
-def _properties(envelope: Envelope) -> spec.Basic.Properties:
-    return spec.Basic.Properties(
+def _message(envelope: Envelope) -> aio_pika.Message:
+    return aio_pika.Message(
+        envelope.body,
         headers=dict(envelope.headers),  # type: ignore[arg-type]  # the sender only uses types that AMQP has
         message_id=envelope.message_id,
-        message_type=envelope.type,
+        type=envelope.type,
         content_type=envelope.content_type,
         content_encoding=envelope.content_encoding,
         correlation_id=envelope.correlation_id,
         reply_to=envelope.reply_to,
         app_id=envelope.app_id,
-        expiration=None if envelope.expires is None else str(envelope.expires),
-        delivery_mode=PERSISTENT,
+        expiration=None if envelope.expires is None else timedelta(milliseconds=envelope.expires),
+        delivery_mode=DeliveryMode.PERSISTENT,
     )
 
 
