@@ -27,13 +27,14 @@ async def keep_window(context: Context, server: Server, held: BackMessage, waits
     while True:
         changed.clear()
         board = context.journal.board.server(server.name)
-        if not (held.id in board.open and board.waiting):
+        pending = board.pending
+        if not (held.id in board.open and pending):
             return
-        closes_at = window.closes_at(board.arrivals, board.due)
+        closes_at = window.closes_at(pending.arrivals, pending.due)
         left = min((closes_at - clock.now()) / 1000, CLOCK_CHECK_SECONDS, latest - clock.monotonic())
         if left <= 0:
             return
-        if not (announced or board.due):
+        if not (announced or pending.due):
             announced = True
             await _announce(context, server, held, closes_at)
         await waits.sleep(left, changed)

@@ -79,7 +79,7 @@ async def _restored(context: Context, link: Link, server: Server) -> bool:
         await context.unwritten.write(server.name, context.journal, context.publisher)
         await context.journal.barrier()
         board = context.journal.board.server(server.name)
-        for message in (board.running.batch if board.running else board.waiting)[:1]:
+        if message := board.running.batch[0] if board.running else board.oldest:
             await context.publisher.message(message)
     except NotConfirmed as fault:
         log.warning("! %s: %s; its pending messages are re-published later", server, fault)
@@ -130,7 +130,7 @@ async def _prefetched(context: Context, server: Server, consumer: Consumer, *, a
     An `active` consumer is sent the next message as soon as it acks one, so we wait for it if the board shows a waiting
     message. If we left without taking it, the next holder would receive it as if we had died while holding it.
     """
-    if active and context.journal.board.server(server.name).waiting:
+    if active and context.journal.board.server(server.name).pending:
         with suppress(TimeoutError):
             async with asyncio.timeout(PREFETCHED_SECONDS):
                 return await consumer.get()

@@ -99,8 +99,8 @@ def _oldest(server: ServerBoard, window: Window, now: int) -> Iterator[BackMessa
         return
     if server.running:
         yield server.running.batch[0]
-    elif server.waiting and window.closes_at(server.arrivals, server.due) <= now:
-        yield server.waiting[0]
+    elif (oldest := server.oldest) and window.closes_at(server.pending.arrivals, server.pending.due) <= now:
+        yield oldest
 
 
 class Sweep:

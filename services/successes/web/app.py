@@ -21,7 +21,7 @@ from successes.ledger.queries import (
 from successes.orders.desk import Desk
 from successes.web.orders import FAULTS, add_orders
 from successes.web.paging import IssueKey, Key, Paged
-from successes.web.views import parked_message, server_state
+from successes.web.views import parked_message, server_states
 from usher.api.types import Deploy, IgnoredMove, MessageState, ParkedMessage, ServerState
 from usher.core.board.board import Board
 from usher.core.events import Outcome
@@ -86,12 +86,13 @@ def _add_servers(app: FastAPI, settings: Settings, caught_up: Callable[[], Board
         board, now = caught_up(), clock.now()
         listed = list(settings.catalogue)
         here = listed[asked.offset : asked.offset + asked.per_page]
-        return asked.of(len(listed), [server_state(server, board, settings, now) for server in here])
+        return asked.of(len(listed), server_states(here, board, settings, now))
 
     @app.get("/api/servers/{server}", tags=["servers"], responses={**UNKNOWN, **UNREAD})
     async def one_server(server: str) -> ServerState:
         """One server."""
-        return server_state(settings.catalogue.named(server), caught_up(), settings, clock.now())
+        (state,) = server_states([settings.catalogue.named(server)], caught_up(), settings, clock.now())
+        return state
 
 
 def _add_messages(app: FastAPI, ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from usher.core.board.entries import Taking
+from usher.core.board.pending import Pending
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployStuck, Outcome, TakeoverWaited
 from usher.runtime.wording import count, span
@@ -39,8 +40,8 @@ def situation(board: ServerBoard, settings: Settings, running: int, now: int) ->
         return _recovering(board.waited)
     if board.running:
         return _deploying(board.running, settings, now)
-    if board.waiting:
-        return _waiting(board, settings, running, now)
+    if board.pending:
+        return _waiting(board.pending, settings, running, now)
     return _troubled(board) or Situation("idle", "nothing is pending")
 
 
@@ -65,18 +66,18 @@ def _deploying(taking: Taking, settings: Settings, now: int) -> Situation:
     return Situation("deploying", reason, event.taken_at, stopped_at, "its time limit ends")
 
 
-def _waiting(board: ServerBoard, settings: Settings, running: int, now: int) -> Situation:
-    window, opened = settings.window.window(), min(board.arrivals + board.due)
-    closes = window.closes_at(board.arrivals, board.due)
-    if board.due:
+def _waiting(pending: Pending, settings: Settings, running: int, now: int) -> Situation:
+    window, opened = settings.window.window(), min(pending.arrivals + pending.due)
+    closes = window.closes_at(pending.arrivals, pending.due)
+    if pending.due:
         rule = "a retry is due"
     elif closes >= opened + window.cap:
         rule = f"the window closes {_span(window.cap)} after the first message, at the latest"
     else:
         rule = f"the window closes {_span(window.quiet)} after the last message"
     if now < closes:
-        return Situation("waiting", "a retry is due" if board.due else "its window is open", opened, closes, rule)
-    closed = "a retry is due" if board.due else "its window has closed"
+        return Situation("waiting", "a retry is due" if pending.due else "its window is open", opened, closes, rule)
+    closed = "a retry is due" if pending.due else "its window has closed"
     if running >= settings.deploys.parallel:
         why = f"{closed}; it waits for a free slot ({count(running, 'deploy')} running)"
     elif now < closes + TAKING:

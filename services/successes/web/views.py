@@ -1,5 +1,6 @@
 """Pure functions that compute the API's view of servers and parked messages."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from successes.web.situation import situation
@@ -7,20 +8,23 @@ from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerSt
 from usher.core.batches import Batch, choose
 from usher.core.board.board import Board
 from usher.core.board.entries import Ended, Failed, Taking
+from usher.core.board.server import ServerBoard
 from usher.core.servers import Server
 from usher.core.states import State
 from usher.settings import Settings
 
 
-def server_state(server: Server, every: Board, settings: Settings, now: int) -> ServerState:
-    """The state of a server at `now` (ms), from the board of all servers and the settings.
+def server_states(servers: Iterable[Server], every: Board, settings: Settings, now: int) -> list[ServerState]:
+    """The states of these servers at `now` (ms), from the board of all servers and the settings."""
+    running = sum(1 for name in every if every.server(name).running)
+    return [_server_state(server, every.server(server.name), settings, running, now) for server in servers]
 
-    `command` is what would run if its turn came now.
-    """
-    board = every.server(server.name)
-    waiting, arrivals, window = board.waiting, board.arrivals, settings.window.window()
-    closes_at = window.closes_at(arrivals, board.due) if waiting else None
-    is_so = situation(board, settings, sum(1 for name in every if every.server(name).running), now)
+
+def _server_state(server: Server, board: ServerBoard, settings: Settings, running: int, now: int) -> ServerState:
+    """The state of a server. `command` is what would run if its turn came now."""
+    waiting, arrivals, window = board.waiting, board.pending.arrivals, settings.window.window()
+    closes_at = window.closes_at(arrivals, board.pending.due) if waiting else None
+    is_so = situation(board, settings, running, now)
     command = None
     if deployable := [message for message in waiting if message.issue.project.lower() == server.project]:
         chosen = Batch.of(choose(deployable[0], deployable, settings.deploys.max_issues))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from successes.web.views import server_state
+from successes.web.views import server_states
 from usher.api.types import time
 from usher.core.board.board import Board
 from usher.core.events import (
@@ -31,7 +31,8 @@ def look(settings, *events, name="beta.abc.wwts.com", at=0):
     board = Board()
     for event in events:
         board.apply(event, now=2**50, read_at=0)
-    return server_state(settings.catalogue.named(name), board, settings, at)
+    (state,) = server_states([settings.catalogue.named(name)], board, settings, at)
+    return state
 
 
 def test_an_idle_server(settings):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from usher.core.batches import Batch
 from usher.core.board.board import Board
+from usher.core.board.pending import Pending
 from usher.core.checkpoints import Checkpoint, Header, decode_checkpoint, encode_checkpoint, header_of
 from usher.core.errors import Unreadable
 from usher.core.events import (
@@ -247,18 +248,22 @@ def test_an_order_retries_a_parked_message_once() -> None:
 
 
 def test_the_number_of_remembered_settled_messages_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usher.core.board.board.REMEMBERED", 1)
-    board = board_of(message(1), message(2), withdrawn(message(1)), withdrawn(message(2)))
-    assert states(board, 1, 2) == [None, State.WITHDRAWN]
+    monkeypatch.setattr("usher.core.board.board.REMEMBERED", 2)
+    monkeypatch.setattr("usher.core.board.board.FORGOTTEN", 1)
+    sent = [message(number) for number in range(1, 6)]
+    board = board_of(*sent, *(withdrawn(one) for one in sent[:3]))
+    assert states(board, 1, 2, 3) == [State.WITHDRAWN] * 3
+    board = board_of(*sent, *(withdrawn(one) for one in sent[:4]))
+    assert states(board, 1, 2, 3, 4) == [None, None, State.WITHDRAWN, State.WITHDRAWN]
 
 
 def test_a_time_in_the_future_counts_as_now() -> None:
-    assert board_of(message(1, at=10**9)).server(SERVER.name).arrivals == (1000,)
+    assert board_of(message(1, at=10**9)).server(SERVER.name).pending.arrivals == (1000, 1000)
 
 
 def test_a_message_that_arrives_during_a_deploy_keeps_its_arrival_time() -> None:
     board = board_of(message(1, at=1), taken(1, 1), message(2, at=7))
-    assert board.server(SERVER.name).arrivals == (7,)
+    assert board.server(SERVER.name).pending.arrivals == (7, 7)
 
 
 def test_a_taking_with_a_fence_that_no_next_one_could_exceed_is_not_granted() -> None:
@@ -273,7 +278,7 @@ def test_a_retry_that_waits_is_due_and_opens_no_window() -> None:
     again = first.again(at=500)
     board = board_of(first, *failing(1, 1), retried(1, first), again, message(2, at=7))
     server = board.server(SERVER.name)
-    assert (server.arrivals, server.due) == ((7,), (500,))
+    assert (server.pending.arrivals, server.pending.due) == ((7, 7), (500,))
 
 
 def cleanly_ended(*events: Event) -> list[list[int]]:
@@ -386,6 +391,8 @@ def test_in_every_journal_a_message_has_one_state_and_terminal_states_are_final(
             m: state for m, state in before.items() if state not in TERMINAL
         }
         assert {m for m, state in before.items() if state is State.DEPLOYING} == covered
+        assert part.pending == Pending.of(part.open.values())
+        assert (bool(part.pending), part.oldest) == (bool(part.waiting), next(iter(part.waiting), None))
 
 
 @given(journals)

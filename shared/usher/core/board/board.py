@@ -1,6 +1,7 @@
 """The board: the state of all servers, folded from the journal, event by event. Every reader gets the same board."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from usher.core.board.orders import Ordered, Orders
 from usher.core.board.server import ServerBoard
@@ -24,6 +25,10 @@ from usher.core.states import TERMINAL, Change, State
 REMEMBERED = 100_000
 """How many messages in a terminal state are remembered, so that late deliveries of them are acked. The oldest are
 forgotten."""
+
+FORGOTTEN = 1000
+"""How many more there can be until the oldest are forgotten: finding the oldest one in a dict takes long if older ones
+have just been deleted."""
 
 
 class Board:
@@ -171,8 +176,8 @@ class Board:
                 self._states[change.message] = change.state
                 continue
             self.closed[change.message] = change.state
-            if len(self.closed) > REMEMBERED:
-                oldest = next(iter(self.closed))
+        if len(self.closed) > REMEMBERED + FORGOTTEN:
+            for oldest in list(islice(self.closed, len(self.closed) - REMEMBERED)):
                 del self.closed[oldest]
                 self.received.pop(oldest, None)
         return changes

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from usher.core.board.entries import Ended, Failed, Taking, Unsettled, Waiting
+from usher.core.board.pending import Pending
 from usher.core.events import (
     DeployEnded,
     DeployInterrupted,
@@ -22,7 +23,7 @@ from usher.core.states import Change, State
 from usher.core.versions import STORED
 
 
-@dataclass(slots=True)
+@dataclass
 class ServerBoard:
     """One server. The methods that apply an event return the changes of state."""
 
@@ -47,20 +48,26 @@ class ServerBoard:
     """Decisions about the running deploy that were read before its result. The reply queue can be faster than the
     journal."""
 
+    def __post_init__(self) -> None:
+        # not stored: it is computed again when it is needed after a message stopped waiting
+        self._pending: Pending | None = None
+
+    @property
+    def pending(self) -> Pending:
+        """The waiting messages as far as the window needs them."""
+        if self._pending is None:
+            self._pending = Pending.of(self.open.values())
+        return self._pending
+
     @property
     def waiting(self) -> tuple[BackMessage, ...]:
         """The waiting messages that no running deploy covers, in the order of arrival."""
         return tuple(entry.message for entry in self.open.values() if not entry.deploying)
 
     @property
-    def arrivals(self) -> tuple[int, ...]:
-        """When the waiting moves arrived (ms). The window is computed from this."""
-        return tuple(e.arrived_at for e in self.open.values() if not e.deploying and e.message.origin is None)
-
-    @property
-    def due(self) -> tuple[int, ...]:
-        """Since when the waiting retries are due (ms). They open no window."""
-        return tuple(e.arrived_at for e in self.open.values() if not e.deploying and e.message.origin is not None)
+    def oldest(self) -> BackMessage | None:
+        """The first of the waiting messages."""
+        return next((entry.message for entry in self.open.values() if not entry.deploying), None)
 
     @property
     def undecided(self) -> tuple[Failed, ...]:
@@ -98,7 +105,9 @@ class ServerBoard:
     def accept(self, message: BackMessage, now: int) -> list[Change]:
         """Apply a new message, or a retry that has returned from its delay."""
         self.retrying.pop(message.id, None)
-        self.open[message.id] = Waiting(message, min(message.queued_at, now))
+        self.open[message.id] = entry = Waiting(message, min(message.queued_at, now))
+        if self._pending is not None:
+            self._pending.add(entry)
         return [Change(message.id, State.WAITING)]
 
     def take(self, taken: DeployTaken, read_at: float) -> list[Change]:
@@ -110,7 +119,7 @@ class ServerBoard:
         entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
         if self.running or self.stuck or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
             return []
-        self.waited = None
+        self.waited = self._pending = None
         for entry in entries:
             entry.deploying = True
         self.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
@@ -224,6 +233,7 @@ class ServerBoard:
 
     def _close(self, changes: Iterable[Change]) -> None:
         """Drop the messages that this server no longer tracks."""
+        self._pending = None
         for change in changes:
             self.open.pop(change.message, None)
             self.retrying.pop(change.message, None)
@@ -233,6 +243,7 @@ class ServerBoard:
     def _wait_again(self) -> list[Change]:
         """Reset the deploying messages to waiting, or to withdrawn if they were withdrawn meanwhile."""
         again = [entry for entry in self.open.values() if entry.deploying]
+        self._pending = None
         changes = []
         for entry in again:
             entry.deploying = False
