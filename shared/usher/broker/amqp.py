@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from typing import cast
 
-import aio_pika
-from aio_pika import DeliveryMode, ExchangeType
+from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import DeliveryError
-from aiormq.abc import AbstractChannel as UnderlayChannel
+from aiormq import Channel as UnderlayChannel
+from aiormq import spec
 from aiormq.exceptions import (
     AMQPChannelError,
     AMQPError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
+    DeliveryError,
 )
 from pydantic import SecretStr
 
@@ -36,6 +36,9 @@ from usher.broker.port import (
 CHANNEL_SECONDS = 5.0
 """How long to wait for a channel to close."""
 
+PERSISTENT = 2
+"""The delivery mode of messages that survive a restart of the broker."""
+
 POLL_SECONDS = 0.1
 """Seconds between two checks whether a connection is blocked. The client has no notification for that."""
 
@@ -56,7 +59,7 @@ class Connection:
     async def channel(self, *, confirms: bool) -> port.Channel:
         with _errors():
             channel = await self.raw.channel(publisher_confirms=confirms, on_return_raises=confirms)
-            return Channel(channel, await channel.get_underlay_channel())
+            return Channel(channel, cast("UnderlayChannel", await channel.get_underlay_channel()))
 
     async def blocked(self) -> None:
         while await self._is_ready():  # noqa: ASYNC110 - the client has no event for this
@@ -112,9 +115,16 @@ class Channel:
 
     async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
         with _errors():
-            target = await self.raw.get_exchange(exchange, ensure=False)
             try:
-                await target.publish(_message(envelope), key, mandatory=mandatory)
+                # without waiting until the socket has taken it: the confirm comes later than that
+                await self._underlay.basic_publish(
+                    envelope.body,
+                    exchange=exchange,
+                    routing_key=key,
+                    properties=_properties(envelope),
+                    mandatory=mandatory,
+                    wait=False,
+                )
             except DeliveryError:
                 raise Refused(exchange=exchange) from None
 
@@ -178,19 +188,18 @@ def _errors() -> Iterator[None]:
         raise Gone(why=str(error) or type(error).__name__) from None
 
 
-def _message(envelope: Envelope) -> aio_pika.Message:
-    return aio_pika.Message(
-        envelope.body,
+def _properties(envelope: Envelope) -> spec.Basic.Properties:
+    return spec.Basic.Properties(
         headers=dict(envelope.headers),  # type: ignore[arg-type]  # the sender only uses types that AMQP has
         message_id=envelope.message_id,
-        type=envelope.type,
+        message_type=envelope.type,
         content_type=envelope.content_type,
         content_encoding=envelope.content_encoding,
         correlation_id=envelope.correlation_id,
         reply_to=envelope.reply_to,
         app_id=envelope.app_id,
-        expiration=None if envelope.expires is None else timedelta(milliseconds=envelope.expires),
-        delivery_mode=DeliveryMode.PERSISTENT,
+        expiration=None if envelope.expires is None else str(envelope.expires),
+        delivery_mode=PERSISTENT,
     )
 
 

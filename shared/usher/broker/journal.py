@@ -19,7 +19,7 @@ from usher.core.events import Barrier, Event
 from usher.core.states import Change
 from usher.core.versions import NotUnderstood, needs_of
 from usher.runtime.clock import Clock
-from usher.runtime.tasks import end, first
+from usher.runtime.tasks import beside, end, first
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ class _Adopted(Exception):
 
 
 PREFETCH = 2000
+ACK_PAUSE = 0.05
+"""Seconds between two acks. Up to PREFETCH entries can be read in that time."""
+
 READ_SECONDS = 30.0
 RESUME_SECONDS = 5.0
 
@@ -170,11 +173,13 @@ class Journal:
         raise why
 
     async def _follow(self, consumer: Consumer) -> None:
-        while True:
-            for delivery in await consumer.drain():
-                self._read(delivery)
-            self._extend_limits()
-            await delivery.ack_all()
+        read: asyncio.Queue[Delivery] = asyncio.Queue()
+        async with beside(_ack(read)):
+            while True:
+                for delivery in await consumer.drain():
+                    self._read(delivery)
+                self._extend_limits()
+                read.put_nowait(delivery)
 
     def _extend_limits(self) -> None:
         """Entries are arriving, so give everyone who waits for an entry more time."""
@@ -205,6 +210,16 @@ class Journal:
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)
+
+
+async def _ack(read: "asyncio.Queue[Delivery]") -> None:
+    """Ack what has been read, now and then: each ack costs the broker about as much as a delivery."""
+    while True:
+        delivery = await read.get()
+        await asyncio.sleep(ACK_PAUSE)
+        while not read.empty():
+            delivery = read.get_nowait()
+        await delivery.ack_all()
 
 
 @asynccontextmanager
