@@ -101,8 +101,8 @@ class Cleaning:
             once_more.cancel()
 
     async def _clean(self, consumer: Consumer, board: Board) -> int:
-        """Ack settled messages and all their copies. The others return to the queue when the consumer closes."""
-        removed, unreadable = 0, list[UnreadableMessage]()
+        """Ack settled messages and all their copies. The others return to the queue."""
+        removed, unreadable, kept = 0, list[UnreadableMessage](), list[Delivery]()
         with suppress(TimeoutError):
             while True:
                 async with asyncio.timeout(QUIET_SECONDS):
@@ -110,11 +110,14 @@ class Cleaning:
                 if _is_settled(message := _message(delivery), board):
                     await delivery.ack()
                     removed += 1
-                elif message:
+                    continue
+                kept.append(delivery)
+                if message:
                     # even if the board does not have it as parked: the journal may lack the result of its deploy
                     self._parked.add(message)
                 else:
                     unreadable.append(_unreadable(delivery))
+        await consumer.give_back(kept)
         self._unreadable = unreadable[:MAX_UNREADABLE]
         return removed
 

@@ -142,6 +142,12 @@ class Channel(Protocol):
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Ack a delivery; with `multiple`, also all earlier ones."""
 
+    async def give_back(self, tag: int) -> None:
+        """Return this delivery and all earlier ones that are not acked to their queue, in their order.
+
+        The order is certain only for up to 32 of them, and an older RabbitMQ than 4.1.1 may mix it up otherwise.
+        """
+
     async def count(self, queue: str) -> int:
         """The number of messages that are ready in a queue, as far as the broker knows. Raises NotFound."""
 
