@@ -19,7 +19,8 @@ def abort(
 ) -> None:
     """Report that the command of a stuck deploy has ended, so that its server can deploy again.
 
-    A deploys process on the same machine notices that by itself. Use this only if that machine is lost.
+    If the `deploys` service runs on the machine of the command, it notices the end by itself. Use this only if that
+    machine is lost.
 
     It kills nothing. Check first that no process of the command is left: if one is, two commands for the same server
     run at once.

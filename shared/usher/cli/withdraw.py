@@ -13,7 +13,11 @@ from usher.settings import load
 
 def withdraw(
     words: Annotated[
-        list[str], typer.Argument(help="The issues; with a server, only from that server.", metavar="SERVER|ISSUE")
+        list[str],
+        typer.Argument(
+            help="The issues to withdraw. If you also name a server, they are withdrawn only from that server.",
+            metavar="SERVER|ISSUE",
+        ),
     ],
     reason: Reason = "",
     as_json: Json = False,
