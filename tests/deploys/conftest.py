@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -112,7 +112,7 @@ class World:
 
     async def publish_newer(self, message: BackMessage) -> None:
         """Publish a message that only readers of a newer version understand."""
-        newer = type("Newer", (BackMessage,), {"needs": VERSION + 1}).model_validate(message.model_dump())
+        newer = type("Newer", (BackMessage,), {"needs": VERSION + 1})(**asdict(message))
         await self.publisher.message(newer)
 
     def of(self, kind: str) -> list[Event]:

@@ -268,7 +268,7 @@ class TestMessages:
         async with running(settings) as http:
             answer = await http.post("/messages", json={"issue_id": "PEAR-3", "status": "Beta"})
         assert answer.status_code == 201
-        message = BackMessage.model_validate(answer.json())
+        message = BackMessage(**answer.json())
         assert (str(message.issue), message.server, message.source) == ("PEAR-3", "beta.pear.wwts.com", "api")
         assert await first_in_queue(settings, "beta.pear.wwts.com") == message
 

@@ -1,6 +1,7 @@
 """Returns: a message that comes back from a retry queue is re-published if it is still wanted, and dropped if not."""
 
 import logging
+from dataclasses import replace
 
 from successes.results.decisions import each
 from usher.broker.consumer import Consumer, Delivery
@@ -62,7 +63,7 @@ class Returns:
 
     async def _queued(self, message: BackMessage) -> bool:
         try:
-            await self._publisher.message(message.model_copy(update={"queued_at": self._clock.now()}))
+            await self._publisher.message(replace(message, queued_at=self._clock.now()))
         except NotConfirmed as fault:
             log.warning("%s of %s is waiting for its retry: %s", message.issue, message.server, fault)
             return False

@@ -7,7 +7,7 @@ deploy ends it. Publishing a message twice is harmless: the second copy is acked
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from successes.results.decisions import Decisions, Failure
 from usher.broker.journal import Journal
@@ -126,7 +126,7 @@ class Sweep:
 
     async def _sweep(self, found: Due) -> None:
         now = self._clock.now()
-        returning = (message.model_copy(update={"queued_at": now}) for message in found.returning)
+        returning = (replace(message, queued_at=now) for message in found.returning)
         for message in (*found.waiting, *returning):
             self._heard.swept[message.id] = self._heard.swept.get(message.id, 0) + 1
             await self._publisher.message(message)

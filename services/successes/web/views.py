@@ -57,7 +57,7 @@ def parked_message(failed: Failed, received: int, known: MessageState | None) ->
     """A parked message, from the ledger if it has the message (`known`), or else from the board."""
     message, age = failed.message, time(failed.message.queued_at)
     facts = {
-        **message.model_dump(include={"id", "issue", "status", "server", "source", "attempt"}),
+        **{name: getattr(message, name) for name in ("id", "issue", "status", "server", "source", "attempt")},
         "project": message.issue.project.lower(),
         "queued_at": age,
         "moved_at": None if message.moved_at is None else time(message.moved_at),

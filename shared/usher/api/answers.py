@@ -3,11 +3,11 @@
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from usher.core.errors import ServiceError
 
-A = TypeVar("A", bound=BaseModel)
+A = TypeVar("A")
 
 
 def fault_of(answer: httpx.Response) -> str | None:
@@ -38,7 +38,7 @@ def json_of(answer: httpx.Response) -> dict[str, Any]:
 def read(kind: type[A], item: object) -> A:
     """Parse a part of an answer as this type. Raises ServiceError if this version does not understand it."""
     try:
-        return kind.model_validate(item)
+        return TypeAdapter(kind).validate_python(item)
     except ValidationError as invalid:
         error = invalid.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in error["loc"])

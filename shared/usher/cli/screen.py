@@ -6,11 +6,11 @@ Jira, the output of a deploy and the answer of a service may contain anything.
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.text import Text
 
@@ -56,15 +56,9 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal else _Console(stderr=stderr, width=PIPED_WIDTH)
 
 
-def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, Any]) -> None:
+def print_json(value: object) -> None:
     """Print only JSON, the same on a terminal and in a pipe. What a terminal would execute is escaped."""
-    if isinstance(value, BaseModel):
-        plain: Any = value.model_dump(mode="json")
-    elif isinstance(value, dict):
-        plain = value
-    else:
-        plain = [item.model_dump(mode="json") for item in value]
-    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    text = json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False)
     print(defused(text, lambda c: json.dumps(c)[1:-1]))  # noqa: T201 - the command's output
 
 

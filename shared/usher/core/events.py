@@ -1,9 +1,11 @@
 """Events: the entries of the journal. They are facts in the past tense. A reader skips what it cannot decode."""
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import to_json
 
 from usher.core.errors import Unreadable
 from usher.core.messages import BackMessage, DeployId, MessageId, Millis
@@ -212,16 +214,26 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 
+SMALL = 1024
+"""The maximum size (bytes) of an encoded event that readers share. Messages are smaller, and results may be larger."""
+
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def encode(event: Versioned) -> bytes:
+def encode(event: Versioned | BackMessage) -> bytes:
     """Encode an event, or anything else that is published, as JSON."""
-    return event.model_dump_json().encode()
+    return to_json(event)
 
 
 def decode(body: bytes) -> Event:
     """Decode an event from JSON. Raises Unreadable if the body is anything else."""
+    return _shared(body) if len(body) <= SMALL else decoded(_EVENTS, body)
+
+
+@lru_cache(4096)
+def _shared(body: bytes) -> Event:
+    """The readers of one process read the same entries at about the same time. So each small one is decoded once, and
+    each pending message is held once. Events are immutable."""
     return decoded(_EVENTS, body)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -31,7 +32,7 @@ class Issue:
         found = _KEY.fullmatch(text) if isinstance(text, str) else None
         if found is None:
             raise BadIssue(text=ascii(text)[:60])
-        return cls(found[1], int(found[2]))
+        return cls(intern(found[1]), int(found[2]))
 
     def __str__(self) -> str:
         return f"{self.project}-{self.number}"

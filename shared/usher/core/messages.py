@@ -2,14 +2,16 @@
 
 import hashlib
 import secrets
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
 
 from usher.core.errors import BadMessage
 from usher.core.issues import Issue
 from usher.core.servers import Server, Servers
-from usher.core.versions import Versioned
+from usher.core.versions import STORED
 
 Millis = Annotated[int, Field(ge=0, le=2**53)]
 """A time: milliseconds since 1970-01-01 UTC."""
@@ -47,7 +49,8 @@ class FrontMessage(BaseModel):
         return self
 
 
-class BackMessage(Versioned):
+@dataclass(config=STORED, frozen=True, slots=True, kw_only=True)
+class BackMessage:
     """A message in the queue: complete, immutable, versioned. Unknown fields of later versions are ignored.
 
     `queued_at` opens the window, `attempt` counts from 1, and `source` is the API that accepted the move. `moved_by`
@@ -56,8 +59,13 @@ class BackMessage(Versioned):
 
     A retry is a separate message: `origin` is the id of its first attempt, `first_queued_at` is when that was queued,
     and `postponed` counts how often it was postponed without using up an attempt.
+
+    It has slots, because there can be many: a pending message takes 0.6 KB instead of 1.8 KB.
     """
 
+    needs: ClassVar[int] = 1
+
+    v: Literal[1] = 1
     kind: Literal["message"] = "message"
     id: MessageId
     issue: Issue
@@ -89,15 +97,14 @@ class BackMessage(Versioned):
         Calls with the same `deploy` return the same id, so publishing the message twice is harmless.
         """
         attempt, postponements = (self.attempt, self.postponed + 1) if postponed else (self.attempt + 1, self.postponed)
-        return self.model_copy(
-            update={
-                "id": derived_id(self.move, str(attempt), str(postponements), deploy),
-                "queued_at": at,
-                "attempt": attempt,
-                "origin": self.move,
-                "first_queued_at": self.age,
-                "postponed": postponements,
-            }
+        return replace(
+            self,
+            id=derived_id(self.move, str(attempt), str(postponements), deploy),
+            queued_at=at,
+            attempt=attempt,
+            origin=self.move,
+            first_queued_at=self.age,
+            postponed=postponements,
         )
 
     @classmethod

@@ -35,9 +35,7 @@ def _names(field: str) -> str | AliasChoices:
     return AliasChoices(field, *FORMER_NAMES[field]) if field in FORMER_NAMES else field
 
 
-STORED = ConfigDict(
-    frozen=True, extra="ignore", populate_by_name=True, alias_generator=AliasGenerator(validation_alias=_names)
-)
+STORED = ConfigDict(extra="ignore", populate_by_name=True, alias_generator=AliasGenerator(validation_alias=_names))
 """The configuration of everything that is stored: unknown fields of later versions are ignored."""
 
 
@@ -46,12 +44,12 @@ class NotUnderstood(BrokerError):
 
 
 class Versioned(BaseModel):
-    """A message, event or order. It is immutable, and unknown fields of later versions are ignored.
+    """An event or order. It is immutable, and unknown fields of later versions are ignored.
 
     `needs` is the version that a reader of this kind must have.
     """
 
-    model_config = STORED
+    model_config = ConfigDict(frozen=True, **STORED)
 
     needs: ClassVar[int] = 1
 

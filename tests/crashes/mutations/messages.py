@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from crashes.mutations.planting import Method, instead, mutation
@@ -13,7 +14,7 @@ from usher.core import messages
 def retry_that_counts_as_the_same_message() -> None:
     def make(real: Method) -> Method:
         def again(self: Any, at: int, **more: Any) -> Any:
-            return real(self, at, **more).model_copy(update={"id": self.id})
+            return replace(real(self, at, **more), id=self.id)
 
         return again
 

@@ -1,5 +1,7 @@
 """The follower: a replay of the journal gives the same rows, and no row goes back to an earlier state meanwhile."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import SecretStr
 
@@ -69,7 +71,7 @@ def retries(make):
         taken,
         retried,  # before the result: the reply queue was faster
         make.ended(*sent, taken=taken, outcome=Outcome.FAILED),
-        nexts[1].model_copy(update={"queued_at": make.clock + 50_000}),
+        replace(nexts[1], queued_at=make.clock + 50_000),
         MessagesWithdrawn(server=taken.server, messages=(nexts[2].id,), by="ann", at=make.clock + 51_000),
     ]
 

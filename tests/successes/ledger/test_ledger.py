@@ -114,7 +114,7 @@ async def test_a_write_that_fails_leaves_nothing_behind_and_says_what_to_do(
 
 
 async def test_text_that_postgresql_would_refuse_is_stored_the_same_way_in_both_databases(ledger, make, read_rows):
-    message = make.message("ABC-1").model_copy(update={"server": "s" * 5000, "status": "be\0ta"})
+    message = replace(make.message("ABC-1"), server="s" * 5000, status="be\0ta")
     ended = make.ended(message, output="a\0b", reason="no such file: \0", log="/logs/\0", command=("deploy", "\0"))
     await ledger.write(News(ended=[ended]))
     found = read_rows(ledger)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -118,7 +119,7 @@ async def test_of_rows_older_than_the_journal_only_later_changes_are_written(wor
     ended = world.make.ended(first, second, taken=taken)
     await world.journal.append(ended)
     # re-published after the journal lost its first event
-    await world.publisher.message(second.model_copy(update={"queued_at": world.make.clock + 5}))
+    await world.publisher.message(replace(second, queued_at=world.make.clock + 5))
     await rebuild.rebuild(world.settings)
     rows = {row["id"]: row for row in world.rows()["messages"]}
     assert (rows[first.id]["state"], rows[first.id]["received"], rows[first.id]["deploy"]) == (

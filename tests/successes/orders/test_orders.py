@@ -1,5 +1,7 @@
 """Orders over HTTP: what they change, and why they leave other issues unchanged."""
 
+from dataclasses import replace
+
 import pytest
 
 from ordering import BETA, asking, facts, new_id, parked, until
@@ -85,7 +87,7 @@ async def test_issues_are_withdrawn_from_all_servers_and_other_issues_keep_waiti
 
 @pytest.mark.parametrize("named", [{}, {"server": "old-beta-abc"}])
 async def test_issues_are_withdrawn_from_a_server_that_is_no_longer_in_the_settings(world, ask, named):
-    message = world.make.message("ABC-111").model_copy(update={"server": "old-beta-abc"})
+    message = replace(world.make.message("ABC-111"), server="old-beta-abc")
     await world.publisher.message(message)
     await until(lambda: state(world, message) == "waiting")
     answer = await ask.order("withdraw", issues=["ABC-111"], by="ann", **named)

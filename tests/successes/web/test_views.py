@@ -1,5 +1,6 @@
 """The API's view of a server, computed from its board."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -99,7 +100,7 @@ def test_an_open_window_says_until_when_and_by_which_rule(settings, make):
     assert reasons(waits) == ("waiting", "its window is open", time(opened), time(opened + quiet), rule)
     assert waits.window_limit_at == time(opened + cap)
 
-    late = make.message("ABC-112").model_copy(update={"queued_at": opened + cap - 1})
+    late = replace(make.message("ABC-112"), queued_at=opened + cap - 1)
     waits = look(settings, first, late, at=opened)
     rule = "the window closes 8 min 17 s after the first message, at the latest"
     assert reasons(waits)[3:] == (time(opened + cap), rule)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -39,7 +40,7 @@ GIVEN = 1000
 def message(number: int, at: int = 0) -> BackMessage:
     """Message `number` is about issue ABC-(number mod 3 + 1)."""
     made = BackMessage.of(Issue("ABC", number % 3 + 1), SERVER, source="api", now=at)
-    return made.model_copy(update={"id": f"{number:032x}"})
+    return replace(made, id=f"{number:032x}")
 
 
 def taken(deploy: int, *messages: BackMessage) -> DeployTaken:

@@ -18,6 +18,7 @@ from lines import Proxy
 from usher.broker import topology
 from usher.broker.link import Link, connect
 from usher.broker.publisher import Publisher
+from usher.core.events import encode
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 from usher.doctor import Finding, Verdict, examine
@@ -62,7 +63,7 @@ class Patient:
             for key in keys:
                 message = BackMessage.of(Issue.parse(key), self.settings.catalogue.named(BETA), source="api", now=1)
                 if park:
-                    await publisher.park(message.model_dump_json().encode(), message.id, "exit code 1")
+                    await publisher.park(encode(message), message.id, "exit code 1")
                 else:
                     await publisher.message(message)
 
