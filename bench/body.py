@@ -1,14 +1,27 @@
 """A webhook as Jira Cloud sends it, about 7 KB, cut into pieces around what differs from move to move."""
 
+import itertools
 import json
+import string
 import time
+from collections.abc import Sequence
 
 PROJECTS = tuple(f"P{letter}" for letter in "ABCDEFGHIJ")
 STATUSES = ("beta", "test")
-"""Each of these in each project is one server: 20 in all."""
+SERVERS = tuple(itertools.product(PROJECTS, STATUSES))
+"""Each status of each project is one server: 20 in all."""
+
+Servers = Sequence[tuple[str, str]]
+"""The project and the status of each server."""
 
 IDS = {"beta": "10003", "test": "10004"}
 """Jira's ids of the statuses. Usher's example settings know 10003 as beta."""
+
+
+def servers(count: int) -> Servers:
+    """That many servers: two statuses of each project."""
+    projects = (f"P{''.join(letters)}" for letters in itertools.product(string.ascii_uppercase, repeat=3))
+    return list(itertools.islice(itertools.product(projects, STATUSES), count))
 
 
 def pieces(project: str, status: str) -> list[str]:
