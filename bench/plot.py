@@ -49,6 +49,7 @@ def draw_lines(rows: Rows, units: dict[str, str], against: str, path: Path) -> N
         axes.vlines(list(found), [min(o) for o in found.values()], [max(o) for o in found.values()], color=RANGE)
         axes.set_title(f"{column} ({units[column]})", fontsize=9)
         axes.set_xlabel(against)
+        axes.margins(y=0.1)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
     for axes in list(panels.flat)[len(columns) :]:

@@ -1,12 +1,14 @@
 """What the ledger and the broker's console report while Usher works."""
 
+import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import httpx
 
 from usher.broker.topology import server_queue
@@ -55,10 +57,20 @@ def totals(broker: Broker) -> dict[str, int]:
     return found
 
 
-def consumed(broker: Broker) -> int:
-    """The number of servers whose queue somebody consumes."""
-    consumers = _console(broker, "/api/consumers?columns=queue.name")
-    return len({name for one in consumers if (name := one["queue"]["name"]).startswith(server_queue(""))})
+async def consumed(broker: Broker, servers: Iterable[str]) -> None:
+    """Wait until somebody consumes the queue of each server. The queues must exist."""
+    connection = await aiormq.connect(broker.url)
+    try:
+        channel = await connection.channel()
+        remaining = [server_queue(server) for server in servers]
+        while remaining:
+            # the console would know it only seconds later
+            if (await channel.queue_declare(remaining[0], passive=True)).consumer_count:
+                remaining.pop(0)
+            else:
+                await asyncio.sleep(EVERY / 10)
+    finally:
+        await connection.close()
 
 
 def _console(broker: Broker, path: str) -> Any:
