@@ -6,6 +6,10 @@ import string
 import time
 from collections.abc import Sequence
 
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
+
 PROJECTS = tuple(f"P{letter}" for letter in "ABCDEFGHIJ")
 STATUSES = ("beta", "test")
 SERVERS = tuple(itertools.product(PROJECTS, STATUSES))
@@ -22,6 +26,20 @@ def servers(count: int) -> Servers:
     """That many servers: two statuses of each project."""
     projects = (f"P{''.join(letters)}" for letters in itertools.product(string.ascii_uppercase, repeat=3))
     return list(itertools.islice(itertools.product(projects, STATUSES), count))
+
+
+def message(server: Server, number: int, at: int) -> BackMessage:
+    """What `trackers` publishes for such a webhook, queued at `at` (ms). The number is the issue's, too."""
+    return BackMessage.of(
+        Issue(server.project.upper(), number),
+        server,
+        source="jira",
+        now=at,
+        identity=(str(number),),
+        moved_at=at,
+        moved_by="Jane Doe",
+        moved_by_id="5b10a2844c20165700ede21g",
+    )
 
 
 def pieces(project: str, status: str) -> list[str]:

@@ -15,7 +15,6 @@ from usher.broker.link import connect
 from usher.broker.places import Memory
 from usher.broker.publisher import Publisher
 from usher.core.checkpoints import Checkpoint, TooLarge, encode_checkpoint
-from usher.core.issues import Issue
 from usher.core.messages import BackMessage
 from usher.local.choose import Broker
 from usher.settings import Settings
@@ -62,9 +61,7 @@ async def _fill(bench: Bench, settings: Settings, numbers: range) -> None:
     servers = list(settings.catalogue)
 
     def message(number: int) -> BackMessage:
-        server, now = servers[number % SERVERS], round(time.time() * 1000)
-        issue = Issue(server.project.upper(), number)
-        return BackMessage.of(issue, server, source="api", now=now, identity=(str(number),))
+        return body.message(servers[number % SERVERS], number, round(time.time() * 1000))
 
     async with connect(settings.broker, "bench") as link:
         publisher = await Publisher.open(link, "bench")
