@@ -64,7 +64,7 @@ def _until_consuming(broker: Broker, running: Mapping[str, stack.Program], serve
     """Wait until all services are ready, and `deploys` consumes the queue of every server."""
     for program in running.values():
         stack.wait(partial(program.answers, "/ready"))
-    asyncio.run(watch.consumed(broker, servers))
+    asyncio.run(asyncio.wait_for(watch.consumed(broker, servers), stack.READY_SECONDS))
 
 
 def _idle(running: Mapping[str, stack.Running], seconds: float) -> Iterator[Values]:
