@@ -14,6 +14,7 @@ import body
 
 SCRIPT = Path(__file__).with_name("load.lua")
 SECRET = "the secret of this benchmark"  # noqa: S105
+HOST = "127.0.0.1"
 CONNECTIONS = 32
 THREADS = 2
 REPORT_EVERY = 10_000
@@ -73,9 +74,10 @@ def steady(
 
 
 async def _steady(port: int, path: str, per_second: float, seconds: float, webhooks: Webhooks, first: int) -> Load:
+    connections = [await Connection.open(port, path) for _ in range(CONNECTIONS)]
     free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-    for _ in range(CONNECTIONS):
-        free.put_nowait(await Connection.open(port, path))
+    for connection in connections:
+        free.put_nowait(connection)
     times: list[float] = []
 
     async def send(number: int, due: float) -> None:
@@ -90,6 +92,8 @@ async def _steady(port: int, path: str, per_second: float, seconds: float, webho
             due = began + number / per_second
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             sending.create_task(send(first + number, due))
+    for connection in connections:
+        connection.close()
     cuts = statistics.quantiles(times, n=100)
     return Load(len(times) / (time.perf_counter() - began), cuts[49], cuts[98])
 
@@ -114,24 +118,40 @@ async def _burst(port: int, path: str, webhooks: Webhooks, numbers: range, say: 
     async with asyncio.TaskGroup() as sending:
         for connection in connections:
             sending.create_task(send(connection))
-    return len(numbers) / (time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    for connection in connections:
+        connection.close()
+    return len(numbers) / seconds
 
 
 class Connection:
     """A connection over which one webhook after the other is sent."""
 
-    def __init__(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, port: int, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._port = port
         self._path = path
         self._reader = reader
         self._writer = writer
 
     @classmethod
     async def open(cls, port: int, path: str) -> "Connection":
-        return cls(path, *await asyncio.open_connection("127.0.0.1", port))
+        return cls(port, path, *await asyncio.open_connection(HOST, port))
 
     async def send(self, text: bytes, signature: str) -> None:
         """Send a webhook, and wait for the answer. Raises RuntimeError if it is refused."""
-        head = f"POST {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        try:
+            await self._exchange(text, signature)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            # a server closes a connection that was idle for some seconds
+            self.close()
+            self._reader, self._writer = await asyncio.open_connection(HOST, self._port)
+            await self._exchange(text, signature)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def _exchange(self, text: bytes, signature: str) -> None:
+        head = f"POST {self._path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
         head += f"X-Hub-Signature: {signature}\r\nContent-Length: {len(text)}\r\n\r\n"
         self._writer.write(head.encode() + text)
         answer = await self._reader.readuntil(b"\r\n\r\n")

@@ -1,7 +1,7 @@
 """Every figure, by name."""
 
-from figures import accept, backlog, journal, ledger, senders, servers, small, storm, windows
+from figures import accept, backlog, journal, ledger, senders, servers, small, soak, storm, windows
 from harness import Figure
 
-MODULES = (accept, windows, storm, servers, backlog, ledger, journal, senders, small)
+MODULES = (accept, windows, storm, servers, backlog, ledger, journal, senders, small, soak)
 FIGURES: dict[str, Figure] = {module.FIGURE.name: module.FIGURE for module in MODULES}
