@@ -68,7 +68,7 @@ FIGURE = Figure(
     "soak",
     "A soak",
     f"{PER_SECOND} moves a second to {SERVERS} servers, whose windows close after at most 10 s, and whose commands "
-    f"take 0.1 s. Early: after the first {PARTS}th of the time; then at the end. Each process without its commands, "
+    f"take 0.1 s. Early: after the first sixth of the time; then at the end. Each process without its commands, "
     "and the broker's connections and channels. Nothing should grow, except caches while they fill.",
     tuple(
         Column(f"{when}{quantity}", unit)
