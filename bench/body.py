@@ -1,14 +1,45 @@
 """A webhook as Jira Cloud sends it, about 7 KB, cut into pieces around what differs from move to move."""
 
+import itertools
 import json
+import string
 import time
+from collections.abc import Sequence
+
+from usher.core.issues import Issue
+from usher.core.messages import BackMessage
+from usher.core.servers import Server
 
 PROJECTS = tuple(f"P{letter}" for letter in "ABCDEFGHIJ")
 STATUSES = ("beta", "test")
-"""Each of these in each project is one server: 20 in all."""
+SERVERS = tuple(itertools.product(PROJECTS, STATUSES))
+"""Each status of each project is one server: 20 in all."""
+
+Servers = Sequence[tuple[str, str]]
+"""The project and the status of each server."""
+
+IDS = {"beta": "10003", "test": "10004"}
+"""Jira's ids of the statuses. Usher's example settings know 10003 as beta."""
 
 
-DESCRIPTION = "1. Open an invoice.\n2. Change its currency twice.\n\nExpected: the discount stays. " * 28
+def servers(count: int) -> Servers:
+    """That many servers: two statuses of each project."""
+    projects = (f"P{''.join(letters)}" for letters in itertools.product(string.ascii_uppercase, repeat=3))
+    return list(itertools.islice(itertools.product(projects, STATUSES), count))
+
+
+def message(server: Server, number: int, at: int) -> BackMessage:
+    """What `trackers` publishes for such a webhook, queued at `at` (ms). The number is the issue's, too."""
+    return BackMessage.of(
+        Issue(server.project.upper(), number),
+        server,
+        source="jira",
+        now=at,
+        identity=(str(number),),
+        moved_at=at,
+        moved_by="Jane Doe",
+        moved_by_id="5b10a2844c20165700ede21g",
+    )
 
 
 def pieces(project: str, status: str) -> list[str]:
@@ -37,7 +68,7 @@ def pieces(project: str, status: str) -> list[str]:
         "reporter": person,
         "assignee": person,
         **{f"customfield_{number}": None for number in range(10000, 10060)},
-        "status": {"name": status, "id": "10003", "statusCategory": {"id": 4, "key": "indeterminate"}},
+        "status": {"name": status, "id": IDS[status], "statusCategory": {"id": 4, "key": "indeterminate"}},
     }
     body = {
         "timestamp": round(time.time() * 1000),
@@ -55,7 +86,7 @@ def pieces(project: str, status: str) -> list[str]:
             "items": [
                 {
                     "field": "status", "fieldtype": "jira", "fieldId": "status",
-                    "from": "10001", "fromString": "In Progress", "to": "10003", "toString": status,
+                    "from": "10001", "fromString": "In Progress", "to": IDS[status], "toString": status,
                 }
             ],
         },

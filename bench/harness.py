@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 Values = Mapping[str, float]
@@ -21,19 +21,25 @@ class Column:
 
 @dataclass
 class Bench:
-    """What a measurement may use: an empty folder, and the options of the command line."""
+    """What a measurement may use: an empty folder, and the options of the command line.
+
+    `smoke` asks for small sizes, which show only that the figure works. `say` reports the progress of a long one.
+    """
 
     folder: Path
     seconds: float = 10.0
     minutes: float = 30.0
     smoke: bool = False
+    say: Callable[[str], None] = print
 
 
 @dataclass(frozen=True)
 class Figure:
     """A table of measurements. `measure` measures each row once, and yields its name with the values.
 
-    `ratio` names the column whose values are also shown as a fraction of the first row's.
+    `ratio` names the column whose values are also shown as a fraction of the first row's. If the rows are numbers,
+    `against` says of what, and the plot shows each column against them. A figure that takes very `long` is measured
+    only if it is named.
     """
 
     name: str
@@ -43,6 +49,8 @@ class Figure:
     measure: Callable[[Bench], Iterator[tuple[str, Values]]]
     ratio: str | None = None
     rounds: int = 3
+    against: str = ""
+    long: bool = False
 
 
 @dataclass
@@ -62,19 +70,23 @@ class Results:
         return statistics.median(values) if values else None
 
 
-def run(figure: Figure, rounds: int, bench: Bench, say: Callable[[str], None]) -> Results:
+def run(figure: Figure, rounds: int, bench: Bench) -> Results:
     """Measure a figure in that many rounds, and report each measurement as it ends."""
     results = Results()
     for number in range(1, rounds + 1):
+        say = _saying(bench, f"{figure.name} {number}/{rounds}")
         with tempfile.TemporaryDirectory(prefix="usher-bench-", dir=bench.folder) as folder:
-            here = Bench(Path(folder), bench.seconds, bench.minutes)
-            for row, values in figure.measure(here):
+            for row, values in figure.measure(replace(bench, folder=Path(folder), say=say)):
                 results.add(row, values)
                 found = "   ".join(
                     shown(column, values[column.name]) for column in figure.columns if column.name in values
                 )
-                say(f"{figure.name} {number}/{rounds}   {row:<36} {found}")
+                say(f"{row:<36} {found}")
     return results
+
+
+def _saying(bench: Bench, where: str) -> Callable[[str], None]:
+    return lambda line: bench.say(f"{where}   {line}")
 
 
 def shown(column: Column, value: float) -> str:

@@ -25,6 +25,7 @@ def record(figure: Figure, results: Results) -> None:
         "at": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine.facts(),
         "units": {column.name: column.unit for column in figure.columns},
+        "against": figure.against,
         "rows": results.rows,
     }
     KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
@@ -48,7 +49,7 @@ def _kept() -> dict[str, dict]:
 
 def _section(figure: Figure, results: Results, at: str, facts: dict[str, str]) -> str:
     columns = [column for column in figure.columns if any(column.name in row for row in results.rows.values())]
-    names = ["", *(column.name for column in columns)]
+    names = [figure.against, *(column.name for column in columns)]
     ratio = next((column for column in columns if column.name == figure.ratio), None)
     if ratio:
         names.insert(names.index(ratio.name) + 1, "ratio")

@@ -1,8 +1,7 @@
 """Every figure, by name."""
 
-from figures import accept, journal, senders, small, windows
+from figures import accept, backlog, journal, ledger, senders, servers, small, soak, storm, windows
 from harness import Figure
 
-FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (accept.FIGURE, windows.FIGURE, journal.FIGURE, senders.FIGURE, small.FIGURE)
-}
+MODULES = (accept, windows, storm, servers, backlog, ledger, journal, senders, small, soak)
+FIGURES: dict[str, Figure] = {module.FIGURE.name: module.FIGURE for module in MODULES}

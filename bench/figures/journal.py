@@ -63,11 +63,12 @@ def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
         yield batch
 
 
-async def fill(publisher: Publisher, events: Iterable[Event]) -> int:
-    """Write the events to the journal; return their number."""
+async def fill(publisher: Publisher, events: Iterable[Event], first: int = 0) -> int:
+    """Write the events to the journal, with ids from this number on; return how many there were."""
     written = 0
     for batch in batched(events, CONCURRENT_PUBLISHES):
-        await asyncio.gather(*(publisher.event(event, f"{written + n:032x}") for n, event in enumerate(batch)))
+        ids = (f"{first + written + n:032x}" for n in range(len(batch)))
+        await asyncio.gather(*(publisher.event(event, entry) for event, entry in zip(batch, ids, strict=True)))
         written += len(batch)
     return written
 
