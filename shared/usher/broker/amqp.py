@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import cast
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel as UnderlayChannel
 from aiormq import spec
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import (
     AMQPChannelError,
     AMQPError,
@@ -137,14 +138,14 @@ class Channel:
         on_cancel: Callable[[], None],
         arguments: Mapping[str, Argument] | None = None,
     ) -> None:
-        async def deliver(message: AbstractIncomingMessage) -> None:
+        async def deliver(message: DeliveredMessage) -> None:
             on_delivery(_delivered(message))
 
         with _errors():
             self._underlay.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
-            await self.raw.set_qos(prefetch_count=prefetch)
-            source = await self.raw.get_queue(queue, ensure=False)
-            await source.consume(deliver, consumer_tag=tag, arguments=dict(arguments or {}))
+            await self._underlay.basic_qos(prefetch_count=prefetch)
+            # aio-pika would wrap each delivery in a message and a task of its own
+            await self._underlay.basic_consume(queue, deliver, consumer_tag=tag, arguments=dict(arguments or {}))
 
     async def cancel(self, tag: str) -> None:
         with _errors():
@@ -207,16 +208,17 @@ def _properties(envelope: Envelope) -> spec.Basic.Properties:
     )
 
 
-def _delivered(message: AbstractIncomingMessage) -> Delivered:
+def _delivered(message: DeliveredMessage) -> Delivered:
+    found = message.header.properties
     envelope = Envelope(
         message.body,
-        message_id=message.message_id or "",
-        type=message.type,
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
-        correlation_id=message.correlation_id,
-        reply_to=message.reply_to,
-        app_id=message.app_id,
-        headers=dict(message.headers),
+        message_id=found.message_id or "",
+        type=found.message_type,
+        content_type=found.content_type,
+        content_encoding=found.content_encoding,
+        correlation_id=found.correlation_id,
+        reply_to=found.reply_to,
+        app_id=found.app_id,
+        headers=found.headers or {},
     )
     return Delivered(envelope, bool(message.redelivered), message.delivery_tag or 0)
