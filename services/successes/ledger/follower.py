@@ -15,6 +15,9 @@ from usher.core.states import OPEN, TERMINAL, Change, State
 TRANSIENT = OPEN | {State.RETRYING}
 """States in which a message is still on its way: it waits, is being deployed, or waits for its retry."""
 
+PAUSE = 0.02
+"""Seconds between two writes: a transaction costs more than the rows of a busy moment."""
+
 
 class Follower:
     """Observes a reader of the journal, from the first entry that the ledger does not include.
@@ -67,6 +70,7 @@ class Follower:
             await self._pending.wait()
             self._pending.clear()
             await self.flush()
+            await asyncio.sleep(PAUSE)
 
     async def flush(self) -> None:
         """Write everything observed so far. Raises LedgerFault."""
