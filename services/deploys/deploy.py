@@ -8,6 +8,7 @@ from deploys.jobs import Finished, end_of, job_of
 from deploys.runner import Prepared
 from deploys.unwritten import Outcome
 from deploys.waits import Waits
+from deploys.window import KeptWindow
 from usher.core.batches import Batch, choose
 from usher.core.board.server import ServerBoard
 from usher.core.errors import BrokerError
@@ -38,13 +39,15 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage, delivery_count: int) -> None:
-        """Take the waiting messages and, if the taking is granted, run the command.
+    async def run(self, held: BackMessage, delivery_count: int, window: KeptWindow) -> None:
+        """Take the waiting messages when the window is over and, if the taking is granted, run the command.
 
         After many redeliveries, take only messages of the held message's issue. A result is kept in `unwritten`, and
         written in the turn's next round. If the command is stuck, the turn goes on without it.
         """
         async with self._context.runner.prepare(self._server.name) as prepared:
+            if not await window.over():
+                return
             now, max_issues = self._context.clock.now(), self._context.settings.deploys.max_issues
             max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
             taken = DeployTaken(

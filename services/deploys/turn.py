@@ -13,7 +13,7 @@ from deploys.messages import Foreign, message_of
 from deploys.runner import GuardDied
 from deploys.unfinished import end_unfinished, show_wait, until_gone
 from deploys.waits import Waits
-from deploys.window import keep_window
+from deploys.window import KeptWindow
 from usher.broker.consumer import ConsumerLost, Delivery
 from usher.core.board.server import ServerBoard
 from usher.core.errors import BrokerError, NotConfirmed, Unreadable
@@ -160,13 +160,14 @@ class Turn:
             dead_at = max(taking.read_at, self._received_at) + takeover_wait(context.settings)
             await end_unfinished(context, self._server, self._waits, taking.event, dead_at)
         else:
-            await keep_window(context, self._server, held, self._waits)
+            window = KeptWindow(context, self._server, held, self._waits)
+            await window.nearly_over()
             if self._settled(held):
                 return
             if context.slots.locked():
                 log.info("%s: waiting for one of %d slots", self._server, context.settings.deploys.parallel)
             async with self._waits.one_of(context.slots):
-                await self._deploy.run(held, self._delivery_count)
+                await self._deploy.run(held, self._delivery_count, window)
 
     async def _keep_takeover_wait(self, held: BackMessage) -> bool:
         """Keep what is left of the take-over wait; False if there was nothing left."""

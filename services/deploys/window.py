@@ -15,39 +15,82 @@ log = logging.getLogger(__name__)
 CLOCK_CHECK_SECONDS = 10.0
 """A waiting turn looks at the clock at least this often: somebody may have set it."""
 
+CALM_SECONDS = 0.2
+"""A waiting turn looks at the board at most this often: a burst has many moves."""
 
-async def keep_window(context: Context, server: Server, held: BackMessage, waits: Waits) -> None:
-    """Wait until the server's window closes, or the held message is no longer open.
+TICK = 0.001
+"""The clock counts milliseconds. A wait for less would come from rounding, and never end."""
 
-    Each message that arrives may move the end of the window.
+LEAD_SECONDS = 0.1
+"""How long before the end of the window the guard of the command is started, so that it is ready then."""
+
+
+class KeptWindow:
+    """The window of a server, kept by the turn that holds one of its messages.
+
+    It is over when it closes, or if the held message is no longer open. It never lasts longer than the cap, even if
+    somebody sets the clock back meanwhile.
     """
-    clock, window, announced = context.clock, context.settings.window.window(), False
-    latest = clock.monotonic() + window.cap / 1000  # a limit even if somebody sets the clock back meanwhile
-    changed = context.journal.changed(server.name)
-    while True:
-        changed.clear()
-        board = context.journal.board.server(server.name)
+
+    def __init__(self, context: Context, server: Server, held: BackMessage, waits: Waits) -> None:
+        self._context = context
+        self._server = server
+        self._held = held
+        self._waits = waits
+        self._window = context.settings.window.window()
+        self._latest = context.clock.monotonic() + self._window.cap / 1000
+        self._announced = False
+
+    async def nearly_over(self) -> None:
+        """Wait until LEAD_SECONDS before the end. Each message that arrives may move the end."""
+        changed = self._context.journal.changed(self._server.name)
+        while True:
+            changed.clear()
+            left = self._left() - LEAD_SECONDS
+            if left < TICK:
+                return
+            if not self._announced:
+                self._announced = True
+                await self._announce()
+                continue
+            await self._waits.sleep(min(left, CALM_SECONDS))
+            if left > CALM_SECONDS:
+                await self._waits.sleep(min(left - CALM_SECONDS, CLOCK_CHECK_SECONDS), changed)
+
+    async def over(self) -> bool:
+        """Wait for the end, if it is near. Returns False if it has moved: a message has arrived."""
+        left = self._left()
+        if left > LEAD_SECONDS:
+            return False
+        if left >= TICK:
+            await self._waits.sleep(left)
+        return self._left() < TICK
+
+    def _left(self) -> float:
+        """The seconds that are left; 0 or less if it is over."""
+        board, clock = self._context.journal.board.server(self._server.name), self._context.clock
         pending = board.pending
-        if not (held.id in board.open and pending):
-            return
-        closes_at = window.closes_at(pending.arrivals, pending.due)
-        left = min((closes_at - clock.now()) / 1000, CLOCK_CHECK_SECONDS, latest - clock.monotonic())
-        if left <= 0:
-            return
-        if not (announced or pending.due):
-            announced = True
-            await _announce(context, server, held, closes_at)
-        await waits.sleep(left, changed)
+        if not (self._held.id in board.open and pending):
+            return 0
+        closes_at = self._window.closes_at(pending.arrivals, pending.due)
+        return min((closes_at - clock.now()) / 1000, self._latest - clock.monotonic())
 
-
-async def _announce(context: Context, server: Server, held: BackMessage, closes_at: int) -> None:
-    """Write to the journal that a window is open. If that fails, the turn continues."""
-    at = datetime.fromtimestamp(closes_at / 1000, UTC).strftime("%H:%M:%SZ")
-    log.info("%s: a window opened; it closes at %s if no further move arrives", server, at)
-    now = context.clock.now()
-    try:
-        await context.journal.append(
-            WindowOpened(server=server.name, message=held.id, holder=context.holder, closes_at=closes_at, at=now)
+    async def _announce(self) -> None:
+        """Write to the journal that a window is open, unless it is a retry. If that fails, the turn continues."""
+        context, pending = self._context, self._context.journal.board.server(self._server.name).pending
+        if pending.due:
+            return
+        closes_at = self._window.closes_at(pending.arrivals)
+        at = datetime.fromtimestamp(closes_at / 1000, UTC).strftime("%H:%M:%SZ")
+        log.info("%s: a window opened; it closes at %s if no further move arrives", self._server, at)
+        opened = WindowOpened(
+            server=self._server.name,
+            message=self._held.id,
+            holder=context.holder,
+            closes_at=closes_at,
+            at=context.clock.now(),
         )
-    except NotConfirmed as fault:
-        log.info("%s: the window could not be announced: %s", server, fault)
+        try:
+            await context.journal.append(opened)
+        except NotConfirmed as fault:
+            log.info("%s: the window could not be announced: %s", self._server, fault)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import httpx
@@ -112,7 +112,8 @@ class World:
 
     async def publish_newer(self, message: BackMessage) -> None:
         """Publish a message that only readers of a newer version understand."""
-        newer = type("Newer", (BackMessage,), {"needs": VERSION + 1})(**asdict(message))
+        facts = {one.name: getattr(message, one.name) for one in fields(message)}
+        newer = type("Newer", (BackMessage,), {"needs": VERSION + 1})(**facts)
         await self.publisher.message(newer)
 
     def of(self, kind: str) -> list[Event]:
