@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from usher.core.errors import UsherError
 from usher.runtime import logs
@@ -31,9 +31,12 @@ class Stop(asyncio.Event):
 Serve = Callable[[Settings, Stop], Awaitable[str | None]]
 """Runs a service until it is stopped. Its result, if any, goes into the last line of the log."""
 
+Run = Callable[[Coroutine[None, None, None]], None]
+"""Runs a coroutine on an event loop."""
 
-def main(service: str, about: str, serve: Serve) -> int:
-    """Run `serve(settings, stop)` until it ends. Returns the exit code.
+
+def main(service: str, about: str, serve: Serve, run: Run = asyncio.run) -> int:
+    """Run `serve(settings, stop)` with `run` until it ends. Returns the exit code.
 
     SIGTERM, SIGINT and SIGHUP set `stop`. A second SIGTERM or SIGINT sets `stop.at_once`. A UsherError is printed as a
     sentence on standard error, with exit code 1.
@@ -46,7 +49,7 @@ def main(service: str, about: str, serve: Serve) -> int:
     parser.parse_args()
     logs.configure(service)
     try:
-        asyncio.run(_until_signal(serve, load()))
+        run(_until_signal(serve, load()))
     except UsherError as fault:
         print(f"{service}: {harmless(str(fault))}", file=sys.stderr)  # noqa: T201 - the program's error message
         return 1
