@@ -19,11 +19,11 @@ def abort(
 ) -> None:
     """Report that the command of a stuck deploy has ended, so that its server can deploy again.
 
-    If the `deploys` service runs on the machine of the command, it notices the end by itself. Use this only if that
-    machine is lost.
+    If a `deploys` service is running on the machine where the command ran, that service notices by itself that the
+    command has ended. Use `usher abort` only if that machine is lost.
 
-    It kills nothing. Check first that no process of the command is left: if one is, two commands for the same server
-    run at once.
+    `usher abort` kills nothing. Check first that no process of the command is left: if one is, two commands for the
+    same server run at once.
 
     \b
     Examples:
