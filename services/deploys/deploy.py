@@ -39,15 +39,19 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage, delivery_count: int, window: KeptWindow) -> None:
+    async def run(self, held: BackMessage, delivery_count: int, window: KeptWindow) -> bool:
         """Take the waiting messages when the window is over and, if the taking is granted, run the command.
+
+        Returns False, without taking anything, if the end of the window has moved.
 
         After many redeliveries, take only messages of the held message's issue. A result is kept in `unwritten`, and
         written in the turn's next round. If the command is stuck, the turn goes on without it.
         """
         async with self._context.runner.prepare(self._server.name) as prepared:
             if not await window.over():
-                return
+                return False
+            if held.id not in self._board.open:
+                return True
             now, max_issues = self._context.clock.now(), self._context.settings.deploys.max_issues
             max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
             taken = DeployTaken(
@@ -60,7 +64,7 @@ class Deploy:
             )
             batch = await self._take(taken)
             if batch is None:
-                return
+                return True
             end = await self._command(prepared, taken, batch)
             over = self._waits.lost.is_set() or self._journal.halted.is_set()
             if isinstance(end, DeployEnded) or (over and isinstance(end, DeployInterrupted)):
@@ -69,6 +73,7 @@ class Deploy:
         if not isinstance(end, DeployEnded):
             await self._context.unwritten.write(self._server.name, self._journal, self._context.publisher)
             await self._waits.sleep(RETRY_PAUSE)
+        return True
 
     async def _take(self, taken: DeployTaken) -> Batch | None:
         """Write the taking and read up to it. Returns its batch, or None if it was not granted."""

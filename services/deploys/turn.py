@@ -13,7 +13,7 @@ from deploys.messages import Foreign, message_of
 from deploys.runner import GuardDied
 from deploys.unfinished import end_unfinished, show_wait, until_gone
 from deploys.waits import Waits
-from deploys.window import KeptWindow
+from deploys.window import LEAD_SECONDS, KeptWindow
 from usher.broker.consumer import ConsumerLost, Delivery
 from usher.core.board.server import ServerBoard
 from usher.core.errors import BrokerError, NotConfirmed, Unreadable
@@ -161,13 +161,18 @@ class Turn:
             await end_unfinished(context, self._server, self._waits, taking.event, dead_at)
         else:
             window = KeptWindow(context, self._server, held, self._waits)
-            await window.nearly_over()
-            if self._settled(held):
-                return
-            if context.slots.locked():
-                log.info("%s: waiting for one of %d slots", self._server, context.settings.deploys.parallel)
-            async with self._waits.one_of(context.slots):
-                await self._deploy.run(held, self._delivery_count, window)
+            while not await self._deployed(held, window):
+                pass
+
+    async def _deployed(self, held: BackMessage, window: KeptWindow) -> bool:
+        """Keep the window, and deploy. Returns False if a message has moved its end at the last moment."""
+        slots = self._context.slots
+        await window.wait(LEAD_SECONDS)
+        if slots.locked():
+            await window.wait()
+            log.info("%s: waiting for one of %d slots", self._server, self._context.settings.deploys.parallel)
+        async with self._waits.one_of(slots):
+            return await self._deploy.run(held, self._delivery_count, window)
 
     async def _keep_takeover_wait(self, held: BackMessage) -> bool:
         """Keep what is left of the take-over wait; False if there was nothing left."""

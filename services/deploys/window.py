@@ -16,10 +16,10 @@ CLOCK_CHECK_SECONDS = 10.0
 """A waiting turn looks at the clock at least this often: somebody may have set it."""
 
 CALM_SECONDS = 0.2
-"""A waiting turn looks at the board at most this often: a burst has many moves."""
+"""A waiting turn looks at the board at most once in this time: a burst has many moves."""
 
 TICK = 0.001
-"""The clock counts milliseconds. A wait for less would come from rounding, and never end."""
+"""The clock counts milliseconds. A shorter wait can only come from rounding, and would be repeated for ever."""
 
 LEAD_SECONDS = 0.1
 """How long before the end of the window the guard of the command is started, so that it is ready then."""
@@ -28,8 +28,8 @@ LEAD_SECONDS = 0.1
 class KeptWindow:
     """The window of a server, kept by the turn that holds one of its messages.
 
-    It is over when it closes, or if the held message is no longer open. It never lasts longer than the cap, even if
-    somebody sets the clock back meanwhile.
+    It is over when it closes, or if the held message is no longer open, and then stays over. It never lasts longer than
+    the cap, even if somebody sets the clock back meanwhile.
     """
 
     def __init__(self, context: Context, server: Server, held: BackMessage, waits: Waits) -> None:
@@ -40,14 +40,16 @@ class KeptWindow:
         self._window = context.settings.window.window()
         self._latest = context.clock.monotonic() + self._window.cap / 1000
         self._announced = False
+        self._is_over = False
 
-    async def nearly_over(self) -> None:
-        """Wait until LEAD_SECONDS before the end. Each message that arrives may move the end."""
+    async def wait(self, lead: float = 0.0) -> None:
+        """Wait until `lead` seconds before the end, or until the end. Each message that arrives may move the end."""
         changed = self._context.journal.changed(self._server.name)
         while True:
             changed.clear()
-            left = self._left() - LEAD_SECONDS
+            left = self._left() - lead
             if left < TICK:
+                self._is_over = self._is_over or not lead
                 return
             if not self._announced:
                 self._announced = True
@@ -59,15 +61,15 @@ class KeptWindow:
 
     async def over(self) -> bool:
         """Wait for the end, if it is near. Returns False if it has moved: a message has arrived."""
-        left = self._left()
-        if left > LEAD_SECONDS:
-            return False
-        if left >= TICK:
+        if TICK <= (left := self._left()) <= LEAD_SECONDS:
             await self._waits.sleep(left)
-        return self._left() < TICK
+        self._is_over = self._left() < TICK
+        return self._is_over
 
     def _left(self) -> float:
         """The seconds that are left; 0 or less if it is over."""
+        if self._is_over:
+            return 0
         board, clock = self._context.journal.board.server(self._server.name), self._context.clock
         pending = board.pending
         if not (self._held.id in board.open and pending):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -276,6 +277,30 @@ async def test_a_window_is_announced_once_however_many_messages_arrive(make_worl
     (opened,) = world.of("window.opened")
     assert (opened.server, opened.message) == (BETA, message.id)
     assert message.queued_at <= opened.at <= opened.closes_at == message.queued_at + 2000
+
+
+@pytest.mark.slow
+async def test_a_move_that_arrives_during_the_wait_for_a_slot_does_not_open_the_window_again(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world = await make_world(DEPLOYS__PARALLEL="1", WINDOW__QUIET="2s", WINDOW__CAP="50s")
+    async with world.deploys():
+        block = world.block(TEST)
+        await world.publish("ABC-1 test")
+        await world.until_noted(1)
+        await world.publish("ABC-2 beta")
+        async with asyncio.timeout(20):
+            while "waiting for one of 1 slots" not in caplog.text:
+                await asyncio.sleep(0.01)
+        (late,) = await world.publish("ABC-3 beta")
+        await world.until(lambda: late.id in world.journal.board.server(BETA).open)
+        block.unlink()
+        await world.until(lambda: len(world.of("deploy.taken")) == 2)
+    taken = world.of("deploy.taken")[1]
+    assert isinstance(taken, DeployTaken)
+    assert late.id in taken.messages
+    assert taken.taken_at < late.queued_at + 2000
 
 
 async def test_a_window_ends_when_all_its_messages_are_withdrawn_and_a_later_message_opens_another(

@@ -51,7 +51,7 @@ class Places:
 
     def members_agree(self) -> bool:
         """Whether all members of a queue agree about its messages: before RabbitMQ 4.1.1, those of a cluster may not,
-        once a consumer was lost with many unacked messages (https://github.com/rabbitmq/rabbitmq-server/pull/13971).
+        once a consumer has been lost with many unacked messages (https://github.com/rabbitmq/rabbitmq-server/pull/13971).
         They still agree about how many there are. Raises httpx.HTTPError."""
         nodes = httpx.get(f"{self.console}/api/nodes", auth=self.user, timeout=20).raise_for_status().json()
         overview = httpx.get(f"{self.console}/api/overview", auth=self.user, timeout=20).raise_for_status().json()

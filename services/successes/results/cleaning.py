@@ -103,10 +103,8 @@ class Cleaning:
     async def _clean(self, consumer: Consumer, board: Board) -> int:
         """Ack settled messages and all their copies. The others return to the queue."""
         removed, unreadable, kept = 0, list[UnreadableMessage](), list[Delivery]()
-        with suppress(TimeoutError):
-            while True:
-                async with asyncio.timeout(QUIET_SECONDS):
-                    delivery = await consumer.get()
+        try:
+            while delivery := await _next(consumer):
                 if _is_settled(message := _message(delivery), board):
                     await delivery.ack()
                     removed += 1
@@ -117,7 +115,8 @@ class Cleaning:
                     self._parked.add(message)
                 else:
                     unreadable.append(_unreadable(delivery))
-        await consumer.give_back(kept)
+        finally:
+            await consumer.give_back(kept)
         self._unreadable = unreadable[:MAX_UNREADABLE]
         return removed
 
@@ -126,6 +125,14 @@ class Cleaning:
         if settled:
             self._parked -= settled
             self._due.set()
+
+
+async def _next(consumer: Consumer) -> Delivery | None:
+    """The next delivery; None if the queue has delivered everything."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(QUIET_SECONDS):
+            return await consumer.get()
+    return None
 
 
 def _is_settled(message: str | None, board: Board) -> bool:

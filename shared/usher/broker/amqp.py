@@ -40,6 +40,9 @@ CHANNEL_SECONDS = 5.0
 PERSISTENT = 2
 """The delivery mode of messages that survive a restart of the broker."""
 
+SMALL = 64 * 1024
+"""The maximum size (bytes) of what may be buffered here before the socket takes it."""
+
 POLL_SECONDS = 0.1
 """Seconds between two checks whether a connection is blocked. The client has no notification for that."""
 
@@ -117,14 +120,14 @@ class Channel:
     async def publish(self, exchange: str, key: str, envelope: Envelope, *, mandatory: bool = True) -> None:
         with _errors():
             try:
-                # without waiting until the socket has taken it: the confirm comes later than that
+                # a small one is not waited for until the socket has taken it: its confirm comes later than that
                 await self._underlay.basic_publish(
                     envelope.body,
                     exchange=exchange,
                     routing_key=key,
                     properties=_properties(envelope),
                     mandatory=mandatory,
-                    wait=False,
+                    wait=len(envelope.body) > SMALL,
                 )
             except DeliveryError:
                 raise Refused(exchange=exchange) from None

@@ -112,7 +112,7 @@ class Consumer:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._channel.cancel(self._tag)
                 for start in range(0, len(kept), SAFE_PREFETCH):
-                    await self._channel.give_back(kept[start : start + SAFE_PREFETCH][-1]._tag)
+                    await self._channel.give_back(kept[min(start + SAFE_PREFETCH, len(kept)) - 1]._tag)
 
     async def _start(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         try:

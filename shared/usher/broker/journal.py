@@ -174,7 +174,8 @@ class Journal:
 
     async def _follow(self, consumer: Consumer) -> None:
         read: asyncio.Queue[Delivery] = asyncio.Queue()
-        async with beside(_ack(read)):
+        async with beside(_ack(read)) as acking:
+            acking.add_done_callback(lambda _: consumer.lost.set())
             while True:
                 for delivery in await consumer.drain():
                     self._read(delivery)

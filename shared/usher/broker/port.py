@@ -145,7 +145,7 @@ class Channel(Protocol):
     async def give_back(self, tag: int) -> None:
         """Return this delivery and all earlier ones that are not acked to their queue, in their order.
 
-        The order is certain only for up to 32 of them, and an older RabbitMQ than 4.1.1 may mix it up otherwise.
+        RabbitMQ before 4.1.1 may mix up the order of more than 32.
         """
 
     async def count(self, queue: str) -> int:

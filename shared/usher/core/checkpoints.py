@@ -16,12 +16,12 @@ from usher.core.messages import Millis
 from usher.core.states import State
 from usher.core.versions import STORED
 
-LARGEST = 12 * 1024 * 1024
+LARGEST = 15 * 1024 * 1024
 """The maximum size of a compressed checkpoint, in bytes. RabbitMQ 4 accepts 16 MiB."""
 
 LARGEST_TEXT = 80 * 1024 * 1024
-"""The maximum size of a decompressed checkpoint, in bytes. That is enough for 200,000 pending messages, and even a
-forged one of this size is decoded within seconds."""
+"""The maximum size of a decompressed checkpoint, in bytes. Even a forged one of this size is decoded within
+seconds."""
 
 
 class TooLarge(Unreadable):

@@ -27,8 +27,8 @@ REMEMBERED = 100_000
 forgotten."""
 
 FORGOTTEN = 1000
-"""How many more there can be until the oldest are forgotten: finding the oldest one in a dict takes long if older ones
-have just been deleted."""
+"""How many more may accumulate before the oldest are forgotten together: finding the oldest one in a dict takes long if
+older ones have just been deleted."""
 
 
 class Board:

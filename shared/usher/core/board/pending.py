@@ -16,7 +16,7 @@ class Pending:
 
     @classmethod
     def of(cls, entries: Iterable[Waiting]) -> "Pending":
-        """The summary of those of the entries that wait."""
+        """Summarize the entries that wait."""
         pending = cls()
         for entry in entries:
             if not entry.deploying:

@@ -54,7 +54,7 @@ class ServerBoard:
 
     @property
     def pending(self) -> Pending:
-        """The waiting messages as far as the window needs them."""
+        """What the window needs to know about the waiting messages."""
         if self._pending is None:
             self._pending = Pending.of(self.open.values())
         return self._pending
