@@ -1,5 +1,6 @@
 """A webhook as Jira Cloud sends it, about 7 KB, cut into pieces around what differs from move to move."""
 
+import hashlib
 import itertools
 import json
 import string
@@ -29,7 +30,11 @@ def servers(count: int) -> Servers:
 
 
 def message(server: Server, number: int, at: int) -> BackMessage:
-    """What `trackers` publishes for such a webhook, queued at `at` (ms). The number is the issue's, too."""
+    """What `trackers` publishes for such a webhook, queued at `at` (ms). The number is the issue's, too.
+
+    Two hundred people move issues, in turn.
+    """
+    person = number % 200
     return BackMessage.of(
         Issue(server.project.upper(), number),
         server,
@@ -37,8 +42,8 @@ def message(server: Server, number: int, at: int) -> BackMessage:
         now=at,
         identity=(str(number),),
         moved_at=at,
-        moved_by="Jane Doe",
-        moved_by_id="5b10a2844c20165700ede21g",
+        moved_by=f"Jane Doe {person}",
+        moved_by_id=hashlib.sha256(bytes([person])).hexdigest()[:24],
     )
 
 
