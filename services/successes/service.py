@@ -9,16 +9,16 @@ from successes.ledger.follower import Follower
 from successes.ledger.ledger import Ledger, LedgerFault
 from successes.ledger.retention import keep_small
 from successes.orders.service import Orders
-from successes.results import ignored
+from successes.results import ignored, returns
 from successes.results.cleaning import Cleaning
 from successes.results.decisions import Decisions
-from successes.results.results import Results
+from successes.results.results import PREFETCH, Results
 from successes.results.returns import Returns
 from successes.results.sweep import Heard, Sweep
 from successes.web.app import make_app
 from successes.web.unreadable import add_unreadable
 from usher.broker import topology
-from usher.broker.consumer import SAFE_PREFETCH, consume
+from usher.broker.consumer import consume
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, StartAgain, keep
 from usher.broker.places import Memory
@@ -155,9 +155,9 @@ class Service:
         servers, window = [server.name for server in settings.catalogue], settings.window.window()
         span, longest = (s // timedelta(milliseconds=1) for s in (settings.successes.sweep, settings.deploys.timeout))
         async with (
-            consume(link, topology.RESULTS, "results", prefetch=SAFE_PREFETCH) as resulting,
-            consume(link, topology.RETURNS, "returns", prefetch=SAFE_PREFETCH) as returning,
-            consume(link, topology.IGNORED, "ignored", prefetch=SAFE_PREFETCH) as ignoring,
+            consume(link, topology.RESULTS, "results", prefetch=PREFETCH) as resulting,
+            consume(link, topology.RETURNS, "returns", prefetch=returns.PREFETCH) as returning,
+            consume(link, topology.IGNORED, "ignored", prefetch=ignored.PREFETCH) as ignoring,
         ):
             await until_first(
                 results.run(resulting),

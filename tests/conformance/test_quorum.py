@@ -53,23 +53,6 @@ async def test_an_ack_with_multiple_covers_all_earlier_deliveries(world: World) 
     assert bodies(await inbox.only(2)) == ["3", "4"]
 
 
-async def test_everything_that_is_not_acked_can_be_given_back_in_order_after_the_consumer_has_left(
-    world: World,
-) -> None:
-    await world.queue("q", QUORUM, *(str(n) for n in range(50)))
-    channel, inbox = await world.consume("q", 100)
-    await inbox.only(50)
-    await channel.ack(inbox.got[0].tag)
-    await channel.ack(inbox.got[7].tag)
-    await channel.cancel("reader")
-    await channel.give_back(inbox.got[32].tag)
-    await channel.give_back(inbox.got[49].tag)
-    _, again = await world.consume("q", 100)
-    assert bodies(await again.only(48)) == [str(n) for n in range(50) if n not in (0, 7)]
-    assert all(got.redelivered for got in again.got)
-    assert not channel.closed.is_set()
-
-
 async def test_acking_an_unknown_delivery_closes_the_channel(world: World) -> None:
     await world.queue("q", QUORUM, "1")
     channel, inbox = await world.consume("q")

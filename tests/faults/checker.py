@@ -49,15 +49,6 @@ class Places:
         answer = httpx.get(f"{self.console}/api/queues/{self.vhost}", auth=self.user, timeout=20).raise_for_status()
         return {queue["name"]: queue for queue in answer.json() if streams or queue.get("type") != "stream"}
 
-    def members_agree(self) -> bool:
-        """Whether all members of a queue agree about its messages: before RabbitMQ 4.1.1, those of a cluster may not,
-        once a consumer has been lost with many unacked messages (https://github.com/rabbitmq/rabbitmq-server/pull/13971).
-        They still agree about how many there are. Raises httpx.HTTPError."""
-        nodes = httpx.get(f"{self.console}/api/nodes", auth=self.user, timeout=20).raise_for_status().json()
-        overview = httpx.get(f"{self.console}/api/overview", auth=self.user, timeout=20).raise_for_status().json()
-        version = tuple(int(part) for part in overview["rabbitmq_version"].split("-")[0].split("."))
-        return len(nodes) == 1 or version >= (4, 1, 1)
-
     def parked(self) -> set[str]:
         """The ids of the messages in `usher.parked`, which stay there. Raises httpx.HTTPError."""
         request = {"count": 100_000, "ackmode": "ack_requeue_true", "encoding": "auto", "truncate": 10}
@@ -76,7 +67,6 @@ class History:
     deploys: Sequence[Row]
     queued: Mapping[str, int]
     parked: Collection[str]
-    members_agree: bool = True
 
     @classmethod
     def observe(cls, accepted: Iterable[Accepted], notes: Notes, places: Places) -> "History":
@@ -85,15 +75,14 @@ class History:
         queued = {name: queue.get("messages", UNKNOWN) for name, queue in places.queues().items()}
         # the console counts every five seconds, so its count of `usher.parked` may be stale
         parked = places.parked() if "usher.parked" in queued else set()
-        messages, deploys = places.rows("messages"), places.rows("deploys")
-        return cls(tuple(accepted), notes.runs(), messages, deploys, queued, parked, places.members_agree())
+        return cls(tuple(accepted), notes.runs(), places.rows("messages"), places.rows("deploys"), queued, parked)
 
     def unsettled(self) -> list[str]:
         """What is not settled yet, as sentences; empty if everything is."""
         open_ = [f"{m['id']} ({m['issue']}) is {m['state']}" for m in self.messages if m["state"] in UNSETTLED]
         open_ += [f"{name} holds {count}" for name, count in self.queued.items() if count and name != "usher.parked"]
         parked = {message["id"] for message in self.messages if message["state"] == "parked"}
-        if parked != set(self.parked) and (self.members_agree or len(parked) != len(self.parked)):
+        if parked != set(self.parked):
             # while `usher.parked` is being cleaned, its messages are held for a second or two
             open_.append(f"the ledger has {sorted(parked)} as parked, but usher.parked holds {sorted(self.parked)}")
         known = {message["id"] for message in self.messages}

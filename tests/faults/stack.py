@@ -28,6 +28,40 @@ def settings(plan: Mapping[str, object], more: str) -> str:
     return f"{projects}[deploys]\ncommand = {json.dumps(argv)}\n{more}"
 
 
+CONSUME = """
+import asyncio, contextlib
+from usher.broker.consumer import consume
+from usher.broker.link import connect
+from usher.settings import load
+
+async def main():
+    async with connect(load().broker, "test") as link:
+        async with consume(link, "usher.parked", "test", prefetch=65535) as consumer:
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout(1):
+                        print((await consumer.get()).message_id)
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class StackPlaces(Places):
+    """The same, with the container in which `usher.parked` is read."""
+
+    reader: str
+
+    def parked(self) -> set[str]:
+        """Consume the queue, and return everything to it by closing the channel.
+
+        Not as usual: before RabbitMQ 4.1.1, after the console has looked at more than 32 messages, the members of the
+        queue can disagree about their order, and then about which of them are acked
+        (https://github.com/rabbitmq/rabbitmq-server/pull/13971).
+        """
+        return set(docker("exec", self.reader, "python", "-c", CONSUME).split())
+
+
 SERVERS = {f"{status}.{project}.wwts.com" for status in ("test", "beta") for project in ("abc", "def")}
 
 
@@ -88,8 +122,9 @@ class Stack:
     @property
     def places(self) -> Places:
         """Where the checker looks."""
-        successes = f"http://{self.host}:{self.ports['successes']}"
-        return Places(lambda: successes, f"http://{self.host}:{self.ports['console']}", ("usher", PASSWORD), "%2F")
+        successes, console = (f"http://{self.host}:{self.ports[name]}" for name in ("successes", "console"))
+        reader = f"{self.project}-{'successes-1' if 'cluster' in self.file else 'successes'}-1"
+        return StackPlaces(lambda: successes, console, ("usher", PASSWORD), "%2F", reader)
 
     def get(self, path: str) -> Any:
         """The answer of the API of `successes`. Raises httpx.HTTPError."""

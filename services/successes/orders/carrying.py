@@ -29,6 +29,7 @@ from usher.runtime.wording import count
 
 log = logging.getLogger(__name__)
 
+PREFETCH = 50
 AT_ONCE = 1000
 """The maximum number of messages in one event, so that events stay small."""
 

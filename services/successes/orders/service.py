@@ -5,12 +5,12 @@ import logging
 from datetime import timedelta
 
 from successes.ledger.ledger import Ledger
-from successes.orders.carrying import Carrying
+from successes.orders.carrying import PREFETCH, Carrying
 from successes.orders.desk import Desk, Session
 from successes.orders.refusals import Refusals
 from successes.orders.sweep import sweep_orders
 from usher.broker import topology
-from usher.broker.consumer import SAFE_PREFETCH, consume
+from usher.broker.consumer import consume
 from usher.broker.journal import follow
 from usher.broker.link import Link
 from usher.broker.places import Memory
@@ -60,7 +60,7 @@ class Orders:
         """Accept and carry out orders. Returns whether to read the journal again (something was not understood)."""
         async with (
             follow(link, publisher, self._clock, "journal:orders", self._memory, stop=self._stop) as journal,
-            consume(link, topology.ORDERS, "orders", prefetch=SAFE_PREFETCH) as consumer,
+            consume(link, topology.ORDERS, "orders", prefetch=PREFETCH) as consumer,
         ):
             self._not_understood = None
             carrying = Carrying(journal, publisher, self._refusals, self._clock)

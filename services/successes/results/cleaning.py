@@ -101,22 +101,20 @@ class Cleaning:
             once_more.cancel()
 
     async def _clean(self, consumer: Consumer, board: Board) -> int:
-        """Ack settled messages and all their copies. The others return to the queue."""
-        removed, unreadable, kept = 0, list[UnreadableMessage](), list[Delivery]()
-        try:
-            while delivery := await _next(consumer):
+        """Ack settled messages and all their copies. The others return to the queue when the consumer closes."""
+        removed, unreadable = 0, list[UnreadableMessage]()
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    delivery = await consumer.get()
                 if _is_settled(message := _message(delivery), board):
                     await delivery.ack()
                     removed += 1
-                    continue
-                kept.append(delivery)
-                if message:
+                elif message:
                     # even if the board does not have it as parked: the journal may lack the result of its deploy
                     self._parked.add(message)
                 else:
                     unreadable.append(_unreadable(delivery))
-        finally:
-            await consumer.give_back(kept)
         self._unreadable = unreadable[:MAX_UNREADABLE]
         return removed
 
@@ -125,14 +123,6 @@ class Cleaning:
         if settled:
             self._parked -= settled
             self._due.set()
-
-
-async def _next(consumer: Consumer) -> Delivery | None:
-    """The next delivery; None if the queue has delivered everything."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(QUIET_SECONDS):
-            return await consumer.get()
-    return None
 
 
 def _is_settled(message: str | None, board: Board) -> bool:

@@ -11,6 +11,8 @@ from usher.core.ignored import IgnoredMove, decode_ignored
 
 log = logging.getLogger(__name__)
 
+PREFETCH = 200
+
 
 async def record_ignored(consumer: Consumer, ledger: Ledger) -> None:
     """Record ignored moves until cancelled. Raises BrokerError or LedgerFault; unacked ones are delivered again."""

@@ -22,6 +22,7 @@ from usher.core.versions import check
 
 log = logging.getLogger(__name__)
 
+PREFETCH = 50
 NAMED = 20
 """The maximum number of issues that a log line names."""
 

@@ -17,6 +17,7 @@ from usher.settings.sections import POSTPONED
 
 log = logging.getLogger(__name__)
 
+PREFETCH = 100
 PAUSE = 5.0
 """Seconds before a message that no queue accepts is published again."""
 

@@ -160,10 +160,6 @@ class Channel:
         with _errors():
             await self._underlay.basic_ack(tag, multiple=multiple)
 
-    async def give_back(self, tag: int) -> None:
-        with _errors():
-            await self._underlay.basic_nack(tag, multiple=True, requeue=True)
-
     async def count(self, queue: str) -> int:
         with _errors():
             found = await self.raw.declare_queue(queue, passive=True)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from usher.broker.link import Link, LinkLost
@@ -11,11 +11,6 @@ from usher.broker.port import Argument, Channel, Delivered, Gone, Loss
 
 START_SECONDS = 15.0
 LEAVE_SECONDS = 2.0
-
-SAFE_PREFETCH = 32
-"""If a consumer of a quorum queue is lost with more unacked deliveries than this, the queue's members may return them
-in different orders before RabbitMQ 4.1.1. They then disagree about which messages are acked
-(https://github.com/rabbitmq/rabbitmq-server/pull/13971)."""
 
 
 class ConsumerLost(LinkLost):
@@ -102,17 +97,6 @@ class Consumer:
         except (TimeoutError, Gone):
             raise ConsumerLost from None
         return self.undelivered()
-
-    async def give_back(self, kept: Sequence[Delivery]) -> None:
-        """Stop consuming, and return these deliveries to the queue in a safe way: SAFE_PREFETCH at a time.
-
-        They are all that have not been acked, in their order. Whatever fails, closing the channel returns the rest.
-        """
-        with suppress(TimeoutError, Gone):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self._channel.cancel(self._tag)
-                for start in range(0, len(kept), SAFE_PREFETCH):
-                    await self._channel.give_back(kept[min(start + SAFE_PREFETCH, len(kept)) - 1]._tag)
 
     async def _start(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         try:

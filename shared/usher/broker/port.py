@@ -142,12 +142,6 @@ class Channel(Protocol):
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Ack a delivery; with `multiple`, also all earlier ones."""
 
-    async def give_back(self, tag: int) -> None:
-        """Return this delivery and all earlier ones that are not acked to their queue, in their order.
-
-        RabbitMQ before 4.1.1 may mix up the order of more than 32.
-        """
-
     async def count(self, queue: str) -> int:
         """The number of messages that are ready in a queue, as far as the broker knows. Raises NotFound."""
 

@@ -80,10 +80,6 @@ class MemoryChannel:
         self._check()
         self._send(self._served.ack, tag, multiple)
 
-    async def give_back(self, tag: int) -> None:
-        self._check()
-        self._send(self._served.give_back, tag)
-
     async def count(self, queue: str) -> int:
         return await self._ask(ServedChannel.count, queue)
 

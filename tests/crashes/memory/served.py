@@ -101,27 +101,18 @@ class ServedChannel:
 
     def ack(self, tag: int, multiple: bool) -> None:
         """Ack a delivery, or all up to it."""
-        for queue in self._release(tag, multiple=multiple):
-            queue.serve()
-
-    def give_back(self, tag: int) -> None:
-        """Return a delivery and all earlier ones to their queues."""
-        for queue, held in self._release(tag, multiple=True).items():
-            queue.give_back(held)
-
-    def _release(self, tag: int, *, multiple: bool) -> dict[Queue, list[Held]]:
-        """Forget a delivery, or all up to it. Returns them by queue."""
-        released: dict[Queue, list[Held]] = {}
         if self.session.gone or not self._alive:
-            return released
+            return
         if tag not in self.unacked:
             self._fail(Mismatch(why=f"PRECONDITION_FAILED - unknown delivery tag {tag}"))
-            return released
+            return
+        queues: dict[Queue, None] = {}
         for one in _up_to(self.unacked, tag) if multiple else (tag,):
             held = self.unacked.pop(one)
             held.consumer.holds -= 1
-            released.setdefault(held.queue, []).append(held)
-        return released
+            queues[held.queue] = None
+        for queue in queues:
+            queue.serve()
 
     def publish(self, number: int, exchange: str, key: str, envelope: Envelope, mandatory: bool) -> None:
         """Store a message, and confirm it on a channel with confirms."""
