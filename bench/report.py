@@ -66,7 +66,7 @@ def _section(figure: Figure, results: Results, at: str, facts: dict[str, str]) -
     on = "; ".join(f"{name} {fact}" for name, fact in facts.items())
     plot = f"\n![{figure.title}](plots/{figure.name}.svg)\n" if (HERE / "plots" / f"{figure.name}.svg").exists() else ""
     table = "\n".join(lines)
-    return f"## {figure.title}\n\n{figure.about}\n\n{table}\n{plot}\n{at}, {rounds} rounds. {on}.\n"
+    return f"## {figure.title}\n\n{figure.about}\n\n{table}\n{plot}\n{at}, {rounds} round{"s" if rounds > 1 else ""}. {on}.\n"
 
 
 def _cell(column: Column, value: float | None) -> str:
