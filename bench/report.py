@@ -8,6 +8,7 @@ from pathlib import Path
 
 import machine
 from harness import Column, Figure, Results, shown
+from usher.runtime.wording import count
 
 HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
@@ -63,10 +64,11 @@ def _section(figure: Figure, results: Results, at: str, facts: dict[str, str]) -
                 cells.append(_ratio(results.median(row, column.name), results.median(first, column.name)))
         lines.append("| " + " | ".join(cells) + " |")
     rounds = max(len(values) for row in results.rows.values() for values in row.values())
+    measured = count(rounds, "round")
     on = "; ".join(f"{name} {fact}" for name, fact in facts.items())
     plot = f"\n![{figure.title}](plots/{figure.name}.svg)\n" if (HERE / "plots" / f"{figure.name}.svg").exists() else ""
     table = "\n".join(lines)
-    return f"## {figure.title}\n\n{figure.about}\n\n{table}\n{plot}\n{at}, {rounds} round{"s" if rounds > 1 else ""}. {on}.\n"
+    return f"## {figure.title}\n\n{figure.about}\n\n{table}\n{plot}\n{at}, {measured}. {on}.\n"
 
 
 def _cell(column: Column, value: float | None) -> str:
