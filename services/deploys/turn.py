@@ -170,6 +170,9 @@ class Turn:
         await window.wait(LEAD_SECONDS)
         if slots.locked():
             await window.wait()
+        if self._settled(held):
+            return True
+        if slots.locked():
             log.info("%s: waiting for one of %d slots", self._server, self._context.settings.deploys.parallel)
         async with self._waits.one_of(slots):
             return await self._deploy.run(held, self._delivery_count, window)
