@@ -53,19 +53,6 @@ async def test_messages_settled_by_a_later_pass_or_an_order_are_removed_and_othe
     assert await world.waits_in(topology.PARKED) == {stays.id, unknown.id, "unreadable"}
 
 
-async def test_a_pass_returns_what_it_keeps_in_order_even_if_it_is_cut_short(world, monkeypatch, caplog):
-    monkeypatch.setattr("successes.results.cleaning.QUIET_SECONDS", 60)
-    sent = [world.make.message(f"ABC-{number}") for number in range(1, 101)]
-    for message in sent:
-        await world.publisher.park(encode(message), message.id, "exit code 1")
-    async with world.running():
-        async with asyncio.timeout(20):
-            while world.service.cleaning._parked != {message.id for message in sent}:
-                await asyncio.sleep(0.02)
-    async with consume(world.link, topology.PARKED, "test", prefetch=100) as consumer:
-        assert [(await consumer.get()).message_id for _ in sent] == [message.id for message in sent]
-
-
 @pytest.mark.slow
 async def test_messages_settled_while_successes_was_stopped_are_removed_after_its_start(world, caplog):
     async with world.running():
