@@ -15,7 +15,7 @@ from trackers.jira.signature import HEADER, check_recent, check_signature
 from trackers.withdrawals import read_withdrawal
 from usher.api.types import OrderState
 from usher.broker.publisher import Publisher
-from usher.core.board.orders import Ordered
+from usher.core.board.ordered import Ordered
 from usher.core.errors import BrokerError
 from usher.core.ignored import IgnoredMove
 from usher.core.issues import Issue

@@ -16,7 +16,7 @@ from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.core.board.board import Board
 from usher.core.board.entries import Unsettled
-from usher.core.board.orders import Ordered, due
+from usher.core.board.ordered import Ordered, due
 from usher.core.board.server import ServerBoard
 from usher.core.errors import NotConfirmed, Unreadable
 from usher.core.events import DeployInterrupted, MessagesRetried, MessagesWithdrawn, Retry, decode_order

@@ -15,7 +15,7 @@ from usher.broker.journal import Journal
 from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import Publisher
 from usher.core.board.board import Board
-from usher.core.board.orders import Ordered
+from usher.core.board.ordered import Ordered
 from usher.core.errors import BadMessage, BrokerError, UsherError
 from usher.core.issues import Issue
 from usher.core.orders import AbortOrder, Order, OrderDone, RetryOrder

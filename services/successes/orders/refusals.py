@@ -9,7 +9,7 @@ from successes.ledger.queries import PageRequest, find_messages
 from usher.api.types import MessageState, rfc3339, time
 from usher.core.board.board import Board
 from usher.core.board.entries import Unsettled
-from usher.core.board.orders import Ordered
+from usher.core.board.ordered import Ordered
 from usher.core.board.server import ServerBoard
 from usher.core.errors import UnknownServer
 from usher.core.issues import Issue

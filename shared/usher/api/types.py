@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
-from usher.core.board.orders import Ordered
+from usher.core.board.ordered import Ordered
 from usher.core.issues import Issue
 from usher.core.orders import AbortOrder, ChangedMessage, LeftIssue, RetryOrder, RunningMessage
 

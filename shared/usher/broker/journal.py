@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
 from usher.broker import topology
+from usher.broker.acking import Acking
+from usher.broker.changes import Changes
 from usher.broker.consumer import Consumer, Delivery, consume
 from usher.broker.link import Link, LinkLost
 from usher.broker.places import Entry, Memory, NoCheckpoint, OtherJournal, Position, Start, starts
@@ -29,8 +31,8 @@ class _Adopted(Exception):
 
 
 PREFETCH = 2000
-ACK_PAUSE = 0.05
-"""Seconds between two acks. Up to PREFETCH entries can be read in that time."""
+"""The broker sends at most this many entries ahead of the acks."""
+
 
 READ_SECONDS = 30.0
 RESUME_SECONDS = 5.0
@@ -56,7 +58,7 @@ class Journal:
         self._fold = Fold(start, memory, clock, self._observed)
         self._awaited: dict[str, asyncio.Future[tuple[Change, ...]]] = {}
         self._limits: set[asyncio.Timeout] = set()
-        self._changed: dict[str, asyncio.Event] = {}
+        self._changes = Changes()
         self._received = asyncio.Event()
 
     @property
@@ -127,7 +129,7 @@ class Journal:
 
         For entries that concern no single server, `what` is their kind.
         """
-        return self._changed.setdefault(what, asyncio.Event())
+        return self._changes.about(what)
 
     @asynccontextmanager
     async def _reading(self, tag: str, stop: asyncio.Event | None) -> AsyncIterator[None]:
@@ -173,14 +175,14 @@ class Journal:
         raise why
 
     async def _follow(self, consumer: Consumer) -> None:
-        read: asyncio.Queue[Delivery] = asyncio.Queue()
-        async with beside(_ack(read)) as acking:
-            acking.add_done_callback(lambda _: consumer.lost.set())
+        acking = Acking()
+        async with beside(acking.run()) as running:
+            running.add_done_callback(lambda _: consumer.lost.set())
             while True:
                 for delivery in await consumer.drain():
                     self._read(delivery)
                 self._extend_limits()
-                read.put_nowait(delivery)
+                acking.note(delivery)
 
     def _extend_limits(self) -> None:
         """Entries are arriving, so give everyone who waits for an entry more time."""
@@ -189,7 +191,7 @@ class Journal:
                 limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
 
     def _observed(self, event: Event, changes: tuple[Change, ...]) -> None:
-        self.changed(getattr(event, "server", None) or event.kind).set()
+        self._changes.note(event)
         if self._observe:
             self._observe(event, changes)
 
@@ -211,16 +213,6 @@ class Journal:
         awaited = self._awaited.get(delivery.message_id)
         if awaited and not awaited.done():
             awaited.set_result(changes)
-
-
-async def _ack(read: "asyncio.Queue[Delivery]") -> None:
-    """Ack what has been read, now and then: each ack costs the broker about as much as a delivery."""
-    while True:
-        delivery = await read.get()
-        await asyncio.sleep(ACK_PAUSE)
-        while not read.empty():
-            delivery = read.get_nowait()
-        await delivery.ack_all()
 
 
 @asynccontextmanager

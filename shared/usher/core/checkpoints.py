@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from usher.core.board.board import Board
-from usher.core.board.orders import Ordered
+from usher.core.board.ordered import Ordered
 from usher.core.board.server import ServerBoard
 from usher.core.errors import Unreadable
 from usher.core.messages import Millis

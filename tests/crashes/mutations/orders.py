@@ -7,7 +7,8 @@ from successes.orders import carrying
 from successes.orders.carrying import Carrying
 from successes.orders.desk import Desk
 from usher.core.board.entries import Unsettled
-from usher.core.board.orders import Ordered, Orders, meant
+from usher.core.board.ordered import Ordered, meant
+from usher.core.board.orders import Orders
 from usher.core.board.server import ServerBoard
 from usher.core.errors import Unreadable
 from usher.core.events import decode_order

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from usher.core.batches import Batch
 from usher.core.board.board import Board
-from usher.core.board.orders import due
+from usher.core.board.ordered import due
 from usher.core.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
 from usher.core.events import (
     DeployEnded,

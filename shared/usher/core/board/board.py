@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from usher.core.board.orders import Ordered, Orders
+from usher.core.board.ordered import Ordered
+from usher.core.board.orders import Orders
 from usher.core.board.server import ServerBoard
 from usher.core.events import (
     DeployEnded,
