@@ -4,7 +4,7 @@ import logging
 import secrets
 
 from deploys.context import Context
-from deploys.jobs import Finished, end_of, job_of
+from deploys.jobs import HELD, Finished, end_of, job_of
 from deploys.runner import Prepared
 from deploys.unwritten import Outcome
 from deploys.waits import Waits
@@ -39,12 +39,12 @@ class Deploy:
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
-    async def run(self, held: BackMessage, delivery_count: int, window: KeptWindow) -> bool:
+    async def run(self, held: BackMessage, delivery_count: int, window: KeptWindow, *, alone: bool) -> bool:
         """Take the waiting messages when the window is over and, if the taking is granted, run the command.
 
         Returns False, without taking anything, if the end of the window has moved.
 
-        After many redeliveries, take only messages of the held message's issue. A result is kept in `unwritten`, and
+        If `alone`, take only messages of the held message's issue. A result is kept in `unwritten`, and
         written in the turn's next round. If the command is stuck, the turn goes on without it.
         """
         async with self._context.runner.prepare(self._server.name) as prepared:
@@ -52,8 +52,7 @@ class Deploy:
                 return False
             if held.id not in self._board.open:
                 return True
-            now, max_issues = self._context.clock.now(), self._context.settings.deploys.max_issues
-            max_issues = 1 if delivery_count > MAX_DELIVERY_COUNT else max_issues
+            now, max_issues = self._context.clock.now(), 1 if alone else self._context.settings.deploys.max_issues
             taken = DeployTaken(
                 deploy=secrets.token_hex(6),
                 server=self._server.name,
@@ -102,7 +101,9 @@ class Deploy:
         log.info("→ deploy %s of %s: %s", taken.deploy, self._server, _short(job.argv))
         finished: Finished | None = None
         try:
-            if not self._waits.over:
+            if self._journal.board.orders.holds.stop(self._server.routing_key):
+                finished = HELD
+            elif not self._waits.over:
                 finished = await prepared.run(job, self._waits.lost, self._context.drain)
         finally:
             how, now = finished or prepared.unfinished, clock.now()

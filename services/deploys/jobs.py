@@ -53,6 +53,7 @@ class Finished:
 
 
 NOT_STARTED = Finished(How.KILLED, "it was not started")
+HELD = Finished(How.KILLED, "it was not started: a hold had begun")
 STOPPED = Finished(How.KILLED, "Usher stopped it before it had ended")
 
 

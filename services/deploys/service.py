@@ -15,6 +15,7 @@ from deploys.unfinished import keep_looking
 from deploys.unwritten import Unwritten
 from deploys.worker import work
 from usher.broker import topology
+from usher.broker.expiry import expire_holds
 from usher.broker.journal import Journal, follow
 from usher.broker.link import Link, keep
 from usher.broker.places import Memory
@@ -141,7 +142,8 @@ class Deploys:
         self._troubles.clear()
         await retire(link, journal.board, servers)
         declaring = topology.keep_declared(link, servers, self._settings.retries.every_delay, self._clock)
-        async with beside(self.drain.watch()), beside(declaring), beside(keep_looking(context)):
+        expiring = expire_holds(journal, self._clock)
+        async with beside(self.drain.watch()), beside(declaring), beside(keep_looking(context)), beside(expiring):
             try:
                 # wait for every worker even if one fails: no command may outlive its session
                 await asyncio.gather(*(work(context, link, server) for server in servers), return_exceptions=True)

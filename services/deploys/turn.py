@@ -37,15 +37,16 @@ class Turn:
         self._lost = lost
         self._received_at = context.clock.monotonic()
         self._waits = Waits(context.clock, lost, context.journal, context.drain.stop)
-        self._deploy = Deploy(context, server, self._waits)
+        self._unless_held = self._waits.unless(context.journal.held(server))
+        self._deploy = Deploy(context, server, self._unless_held)
 
     async def run(self) -> None:
         """Work until the delivery is acked.
 
-        Raises ConsumerLost, LinkLost, NotUnderstood or Stopping; no command is running then.
+        Raises ConsumerLost, LinkLost, NotUnderstood, Stopping or Held; no command is running then.
         """
-        if self._delivery_count > MAX_DELIVERY_COUNT:
-            redelivered = self._delivery.message_id, self._delivery_count
+        if self._unexplained > MAX_DELIVERY_COUNT:
+            redelivered = self._delivery.message_id, self._unexplained
             log.warning("! %s: message %s was redelivered %d times; deploying it alone", self._server, *redelivered)
         while not await self._round():
             if self._lost.is_set():
@@ -147,6 +148,11 @@ class Turn:
         return count if isinstance(count, int) else 0
 
     @property
+    def _unexplained(self) -> int:
+        """How often the message was returned to its queue without a turn that was given back."""
+        return self._delivery_count - self._board.given_back.get(self._delivery.message_id, 0)
+
+    @property
     def _board(self) -> ServerBoard:
         return self._journal.board.server(self._server.name)
 
@@ -160,7 +166,9 @@ class Turn:
             dead_at = max(taking.read_at, self._received_at) + takeover_wait(context.settings)
             await end_unfinished(context, self._server, self._waits, taking.event, dead_at)
         else:
-            window = KeptWindow(context, self._server, held, self._waits)
+            # a held server is left alone, but only now: nothing is owed to it
+            self._unless_held.check()
+            window = KeptWindow(context, self._server, held, self._unless_held)
             while not await self._deployed(held, window):
                 pass
 
@@ -174,8 +182,9 @@ class Turn:
             return True
         if slots.locked():
             log.info("%s: waiting for one of %d slots", self._server, self._context.settings.deploys.parallel)
-        async with self._waits.one_of(slots):
-            return await self._deploy.run(held, self._delivery_count, window)
+        async with self._unless_held.one_of(slots):
+            alone = self._unexplained > MAX_DELIVERY_COUNT
+            return await self._deploy.run(held, self._delivery_count, window, alone=alone)
 
     async def _keep_takeover_wait(self, held: BackMessage) -> bool:
         """Keep what is left of the take-over wait; False if there was nothing left."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import TypeVar
 
 from usher.broker.consumer import ConsumerLost
@@ -18,11 +19,15 @@ class Stopping(UsherError):
     """Usher is stopping: no new turn is taken"""
 
 
+class Held(UsherError):
+    """a hold stops this server: no new turn is taken"""
+
+
 class Waits:
     """The waits of one turn.
 
     Each raises ConsumerLost when `lost` is set, NotUnderstood when the journal's reader has halted, and Stopping when
-    `stop` is set.
+    `stop` is set. Those of `unless` also raise Held when a hold stops the server.
     """
 
     def __init__(self, clock: Clock, lost: asyncio.Event, journal: Journal, stop: asyncio.Event) -> None:
@@ -31,6 +36,12 @@ class Waits:
         self._endings: tuple[Ending, ...] = (
             (lost, ConsumerLost), (journal.halted, journal.why_halted), (stop, Stopping)
         )  # fmt: skip
+
+    def unless(self, held: asyncio.Event) -> "Waits":
+        """The same waits, which also end when `held` is set."""
+        waits = copy(self)
+        waits._endings = (*self._endings, (held, Held))
+        return waits
 
     @property
     def over(self) -> bool:

@@ -6,8 +6,9 @@ from contextlib import suppress
 
 from deploys.context import Context
 from deploys.turn import Turn
-from deploys.waits import Stopping, Waits
+from deploys.waits import Held, Stopping, Waits
 from usher.broker import topology
+from usher.broker.changes import HOLDS
 from usher.broker.consumer import Consumer, ConsumerLost, Delivery, consume
 from usher.broker.link import Link
 from usher.core.errors import BrokerError, NotConfirmed
@@ -36,7 +37,7 @@ async def work(context: Context, link: Link, server: Server) -> None:
     waits = Waits(context.clock, link.lost, context.journal, context.drain.stop)
     try:
         while True:
-            waits.check()
+            await _until_released(context, server, waits)
             await _consume(context, link, server, waits)
     except (Stopping, ConsumerLost):
         return
@@ -49,6 +50,18 @@ async def work(context: Context, link: Link, server: Server) -> None:
     finally:
         if not (context.drain.stop.is_set() or context.journal.halted.is_set()):
             link.lost.set()
+
+
+async def _until_released(context: Context, server: Server, waits: Waits) -> None:
+    """Leave the queue alone while a hold stops the server."""
+    waits.check()
+    held = context.journal.held(server)
+    if held.is_set():
+        log.info("%s: held; its messages collect until it is released", server)
+    while held.is_set():
+        changed = context.journal.changed(HOLDS)
+        changed.clear()
+        await waits.first(changed.wait())
 
 
 async def _consume(context: Context, link: Link, server: Server, waits: Waits) -> None:
@@ -103,8 +116,9 @@ async def _write_outcome(context: Context, link: Link, server: Server) -> None:
 
 
 async def _turns(context: Context, link: Link, server: Server) -> None:
+    """Take turns until Usher stops or a hold stops the server, and then give the turn back."""
     await context.unwritten.write(server.name, context.journal, context.publisher)
-    tag = f"turn:{server.name}"
+    tag, held = f"turn:{server.name}", context.journal.held(server)
     async with consume(link, topology.server_queue(server.name), tag, prefetch=1) as consumer:
         context.troubles.pop(server.name, None)
         waits = Waits(context.clock, consumer.lost, context.journal, context.drain.stop)
@@ -113,11 +127,11 @@ async def _turns(context: Context, link: Link, server: Server) -> None:
         try:
             while True:
                 turn = None
-                delivery = await waits.first(consumer.get())
+                delivery = await waits.unless(held).first(consumer.get())
                 active = True
                 turn = Turn(context, server, delivery, consumer.lost)
                 await turn.run()
-        except Stopping:
+        except (Stopping, Held):
             if turn is None and (prefetched := await _prefetched(context, server, consumer, active=active)):
                 turn = Turn(context, server, prefetched, consumer.lost)
             if turn:

@@ -13,7 +13,7 @@ from trackers.jira.bodies import Unparsable
 from trackers.jira.changes import Renamed
 from trackers.jira.signature import HEADER, check_recent, check_signature
 from trackers.withdrawals import read_withdrawal
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
 from usher.broker.publisher import Publisher
 from usher.core.board.ordered import Ordered
 from usher.core.errors import BrokerError

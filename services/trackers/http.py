@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from trackers.door import Accepted, Door, Ignored
 from trackers.jira.bodies import Unparsable
 from trackers.jira.signature import Unauthentic
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
 from usher.core.errors import UsherError
 from usher.core.messages import BackMessage, FrontMessage
 from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON

@@ -26,7 +26,8 @@ from usher.core.issues import Issue
 from usher.core.servers import Server
 
 if TYPE_CHECKING:
-    from usher.api.types import OrderState, ServerState
+    from usher.api.orders import OrderState
+    from usher.api.types import ServerState
     from usher.core.messages import BackMessage
     from usher.settings import Settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from crashes.fleet import Fleet
 from crashes.guards import Behaviour
-from crashes.plan import SERVERS, Fault, Move, Order, Plan
+from crashes.plan import HOLD, SERVERS, Fault, Move, Order, Plan
 from crashes.stories import with_a_story, without_faults
 from usher.broker.topology import server_queue
 
@@ -16,7 +16,7 @@ FAULTS = 10
 
 def plan_of(seed: int, *, calm: bool = False) -> Plan:
     """The plan of that seed. A `calm` plan has no faults, except commands that fail."""
-    plan = _with_orders(_Drawing(seed).plan())
+    plan = _with_holds(_with_orders(_Drawing(seed).plan()))
     return without_faults(plan) if calm else with_a_story(plan)
 
 
@@ -106,6 +106,25 @@ def _with_orders(plan: Plan) -> Plan:
         orders.append(Order(at, what, server, chance.randint(1, 5), **_repeats(chance)))
     faults = (_order_fault(chance, plan) for _ in range(chance.choice((0, 1, 2))))
     return dataclasses.replace(plan, orders=tuple(orders), faults=(*plan.faults, *faults))
+
+
+def _with_holds(plan: Plan) -> Plan:
+    """In a third of the plans, people hold one or all of the servers up to four times."""
+    chance = random.Random(f"holds {plan.seed}")
+    if chance.random() > 1 / 3:
+        return plan
+    holds = [
+        Order(
+            round(chance.uniform(1, 200), 3),
+            HOLD,
+            chance.randrange(plan.servers),
+            chance.choice((0, 0, 1)),
+            seconds=round(chance.uniform(1, 150), 3),
+            released=chance.random() < 0.5,
+        )
+        for _ in range(chance.randint(1, 4))
+    ]
+    return dataclasses.replace(plan, orders=(*plan.orders, *holds))
 
 
 def _repeats(chance: random.Random) -> dict[str, Any]:

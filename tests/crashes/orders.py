@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from crashes.history import Entry
 from usher.broker.topology import ORDERS
 from usher.core.board.board import Board
-from usher.core.events import Event, MessagesRetried, MessagesWithdrawn
+from usher.core.events import DeployTaken, Event, MessagesRetried, MessagesWithdrawn
 from usher.core.messages import BackMessage
-from usher.core.orders import DropOrder, OrderDone, RetryOrder, WithdrawOrder
+from usher.core.orders import DropOrder, HoldExpired, HoldOrder, OrderDone, ReleaseOrder, RetryOrder, WithdrawOrder
+from usher.core.scopes import EVERYTHING
 from usher.core.states import Change, State
 
 
@@ -31,6 +32,8 @@ class OrdersSeen:
     _first_at: dict[str, int] = field(default_factory=dict)
     _retried: set[tuple[str, str]] = field(default_factory=set)
     _acked: dict[str, int] = field(default_factory=dict)
+    _standing: dict[str, HoldOrder] = field(default_factory=dict)
+    _held: set[str] = field(default_factory=set)
 
     def fold(self, event: Event, board: Board, apply: Callable[[], tuple[Change, ...]]) -> tuple[Change, ...]:
         """Apply the next event of the journal with `apply`, and check it. Returns the changes of state."""
@@ -46,7 +49,10 @@ class OrdersSeen:
             case OrderDone():
                 self._check_queued(event)
         changes = apply()
+        self._follow_holds(event)
         match event:
+            case DeployTaken() if changes:
+                self._check_not_held(event)
             case MessagesWithdrawn(order=str(order)):
                 self._check_older(order, (c.message for c in changes if c.state is State.WITHDRAWN))
             case MessagesRetried(order=str(order)):
@@ -63,6 +69,27 @@ class OrdersSeen:
         copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
         if not lost and order not in self.done and copies - self._acked[order] < 1:
             self.early[order] = ack.at
+
+    def _follow_holds(self, event: Event) -> None:
+        """Keep the standing holds independently of the board."""
+        ended: tuple[str, ...] = ()
+        match event:
+            case HoldOrder() if event.id not in self._held:
+                self._held.add(event.id)
+                self._standing[event.id] = event
+            case ReleaseOrder():
+                ended = event.holds
+            case HoldExpired() if event.hold in self._standing and event.at >= (self._standing[event.hold].until or 0):
+                ended = (event.hold,)
+        for hold in ended:
+            self._standing.pop(hold, None)
+            self.done.add(hold)
+
+    def _check_not_held(self, taken: DeployTaken) -> None:
+        status, project = taken.server.split(".")[:2]
+        for hold in self._standing.values():
+            if hold.scope in (EVERYTHING, f"{status}.{project}"):
+                self.wrong.append(f"deploy {taken.deploy} was granted although {taken.server} is held by {hold.id}")
 
     def _name(self, message: BackMessage) -> None:
         self._moves[message.id] = message.move

@@ -13,6 +13,9 @@ TROUBLE = "one server in trouble"
 STUCK = "a command that cannot be killed"
 """A story: some commands belong to another user."""
 
+HOLD = "hold"
+"""An order that holds a server, or all servers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -30,7 +33,9 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A person gives an order at `at` (s): withdraw, retry or drop an issue, or retry a deploy.
+    """A person gives an order at `at` (s): withdraw, retry or drop an issue, retry a deploy, or hold a server.
+
+    A hold expires after `seconds`. If it is `released`, a person ends it before.
 
     The same order is given once more for each item of `again`, that many seconds after the previous time. `door` is the
     service that gets a withdrawal.
@@ -42,6 +47,8 @@ class Order:
     issue: int
     again: tuple[float, ...] = ()
     door: str = "successes"
+    seconds: float = 0.0
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class Plan:
 
         In a run about commands that cannot be killed, these are only known afterwards.
         """
-        if self.story == STUCK:
+        if self.story == STUCK or any(order.what == HOLD for order in self.orders):
             return frozenset()
         if self.story == TROUBLE:
             return frozenset(SERVERS[: self.servers]) - {

@@ -8,16 +8,17 @@ from functools import partial
 from typing import Any
 
 from crashes.clocks import BEGAN
-from crashes.plan import SERVERS, Move, Order
+from crashes.plan import HOLD, SERVERS, Move, Order
 from crashes.replicas import Replica
 from successes.orders.desk import Signed
 from trackers.door import AcceptedMessage, Ignored
 from trackers.jira.bodies import Unparsable
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
 from usher.core.errors import BadMessage, BrokerError, UsherError
 from usher.core.issues import Issue
 from usher.core.messages import BackMessage
-from usher.core.orders import DropOrder, RetryOrder, WithdrawOrder
+from usher.core.orders import DropOrder, HoldOrder, ReleaseOrder, RetryOrder, WithdrawOrder
+from usher.core.scopes import EVERYTHING
 
 ANSWER_SECONDS = 30.0
 ORDER_ASKS = 3
@@ -107,6 +108,9 @@ class Outside:
         The id is always the same.
         """
         await asyncio.sleep(order.at)
+        if order.what == HOLD:
+            await self._hold(order)
+            return
         chance, server = self._world.loop.chance, SERVERS[order.server]
         issue = Issue(server.split(".")[1].upper(), order.issue)
         self._world.history.note("order asked", what=order.what, server=server, issue=str(issue))
@@ -128,6 +132,30 @@ class Outside:
                 if await self.ask(chance.choice(self._world.of(door)), give) == "done":
                     break
                 await asyncio.sleep(chance.uniform(0.1, 5))
+
+    async def _hold(self, order: Order) -> None:
+        """Hold a server, or all servers, until an answer says so. Release the hold in half of its time, or never."""
+        chance, loop = self._world.loop.chance, self._world.loop
+        scope = EVERYTHING if order.issue == 1 else ".".join(SERVERS[order.server].split(".")[:2])
+        facts = {"by": "somebody", "reason": "simulated", "at": BEGAN + round(loop.time() * 1000), "servers": ()}
+        until = facts["at"] + round(order.seconds * 1000)
+        hold = HoldOrder(id=chance.randbytes(16).hex(), **facts, scope=scope, until=until)
+        await self._until_given(hold)
+        if order.released:
+            await asyncio.sleep(order.seconds / 2)
+            await self._until_given(ReleaseOrder(id=chance.randbytes(16).hex(), **facts, holds=(hold.id,)))
+
+    async def _until_given(self, order: HoldOrder | ReleaseOrder) -> None:
+        chance = self._world.loop.chance
+
+        async def give(replica: Replica) -> str:
+            assert replica.orders
+            with suppress(BrokerError):
+                return (await replica.orders.desk.give(order)).state
+            return "later"
+
+        while await self.ask(chance.choice(self._world.of("successes")), give) not in ("standing", "done"):
+            await asyncio.sleep(chance.uniform(0.1, 5))
 
     async def _given(
         self,

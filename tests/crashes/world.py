@@ -112,7 +112,7 @@ class World:
         """When the faults end (s)."""
         times = [move.at + max(move.late) for move in self.plan.moves]
         times += [fault.at for fault in self.plan.faults]
-        times += [order.at + sum(order.again) for order in self.plan.orders]
+        times += [order.at + sum(order.again) + order.seconds for order in self.plan.orders]
         times += [self.plan.fleet.at + self.plan.fleet.seconds] if self.plan.fleet else []
         return max([*times, 1.0]) + 60.0
 

@@ -1,7 +1,8 @@
 """Carries out orders: writes the changes to the journal, then `order.done`, and acks the order last.
 
 A crash between two steps is harmless: the order is delivered again, and the board shows what it has changed so far. The
-queue keeps every order until it is carried out. An order that the journal has lost is re-published.
+queue keeps every order until it is carried out, and a hold until it has ended. An order that the journal has lost is
+re-published.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import assert_never
 
 from successes.orders.refusals import Refusals
 from successes.results.decisions import each
+from usher.broker.changes import HOLDS
 from usher.broker.consumer import Consumer, Delivery
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
@@ -21,7 +23,16 @@ from usher.core.board.server import ServerBoard
 from usher.core.errors import NotConfirmed, Unreadable
 from usher.core.events import DeployInterrupted, MessagesRetried, MessagesWithdrawn, Retry, decode_order
 from usher.core.messages import BackMessage
-from usher.core.orders import AbortOrder, DropOrder, OrderDone, RetryOrder, WithdrawOrder
+from usher.core.orders import (
+    MAX_HOLDS,
+    AbortOrder,
+    DropOrder,
+    HoldOrder,
+    OrderDone,
+    ReleaseOrder,
+    RetryOrder,
+    WithdrawOrder,
+)
 from usher.core.states import State
 from usher.core.versions import check
 from usher.runtime.clock import Clock
@@ -29,7 +40,8 @@ from usher.runtime.wording import count
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 50
+PREFETCH = 2 * MAX_HOLDS
+"""The queue keeps an order of each standing hold, unacked, and a second one while it is renewed."""
 AT_ONCE = 1000
 """The maximum number of messages in one event, so that events stay small."""
 
@@ -42,6 +54,8 @@ class Carrying:
         self._publisher = publisher
         self._refusals = refusals
         self._clock = clock
+        self._standing: dict[str, Delivery] = {}
+        """The newest delivery of each hold that stands. The queue keeps it until the hold has ended."""
 
     async def run(self, consumer: Consumer) -> None:
         """Carry out orders from the queue, until cancelled.
@@ -67,9 +81,23 @@ class Carrying:
             if entry is None:
                 await self._publisher.order(order.model_copy(update={"republished": True}))
                 log.warning("order %s of %s: the journal does not know it; re-published", order.id, order.by)
+            elif entry.stands:
+                former, self._standing[order.id] = self._standing.get(order.id), delivery
+                if former:
+                    await former.ack()
+                return
             elif entry.done_at is None:
                 await self._carry_out(entry)
         await delivery.ack()
+
+    async def ack_ended(self) -> None:
+        """Ack each hold once it has ended, until cancelled. Raises ConsumerLost."""
+        changed = self._journal.changed(HOLDS)
+        while True:
+            changed.clear()
+            for hold in [known for known in self._standing if not self._board.orders.holds.get(known)]:
+                await self._standing.pop(hold).ack()
+            await changed.wait()
 
     async def _carry_out(self, entry: Ordered) -> None:
         order = entry.order
@@ -98,7 +126,7 @@ class Carrying:
     def _fact(self, entry: Ordered, server: str, meant: Sequence[Unsettled]) -> MessagesWithdrawn | MessagesRetried:
         order, now = entry.order, self._clock.now()
         match order:
-            case WithdrawOrder() | DropOrder() | AbortOrder():
+            case WithdrawOrder() | DropOrder() | AbortOrder() | HoldOrder() | ReleaseOrder():
                 ids = tuple(known.message.id for known in meant)
                 return MessagesWithdrawn(server=server, messages=ids, by=order.by, order=order.id, at=now)
             case RetryOrder():

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from successes.ledger.ledger import Ledger
 from successes.orders.covered import read_covered, refuse_running
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
+from usher.broker.changes import HOLDS
 from usher.broker.journal import Journal
 from usher.broker.link import Link, LinkLost
 from usher.broker.publisher import Publisher
@@ -18,7 +19,7 @@ from usher.core.board.board import Board
 from usher.core.board.ordered import Ordered
 from usher.core.errors import BadMessage, BrokerError, UsherError
 from usher.core.issues import Issue
-from usher.core.orders import AbortOrder, Order, OrderDone, RetryOrder
+from usher.core.orders import AbortOrder, HoldOrder, Order, OrderDone, RetryOrder
 from usher.runtime.clock import Clock
 from usher.web.readiness import unconfirmed
 
@@ -152,6 +153,11 @@ class Desk:
         order = AbortOrder(id=signed.id, by=signed.by, reason=signed.reason, at=now, servers=servers, deploy=deploy)
         return await self.give(order)
 
+    async def read(self) -> Board:
+        """The board, up to the present end of the journal. Raises NotConfirmed or another BrokerError."""
+        await self._open().journal.barrier()
+        return self.board
+
     async def find(self, order: str) -> OrderState:
         """The order with that id. Raises UnknownOrder, or BrokerError if there is no board yet."""
         if self._session and self.board.orders.get(order) is None:
@@ -185,8 +191,8 @@ class Desk:
         """The state of the order once it is done, or after SECONDS. It is carried out even if that takes longer."""
         with suppress(TimeoutError, LinkLost):
             async with asyncio.timeout(SECONDS):
-                changed = session.journal.changed(_DONE)
-                while (entry := session.journal.board.orders.get(order.id)) is None or entry.done_at is None:
+                changed = session.journal.changed(HOLDS if isinstance(order, HoldOrder) else _DONE)
+                while (entry := session.journal.board.orders.get(order.id)) is None or not entry.answered:
                     changed.clear()
                     await session.link.hold(changed.wait())
         return OrderState.of(self.board.orders.get(order.id) or Ordered(order))

@@ -11,6 +11,7 @@ from successes.orders.refusals import Refusals
 from successes.orders.sweep import sweep_orders
 from usher.broker import topology
 from usher.broker.consumer import consume
+from usher.broker.expiry import expire_holds
 from usher.broker.journal import follow
 from usher.broker.link import Link
 from usher.broker.places import Memory
@@ -69,6 +70,8 @@ class Orders:
             try:
                 await until_first(
                     carrying.run(consumer),
+                    carrying.ack_ended(),
+                    expire_holds(journal, self._clock),
                     sweep_orders(journal, publisher, self._clock, self._settings.successes.sweep // MILLISECOND),
                     journal.halted.wait(),
                     self._stop_set(),

@@ -2,6 +2,9 @@
 
 There are two causes: the broker accepted an order for the journal but not for its queue, or the journal has lost the
 `order.done`. Publishing an order twice is safe.
+
+A hold is re-published for as long as it stands. So the queue has it even if only the journal received it, and its
+delivery never stays unacked for longer than a broker allows.
 """
 
 import logging
@@ -9,6 +12,7 @@ import logging
 from usher.broker.journal import Journal
 from usher.broker.publisher import Publisher
 from usher.core.errors import NotConfirmed
+from usher.core.orders import HoldOrder
 from usher.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -33,4 +37,6 @@ async def sweep_orders(journal: Journal, publisher: Publisher, clock: Clock, spa
                 except NotConfirmed as fault:
                     log.warning("%s; the sweep will try again", fault)
                 else:
+                    if isinstance(order, HoldOrder):
+                        continue
                     log.warning("order %s of %s: no queue delivered it; re-published", known, order.by)

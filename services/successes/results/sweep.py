@@ -53,6 +53,13 @@ class Heard:
             else:
                 self.failed.pop(change.message, None)
 
+    def hold(self, board: Board, now: int) -> None:
+        """A held server has no news, and nothing is missing: after its release, the time without news starts anew."""
+        for name in board:
+            oldest = board.server(name).oldest
+            if oldest and board.orders.holds.stop(oldest.place):
+                self.servers[name] = now
+
     def wait_before_sweep(self, message: BackMessage, span: int) -> int:
         """How long (ms) there must be no news before that message is swept: `span` at first, then doubled each time."""
         return span << min(self.swept.get(message.id, 0), DOUBLINGS)
@@ -120,6 +127,7 @@ class Sweep:
             self._heard.forget(journal.board)
             try:
                 now = self._clock.now()
+                self._heard.hold(journal.board, now)
                 await self._sweep(due(journal.board, servers, self._heard, window, span, longest, now))
             except NotConfirmed as fault:
                 log.warning("%s; the next sweep will try again", fault)

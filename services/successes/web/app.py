@@ -19,7 +19,9 @@ from successes.ledger.queries import (
     find_output,
 )
 from successes.orders.desk import Desk
-from successes.web.orders import FAULTS, add_orders
+from successes.web import holds, orders
+from successes.web.holds import add_holds
+from successes.web.orders import add_orders
 from successes.web.paging import IssueKey, Key, Paged
 from successes.web.views import parked_message, server_states
 from usher.api.types import Deploy, IgnoredMove, MessageState, ParkedMessage, ServerState
@@ -39,6 +41,7 @@ ABOUT = About(
     (
         ("/api/servers", "every server: what is pending, and what is running"),
         ("/api/orders", "who ordered what, and why"),
+        ("/api/holds", "what is held, by whom, and until when"),
         ("/api/ignored", "moves that do not map to a server, and why"),
     ),
     (
@@ -59,13 +62,14 @@ def make_app(
     """Create the app. `board` returns the current board, or None before the journal has been read to its end."""
     caught_up, clock = _caught_up(board), SystemClock()
     app = web_app(ABOUT, settings, unready)
-    answer_faults(app, {LedgerFault: 503, **FAULTS})
+    answer_faults(app, {LedgerFault: 503, **orders.FAULTS, **holds.FAULTS})
     _add_servers(app, settings, caught_up, clock)
     _add_messages(app, ledger)
     _add_deploys(app, ledger, rehearses=settings.deploys.rehearses)
     _add_parked(app, ledger, caught_up)
     _add_ignored(app, ledger)
     add_orders(app, settings.catalogue, desk, clock)
+    add_holds(app, settings.catalogue, desk, clock)
     return app
 
 

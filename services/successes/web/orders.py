@@ -1,93 +1,24 @@
-"""The HTTP API for orders: validates them strictly, and answers with their results."""
+"""The HTTP API for orders about messages, and the list of all orders."""
 
-import secrets
 from functools import partial
-from typing import Annotated, Literal, Self
 
 from fastapi import FastAPI, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from successes.ledger.queries import Page
 from successes.orders.covered import NothingToRetry, UnknownDeploy
 from successes.orders.desk import Desk, NotStuck, Signed, UnknownOrder
+from successes.web.order_bodies import AbortBody, DropBody, OrderBody, RetryBody, WithdrawBody
 from successes.web.paging import IssueKey, Paged
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
 from usher.core.errors import BadMessage, UsherError
 from usher.core.issues import Issue
-from usher.core.orders import MAX_BY, MAX_ISSUES, MAX_REASON, DropOrder, OrderId, RetryOrder, WithdrawOrder
+from usher.core.orders import DropOrder, RetryOrder, WithdrawOrder
 from usher.core.servers import Servers
 from usher.runtime.clock import Clock
 from usher.web.faults import faults
 from usher.web.guard import sender
 
 FAULTS: dict[type[UsherError], int] = {UnknownDeploy: 404, UnknownOrder: 404, NotStuck: 404, NothingToRetry: 409}
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("use printable characters only")
-    return text
-
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_BY), AfterValidator(_printable)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_REASON), AfterValidator(_printable)]
-Issues = Annotated[tuple[Issue, ...], Field(max_length=MAX_ISSUES)]
-
-
-class OrderBody(BaseModel):
-    """What all orders have in common.
-
-    The client makes the `id` (32 hexadecimal digits), so that it can safely send the order again. `by` is who gives the
-    order (default: the client's address).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: OrderId = Field(default_factory=partial(secrets.token_hex, 16))
-    by: Name = ""
-    reason: Reason = ""
-
-
-class WithdrawBody(OrderBody):
-    """Withdraw these issues, on that server or on all."""
-
-    server: str | None = None
-    issues: Annotated[Issues, Field(min_length=1)]
-
-
-class DropBody(OrderBody):
-    """Drop parked messages of a server, of these issues, or of both. To name neither, `all` must be true."""
-
-    server: str | None = None
-    issues: Issues = ()
-    all: bool = False
-
-    @model_validator(mode="after")
-    def _is_clear(self) -> Self:
-        if fault := self._fault():
-            raise ValueError(fault)
-        return self
-
-    def _fault(self) -> str | None:
-        return None if self.server or self.issues or self.all else 'name a server or issues, or set "all": true'
-
-
-class RetryBody(DropBody):
-    """Retry parked messages, as for a drop; or the messages that `deploy` covered and that have not passed since."""
-
-    deploy: str | None = None
-
-    def _fault(self) -> str | None:
-        if not self.deploy:
-            return super()._fault()
-        return "name either a deploy, or a server, issues or all" if super()._fault() is None else None
-
-
-class AbortBody(OrderBody):
-    """A deploy that could not be killed. `gone` must be true: the command has ended."""
-
-    deploy: str
-    gone: Literal[True]
 
 
 def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None:
@@ -101,26 +32,26 @@ def add_orders(app: FastAPI, servers: Servers, desk: Desk, clock: Clock) -> None
     @post("/api/orders/withdraw")
     async def withdraw(body: WithdrawBody, request: Request, response: Response) -> OrderState:
         """Withdraw pending issues. A running deploy goes on."""
-        return _coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, desk, clock))))
+        return coded(response, await desk.give(WithdrawOrder(**_facts(body, request, servers, desk, clock))))
 
     @post("/api/orders/retry", responses={**faults(403, 404, 409, 422, 503), 202: {"model": OrderState}})
     async def retry(body: RetryBody, request: Request, response: Response) -> OrderState:
         """Queue parked messages again, or the messages of a deploy that have not passed since."""
         if body.deploy:
-            state = await desk.retry_deploy(body.deploy, Signed(body.id, _by(body, request), body.reason))
+            state = await desk.retry_deploy(body.deploy, Signed(body.id, by(body, request), body.reason))
         else:
             state = await desk.give(RetryOrder(**_facts(body, request, servers, desk, clock)))
-        return _coded(response, state)
+        return coded(response, state)
 
     @post("/api/orders/drop")
     async def drop(body: DropBody, request: Request, response: Response) -> OrderState:
         """Drop parked messages. Their issues are not deployed until they are moved again."""
-        return _coded(response, await desk.give(DropOrder(**_facts(body, request, servers, desk, clock))))
+        return coded(response, await desk.give(DropOrder(**_facts(body, request, servers, desk, clock))))
 
     @post("/api/orders/abort")
     async def abort(body: AbortBody, request: Request, response: Response) -> OrderState:
         """Record that the command of a stuck deploy has ended: none of its processes is left on any machine."""
-        return _coded(response, await desk.abort_stuck(body.deploy, Signed(body.id, _by(body, request), body.reason)))
+        return coded(response, await desk.abort_stuck(body.deploy, Signed(body.id, by(body, request), body.reason)))
 
     _add_audit(app, desk)
 
@@ -148,7 +79,7 @@ def _facts(
     issues = tuple(dict.fromkeys(body.issues))
     return {
         "id": body.id,
-        "by": _by(body, request),
+        "by": by(body, request),
         "reason": body.reason,
         "at": clock.now(),
         "servers": _meant(issues, body.server, servers, desk),
@@ -173,10 +104,12 @@ def _meant(issues: tuple[Issue, ...], server: str | None, servers: Servers, desk
     return meant if server else (*meant, *former)
 
 
-def _by(body: OrderBody, request: Request) -> str:
+def by(body: OrderBody, request: Request) -> str:
+    """Who gives an order: the name in its body, or else the client's address."""
     return body.by or sender(request)
 
 
-def _coded(response: Response, state: OrderState) -> OrderState:
-    response.status_code = 200 if state.state == "done" else 202
+def coded(response: Response, state: OrderState) -> OrderState:
+    """Set the response's status code: 202 if the order has not been carried out yet."""
+    response.status_code = 202 if state.state == "requested" else 200
     return state

@@ -1,5 +1,6 @@
 """One answer to "what does this server do, why, and until when?". The API and every screen show it."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -7,6 +8,8 @@ from usher.core.board.entries import Taking
 from usher.core.board.pending import Pending
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployStuck, Outcome, TakeoverWaited
+from usher.core.orders import HoldOrder
+from usher.core.scopes import Scope
 from usher.runtime.wording import count, span
 from usher.settings import Settings
 
@@ -30,16 +33,21 @@ class Situation:
     since: int | None = None
     next_change: int | None = None
     next_reason: str | None = None
+    by: str | None = None
 
 
-def situation(board: ServerBoard, settings: Settings, running: int, now: int) -> Situation:
-    """The situation of a server at `now` (ms), while that many servers are deploying."""
+def situation(
+    board: ServerBoard, holds: Collection[HoldOrder], settings: Settings, running: int, now: int
+) -> Situation:
+    """The situation of a server at `now` (ms), while `holds` stand on it and that many servers are deploying."""
     if board.stuck:
         return _stuck(next(iter(board.stuck.values())))
     if board.waited and now < board.waited.until + TAKING:
         return _recovering(board.waited)
     if board.running:
         return _deploying(board.running, settings, now)
+    if stopping := [hold for hold in holds if not hold.warning]:
+        return _held(stopping)
     if board.pending:
         return _waiting(board.pending, settings, running, now)
     return _troubled(board) or Situation("idle", "nothing is pending")
@@ -64,6 +72,16 @@ def _deploying(taking: Taking, settings: Settings, now: int) -> Situation:
         return Situation("overdue", f"{late}; is `deploys` running? Run `usher doctor`", event.taken_at)
     reason = f"deploy {event.deploy} has begun, and has not reported its end"
     return Situation("deploying", reason, event.taken_at, stopped_at, "its time limit ends")
+
+
+def _held(holds: Sequence[HoldOrder]) -> Situation:
+    """Held until the last of these holds has ended. If one has no end, nobody knows when that is."""
+    first, ends = holds[0], [hold.until for hold in holds if hold.until is not None]
+    reason = "; ".join(f"{hold.by} holds {Scope.of(hold.scope).words}: {hold.reason}" for hold in holds)
+    if len(ends) < len(holds):
+        return Situation("held", f"{reason} (no end is known)", first.at, by=first.by)
+    ending = "the hold ends" if len(holds) == 1 else "the last hold ends"
+    return Situation("held", reason, first.at, max(ends), ending, first.by)
 
 
 def _waiting(pending: Pending, settings: Settings, running: int, now: int) -> Situation:

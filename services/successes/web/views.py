@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from successes.web.situation import situation
-from usher.api.types import Last, MessageState, ParkedMessage, Running, ServerState, time
+from usher.api.types import Hold, Last, MessageState, ParkedMessage, Running, ServerState, time
 from usher.core.batches import Batch, choose
 from usher.core.board.board import Board
 from usher.core.board.entries import Ended, Failed, Taking
 from usher.core.board.server import ServerBoard
+from usher.core.orders import HoldOrder
 from usher.core.servers import Server
 from usher.core.states import State
 from usher.settings import Settings
@@ -17,14 +18,20 @@ from usher.settings import Settings
 def server_states(servers: Iterable[Server], every: Board, settings: Settings, now: int) -> list[ServerState]:
     """The states of these servers at `now` (ms), from the board of all servers and the settings."""
     running = sum(1 for name in every if every.server(name).running)
-    return [_server_state(server, every.server(server.name), settings, running, now) for server in servers]
+    holds = every.orders.holds
+    return [
+        _server_state(server, every.server(server.name), holds.on(server.routing_key), settings, running, now)
+        for server in servers
+    ]
 
 
-def _server_state(server: Server, board: ServerBoard, settings: Settings, running: int, now: int) -> ServerState:
+def _server_state(
+    server: Server, board: ServerBoard, holds: tuple[HoldOrder, ...], settings: Settings, running: int, now: int
+) -> ServerState:
     """The state of a server. `command` is what would run if its turn came now."""
     waiting, arrivals, window = board.waiting, board.pending.arrivals, settings.window.window()
     closes_at = window.closes_at(arrivals, board.pending.due) if waiting else None
-    is_so = situation(board, settings, running, now)
+    is_so = situation(board, holds, settings, running, now)
     command = None
     if deployable := [message for message in waiting if message.issue.project.lower() == server.project]:
         chosen = Batch.of(choose(deployable[0], deployable, settings.deploys.max_issues))
@@ -50,6 +57,8 @@ def _server_state(server: Server, board: ServerBoard, settings: Settings, runnin
         retrying=tuple(sorted({message.issue for message in board.retrying.values()})),
         retried_at=time(min(m.queued_at for m in board.retrying.values())) if board.retrying else None,
         parked=tuple(sorted({entry.message.issue for entry in board.parked})),
+        by=is_so.by,
+        holds=tuple(Hold.of(hold) for hold in holds),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -12,12 +13,13 @@ from urllib.parse import quote
 import httpx
 
 from usher.api.answers import fault_of, json_of, read
+from usher.api.orders import OrderState
 from usher.api.types import (
     Deploy,
     Health,
+    Hold,
     IgnoredMove,
     MessageState,
-    OrderState,
     ParkedMessage,
     ServerState,
     UnreadableMessage,
@@ -152,6 +154,19 @@ class Client:
         """Order that the command of a stuck deploy counts as ended. Raises NotFound if that deploy is not stuck."""
         return self._order("abort", deploy=deploy, gone=True, reason=reason)
 
+    def hold(self, scope: str, *, reason: str, until: datetime | None = None, warning: bool = False) -> OrderState:
+        """Hold the servers in a scope, such as `beta of ABC`, until a time, or until the hold is released."""
+        ends = None if until is None else until.isoformat()
+        return self._order("hold", scope=scope, reason=reason, until=ends, warning=warning)
+
+    def release(self, *, hold: str | None = None, scope: str | None = None, reason: str = "") -> OrderState:
+        """Release the hold with that id, or all holds with exactly that scope. Raises NotFound if there is none."""
+        return self._order("release", hold=hold, scope=scope, reason=reason)
+
+    def holds(self) -> list[Hold]:
+        """The holds that stand, oldest first."""
+        return [read(Hold, item) for item in self._ask("successes", "GET", "/api/holds").json()]
+
     def orders(self, limit: int = PER_PAGE, **matching: str) -> list[OrderState]:
         """At most `limit` orders, newest first. Filters in `matching`: issue, server, by."""
         return [read(OrderState, item) for item in self._pages("/api/orders", limit, **matching)]
@@ -190,7 +205,7 @@ class Client:
             except ServiceError:
                 if not (state or fault):  # else an earlier request may have given the order
                     raise
-            if state and state.state == "done":
+            if state and state.state != "requested":
                 break
         if state is None:
             raise NoAnswer(why=f"{fault}; the order may still be carried out: check with `usher orders {order}`")

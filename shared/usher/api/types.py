@@ -1,13 +1,13 @@
 """The types of the services' HTTP answers. Keys that a newer service adds are ignored."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
-from usher.core.board.ordered import Ordered
 from usher.core.issues import Issue
-from usher.core.orders import AbortOrder, ChangedMessage, LeftIssue, RetryOrder, RunningMessage
+from usher.core.orders import HoldOrder
+from usher.core.scopes import Scope
 
 _LATEST = 253_402_300_799_999
 
@@ -25,18 +25,20 @@ def rfc3339(time: datetime) -> str:
 Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json-unless-none")]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What all answers have in common: they are immutable."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Health(_Answer):
+class Health(Answer):
     """A service that answers. It uses the settings as they were at `started_at`."""
 
     status: str
     started_at: Time | None = None
 
 
-class Running(_Answer):
+class Running(Answer):
     """The running deploy of a server."""
 
     deploy: str
@@ -45,7 +47,7 @@ class Running(_Answer):
     since: Time
 
 
-class Last(_Answer):
+class Last(Answer):
     """The last deploy of a server that ended."""
 
     deploy: str
@@ -54,7 +56,38 @@ class Last(_Answer):
     rehearsed: bool = False
 
 
-class ServerState(_Answer):
+class Hold(Answer):
+    """A hold that stands: what is held, since when, who holds it, why, and until when.
+
+    `scope` is a pattern over `status.project`, and `held` says it in words. Without `until`, it stands until somebody
+    releases it. A `warning` stops nothing.
+    """
+
+    id: str
+    scope: str
+    held: str
+    by: str
+    reason: str
+    since: Time
+    until: Time | None = None
+    warning: bool = False
+
+    @classmethod
+    def of(cls, hold: HoldOrder) -> "Hold":
+        """Convert the order that placed the hold."""
+        return cls(
+            id=hold.id,
+            scope=hold.scope,
+            held=Scope.of(hold.scope).words,
+            by=hold.by,
+            reason=hold.reason,
+            since=time(hold.at),
+            until=None if hold.until is None else time(hold.until),
+            warning=hold.warning,
+        )
+
+
+class ServerState(Answer):
     """The current state of a server.
 
     `state` is one of these, the first that is so, and `reason` says why in words:
@@ -62,15 +95,16 @@ class ServerState(_Answer):
     - stuck: the command of a deploy cannot be killed
     - recovering: a process was lost, and its command may still be running
     - deploying; or overdue, if the deploy should have ended long ago but has not reported its end
+    - held: a hold stops it; messages collect until the hold has ended
     - waiting: messages are pending
     - failing: the last deploy did not pass, and a message is failed, retrying or parked
     - retrying, parked: the last deploy passed, but a message waits for its next attempt, or for a person
     - idle
 
     It has been so since `since`, and changes by itself at `next_change`, because of `next_reason`. Where these are
-    missing, they are not known. Another message moves the end of an open window, at most to `window_limit_at`.
-    `command` is what would run now for the waiting messages. `retried_at` is when the first of the `retrying` issues is
-    due.
+    missing, they are not known. `by` is the person who caused it, if a person did. Another message moves the end of an
+    open window, at most to `window_limit_at`. `command` is what would run now for the waiting messages. `retried_at` is
+    when the first of the `retrying` issues is due. `holds` are the holds and warnings on the server, oldest first.
     """
 
     server: str
@@ -93,9 +127,11 @@ class ServerState(_Answer):
     next_change: Time | None = None
     next_reason: str | None = None
     window_limit_at: Time | None = None
+    by: str | None = None
+    holds: tuple[Hold, ...] = ()
 
 
-class MessageState(_Answer):
+class MessageState(Answer):
     """The current state of a message.
 
     `received` is how often the same move was received. `deploy` is the deploy that covers the message; `rehearsed` says
@@ -125,7 +161,7 @@ class MessageState(_Answer):
     moved_by_id: str | None = None
 
 
-class Deploy(_Answer):
+class Deploy(Answer):
     """A deploy. `outcome` is None while it runs. `messages` is the number of messages that it covers.
 
     `ended_at` is None while it runs, and also if it was interrupted and nobody saw when.
@@ -151,7 +187,7 @@ class Deploy(_Answer):
     log: str | None
 
 
-class IgnoredMove(_Answer):
+class IgnoredMove(Answer):
     """A move that trackers ignored, why, and the lines in the settings that would accept it."""
 
     id: str
@@ -171,64 +207,10 @@ class ParkedMessage(MessageState):
     reason: str | None
 
 
-class UnreadableMessage(_Answer):
+class UnreadableMessage(Answer):
     """A parked message that Usher cannot read: its id, why, its size in bytes, and how it begins."""
 
     id: str
     reason: str
     size: int
     beginning: str
-
-
-class OrderState(_Answer):
-    """An order, who gave it, and its result. `state` is `requested` until it is `done`.
-
-    `messages` are the messages that it withdrew or dropped. For a retry, they are the next attempts. `running` are
-    withdrawn messages that are being deployed: for these, the order takes effect only if that deploy does not pass.
-    `left` are issues that it named but did not change. An old order can be `abridged`: it keeps only who gave it, why
-    and when.
-    """
-
-    id: str
-    order: Literal["withdraw", "retry", "drop", "abort"]
-    by: str
-    reason: str
-    at: Time
-    servers: tuple[str, ...]
-    issues: tuple[Issue, ...]
-    deploy: str | None = None
-    state: Literal["requested", "done"]
-    done_at: Time | None = None
-    abridged: bool = False
-    messages: tuple[ChangedMessage, ...] = ()
-    running: tuple[RunningMessage, ...] = ()
-    left: tuple[LeftIssue, ...] = ()
-
-    @classmethod
-    def of(cls, ordered: Ordered) -> "OrderState":
-        """Convert the board's entry of an order."""
-        order, done_at = ordered.order, ordered.done_at
-        return cls(
-            id=order.id,
-            order=KINDS[order.kind],
-            by=order.by,
-            reason=order.reason,
-            at=time(order.at),
-            servers=order.servers,
-            issues=order.issues,
-            deploy=order.deploy if isinstance(order, RetryOrder | AbortOrder) else None,
-            state="requested" if done_at is None else "done",
-            done_at=None if done_at is None else time(done_at),
-            abridged=ordered.abridged,
-            messages=tuple(ordered.changed.values()),
-            running=tuple(ordered.running.values()),
-            left=ordered.left,
-        )
-
-
-KINDS: dict[str, Literal["withdraw", "retry", "drop", "abort"]] = {
-    "order.withdraw": "withdraw",
-    "order.retry": "retry",
-    "order.drop": "drop",
-    "order.abort": "abort",
-}

@@ -18,6 +18,7 @@ from usher.broker.reading import Fold, Observer
 from usher.core.board.board import Board
 from usher.core.checkpoints import Checkpoint, encode_checkpoint
 from usher.core.events import Barrier, Event
+from usher.core.servers import Server
 from usher.core.states import Change
 from usher.core.versions import NotUnderstood, needs_of
 from usher.runtime.clock import Clock
@@ -32,7 +33,6 @@ class _Adopted(Exception):
 
 PREFETCH = 2000
 """The broker sends at most this many entries ahead of the acks."""
-
 
 READ_SECONDS = 30.0
 RESUME_SECONDS = 5.0
@@ -125,11 +125,12 @@ class Journal:
         await self._publisher.checkpoint(body, board.needs)
 
     def changed(self, what: str) -> asyncio.Event:
-        """An event that is set whenever an entry about a server has been read. The waiting task clears it.
-
-        For entries that concern no single server, `what` is their kind.
-        """
+        """An event that is set after each entry about a server (or another thing: see Changes). Who waits clears it."""
         return self._changes.about(what)
+
+    def held(self, server: Server) -> asyncio.Event:
+        """An event that is set for as long as a hold stops that server and none of its deploys is unfinished."""
+        return self._changes.held(server, self.board)
 
     @asynccontextmanager
     async def _reading(self, tag: str, stop: asyncio.Event | None) -> AsyncIterator[None]:
@@ -191,7 +192,7 @@ class Journal:
                 limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
 
     def _observed(self, event: Event, changes: tuple[Change, ...]) -> None:
-        self._changes.note(event)
+        self._changes.note(event, self.board)
         if self._observe:
             self._observe(event, changes)
 

@@ -44,9 +44,10 @@ class Publisher:
 
     async def message(self, message: BackMessage) -> None:
         """Publish a message to its server's queue and to the journal."""
-        key = f"{message.status}.{message.issue.project.lower()}"
         # the message id is the same each time it is published; the header tells the journal entries apart
-        await self._event(topology.MESSAGES, key, message, message.id, headers={PUBLICATION: secrets.token_hex(8)})
+        await self._event(
+            topology.MESSAGES, message.place, message, message.id, headers={PUBLICATION: secrets.token_hex(8)}
+        )
 
     async def order(self, order: Order) -> None:
         """Publish an order to the orders queue and to the journal."""

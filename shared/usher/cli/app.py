@@ -17,6 +17,12 @@ CONTENTS = {
     "demo": (RUN, "Watch a burst of moves become one deploy per server. It takes a minute and leaves nothing behind."),
     "send": (ASK, "Report a move by hand, as Jira's webhook would. Returns once the broker has confirmed it."),
     "withdraw": (ASK, "Withdraw issues that are pending or will be retried, from one server or from all."),
+    "hold": (
+        ASK,
+        "Hold servers: nothing is deployed there, and moves collect, until the hold is released or expires.",
+    ),
+    "release": (ASK, "Release a hold, by its id or by its scope."),
+    "holds": (ASK, "List the holds that stand, oldest first: what is held, by whom, why, and until when."),
     "servers": (ASK, "List every server: its state, its pending issues, and what happens next."),
     "show": (
         ASK,
@@ -32,7 +38,7 @@ CONTENTS = {
     "abort": (ASK, "Report that the command of a stuck deploy has ended, so that its server can deploy again."),
     "orders": (
         ASK,
-        "List the orders (withdraw, retry, drop, abort), newest first: who gave each, why, and its result.",
+        "List the orders (hold, withdraw, retry …), newest first: who gave each, why, and its result.",
     ),
     "init": (SET_UP, "Write usher.toml: the projects, Jira's names for the statuses, the servers and the command."),
     "explain": (

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from usher.api.client import Client
 from usher.api.types import ServerState
-from usher.cli import attempts, history, one_issue
+from usher.cli import attempts, held, history, one_issue
 from usher.cli.screen import coloured, console, issues, print_json, shell, zoned
 from usher.runtime.wording import count, span
 from usher.settings import Settings
@@ -36,6 +36,8 @@ def _print_deploys(screen: Console, server: ServerState) -> None:
         screen.print(f"  {_sentence(server.reason + until)}", style="yellow", soft_wrap=True)
     if server.state in ("overdue", "stuck"):
         screen.print(f"  {_sentence(server.reason)}", style="red", soft_wrap=True)
+    for hold in server.holds:
+        screen.print(f"  {held.sentence(hold)}.", style="magenta", soft_wrap=True)
     if server.waiting:
         messages = count(server.waiting_messages, "message")
         screen.print(f"  Pending: {issues(server.waiting)} ({count(len(server.waiting), 'issue')}, {messages}).")
@@ -54,6 +56,8 @@ def _print_deploys(screen: Console, server: ServerState) -> None:
 def why_not_yet(server: ServerState, now: datetime) -> str:
     """Why a server's pending issues have not been deployed yet, and when they are, in a sentence or two."""
     closes, limit = server.window_closes_at, server.window_limit_at
+    if server.state == "held":
+        return "They are deployed together once no hold stands."
     if server.state in ("stuck", "recovering"):
         return "They are deployed when that command has ended."
     if server.running:

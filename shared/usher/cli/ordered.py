@@ -6,12 +6,20 @@ from collections.abc import Iterable
 import typer
 from rich.console import Console
 
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
+from usher.cli import held
 from usher.cli.screen import console, issues, print_json
 from usher.core.issues import Issue
 from usher.core.orders import ChangedMessage
 
-VERBS = {"withdraw": "Withdrawn", "retry": "Queued again", "drop": "Dropped", "abort": "Ended"}
+VERBS = {
+    "withdraw": "Withdrawn",
+    "retry": "Queued again",
+    "drop": "Dropped",
+    "abort": "Ended",
+    "hold": "Held",
+    "release": "Released",
+}
 
 
 def by_server(messages: Iterable[ChangedMessage]) -> dict[str, list[Issue]]:
@@ -28,7 +36,7 @@ def finish(state: OrderState, *, as_json: bool) -> None:
         print_json(state)
     else:
         print_result(console(), state)
-    changed = state.messages or state.running or state.order == "abort"
+    changed = state.messages or state.running or state.released or state.order in ("abort", "hold")
     raise typer.Exit(1 if state.state == "done" and not changed else 0)
 
 
@@ -37,9 +45,18 @@ def print_result(screen: Console, state: OrderState) -> None:
     if state.state == "requested":
         screen.print(f"Requested, but not carried out yet. `usher orders {state.id}` shows the result.")
         return
-    if state.order == "abort":
-        screen.print(f"Deploy {state.deploy} counts as ended; {', '.join(state.servers)} goes on.", soft_wrap=True)
-        return
+    match state.order:
+        case "abort":
+            screen.print(f"Deploy {state.deploy} counts as ended; {', '.join(state.servers)} goes on.", soft_wrap=True)
+        case "hold":
+            held.print_hold(screen, state)
+        case "release":
+            held.print_release(screen, state)
+        case _:
+            _print_messages(screen, state)
+
+
+def _print_messages(screen: Console, state: OrderState) -> None:
     for where, keys in by_server(state.messages).items():
         screen.print(f"{VERBS[state.order]}: {issues(keys)} on {where}.")
     for one in state.running:

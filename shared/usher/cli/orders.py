@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from usher.api.client import Client
-from usher.api.types import OrderState
+from usher.api.orders import OrderState
 from usher.cli.options import Json, issue_option
 from usher.cli.ordered import VERBS, print_result
 from usher.cli.screen import clock, console, issues, print_json, zone, zoned
 from usher.cli.tables import table
+from usher.core.scopes import Scope
 from usher.runtime.wording import count
 from usher.settings import load
 
@@ -25,7 +26,7 @@ def orders(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List the orders (withdraw, retry, drop, abort), newest first: who gave each, why, and its result.
+    """List the orders (hold, withdraw, retry …), newest first: who gave each, why, and its result.
 
     The last 10,000 are kept.
 
@@ -70,6 +71,10 @@ def _show(one: OrderState, *, as_json: bool) -> None:
 
 def _scope(one: OrderState) -> str:
     """The scope of an order: `ABC-111 ABC-113 on beta.abc.wwts.com`, or a deploy."""
+    if one.scope:
+        return Scope.of(one.scope).words
+    if one.order == "release":
+        return "hold " + ", ".join(hold[:8] for hold in one.released)
     if one.abridged:
         return ""
     if one.deploy:
@@ -86,5 +91,15 @@ def _result(one: OrderState) -> str:
         return "requested"
     if one.order == "abort":
         return "counts as ended"
+    if one.order == "hold":
+        return _hold(one)
+    if one.order == "release":
+        return f"{len(one.released)} released"
     done = ((len(one.messages), VERBS[one.order].lower()), (len(one.running), "running"), (len(one.left), "unchanged"))
     return ", ".join(f"{number} {what}" for number, what in done if number) or "nothing"
+
+
+def _hold(one: OrderState) -> str:
+    if one.state == "standing":
+        return f"stands until {clock(one.until)}" if one.until else "stands"
+    return f"released by {one.released_by}" if one.released_by else "expired"

@@ -20,6 +20,7 @@ from usher.runtime.wording import defused, harmless
 COLOURS = {
     "idle": "dim",
     "waiting": "yellow",
+    "held": "magenta",
     "deploying": "cyan",
     "failed": "red",
     "failing": "red",

@@ -57,6 +57,8 @@ def _deploy(server: ServerState) -> str:
         lasted = span(now - server.running.since)
         since = f"no end reported for {lasted}" if server.state == "overdue" else f"for {lasted}"
         return f"{since}; {count(len(server.waiting), 'issue')} pending" if server.waiting else since
+    if server.state == "held":
+        return f"held until {clock(server.next_change)}" if server.next_change else "held; no end is known"
     if closes is None:
         return ""
     return f"deploys {clock(closes)}" if closes > now else f"due since {clock(closes)}"

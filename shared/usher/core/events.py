@@ -9,7 +9,18 @@ from pydantic_core import to_json
 
 from usher.core.errors import Unreadable
 from usher.core.messages import BackMessage, DeployId, MessageId, Millis
-from usher.core.orders import AbortOrder, DropOrder, Order, OrderDone, OrderId, RetryOrder, WithdrawOrder
+from usher.core.orders import (
+    AbortOrder,
+    DropOrder,
+    HoldExpired,
+    HoldOrder,
+    Order,
+    OrderDone,
+    OrderId,
+    ReleaseOrder,
+    RetryOrder,
+    WithdrawOrder,
+)
 from usher.core.versions import Versioned, decoded
 
 MAX_PIDS = 100
@@ -210,6 +221,9 @@ Event = Annotated[
     | RetryOrder
     | DropOrder
     | AbortOrder
+    | HoldOrder
+    | ReleaseOrder
+    | HoldExpired
     | OrderDone,
     Field(discriminator="kind"),
 ]

@@ -87,6 +87,11 @@ class BackMessage:
         return self.origin or self.id
 
     @property
+    def place(self) -> str:
+        """The `status.project` of its server, which is also its routing key."""
+        return f"{self.status}.{self.issue.project.lower()}"
+
+    @property
     def age(self) -> Millis:
         """When the move was first published. Of two messages of an issue, the one with the larger value is newer."""
         return self.queued_at if self.first_queued_at is None else self.first_queued_at

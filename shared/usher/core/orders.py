@@ -1,4 +1,4 @@
-"""Orders: a person's instructions about messages, and their results. They are published like messages."""
+"""Orders: a person's instructions about messages and servers, and their results. They are published like messages."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -6,12 +6,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from usher.core.issues import Issue
 from usher.core.messages import DeployId, MessageId, Millis
+from usher.core.scopes import PATTERN
 from usher.core.versions import Versioned
 
 OrderId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 MAX_ISSUES, MAX_BY, MAX_REASON = 1000, 100, 500
 """The maximum number of issues in an order, and the maximum lengths of `by` and `reason`, in characters."""
+
+MAX_HOLDS = 500
+"""The maximum number of holds that stand at a time."""
 
 MAX_LEFT = 1000
 """The maximum number of unchanged issues in an order's result."""
@@ -66,7 +70,31 @@ class AbortOrder(_Order):
     gone: Literal[True] = True
 
 
-Order = WithdrawOrder | RetryOrder | DropOrder | AbortOrder
+class HoldOrder(_Order):
+    """Do not deploy to the servers in `scope` (a pattern over `status.project`). Their messages collect meanwhile.
+
+    It begins at its place in the journal. It ends when it is released, or once `until` (ms) has passed. A `warning`
+    stops nothing; it is only shown. `servers` are the servers in its scope when it was given.
+    """
+
+    needs: ClassVar[int] = 3
+
+    kind: Literal["order.hold"] = "order.hold"
+    scope: Annotated[str, Field(pattern=PATTERN)]
+    until: Millis | None = None
+    warning: bool = False
+
+
+class ReleaseOrder(_Order):
+    """End these holds, at the place of this order in the journal. The others stand."""
+
+    needs: ClassVar[int] = 3
+
+    kind: Literal["order.release"] = "order.release"
+    holds: Annotated[tuple[OrderId, ...], Field(min_length=1, max_length=MAX_HOLDS)]
+
+
+Order = WithdrawOrder | RetryOrder | DropOrder | AbortOrder | HoldOrder | ReleaseOrder
 AnyOrder = Annotated[Order, Field(discriminator="kind")]
 
 
@@ -94,6 +122,17 @@ class LeftIssue(_Named):
     """An issue that an order named but did not change, and why."""
 
     why: str
+
+
+class HoldExpired(Versioned):
+    """The `until` of a hold has passed: the hold has ended. Whoever finds that writes it. `at` is not before `until`,
+    or else this changes nothing."""
+
+    needs: ClassVar[int] = 3
+
+    kind: Literal["hold.expired"] = "hold.expired"
+    hold: OrderId
+    at: Millis
 
 
 class OrderDone(Versioned):

@@ -17,7 +17,7 @@ T = TypeVar("T")
 NEEDS = "needs"
 """The name of the header."""
 
-VERSION = 2
+VERSION = 3
 """The version that this code understands."""
 
 

@@ -3,13 +3,18 @@
 from typing import Any
 
 from crashes.mutations.planting import Method, instead, mutation, put
+from deploys import service as deploys_service
 from deploys import turn
 from successes.results import cleaning
+from usher.broker import expiry
 from usher.broker.reading import Fold
 from usher.core.board.board import Board
 from usher.core.board.entries import Taking
+from usher.core.board.holds import Holds
+from usher.core.board.orders import Orders
 from usher.core.board.server import ServerBoard
 from usher.core.events import DeployTaken
+from usher.core.orders import HoldExpired, ReleaseOrder
 from usher.core.states import Change, State
 
 
@@ -36,6 +41,39 @@ def taking_granted_while_another_is_unfinished() -> None:
 
     ServerBoard.take = take  # type: ignore[method-assign]
     put(turn, "takeover_wait", lambda settings: 0.0)
+
+
+@mutation("10: a hold that is not seen")
+def taking_granted_on_a_held_server() -> None:
+    Holds.stop = lambda self, *places: False  # type: ignore[method-assign]
+
+
+@mutation("10: the release of one hold releases all")
+def releasing_every_hold() -> None:
+    def make(real: Method) -> Method:
+        def release(self: Orders, release: ReleaseOrder) -> None:
+            real(self, release.model_copy(update={"holds": tuple(hold.id for hold in self.holds)}))
+
+        return release
+
+    instead(Orders, "_release", make)
+
+
+@mutation("10: a hold expires early, by whoever looks first")
+def expiring_without_looking_at_the_time() -> None:
+    def expire(self: Orders, expired: HoldExpired) -> None:
+        self._end(expired.hold, expired.at)
+
+    def make(real: Any) -> Any:
+        async def expire_holds(journal: Any, clock: Any) -> None:
+            for hold in tuple(journal.board.orders.holds):
+                await journal.append(HoldExpired(hold=hold.id, at=clock.now()))
+            await real(journal, clock)
+
+        return expire_holds
+
+    put(Orders, "expire", expire)
+    put(deploys_service, "expire_holds", make(expiry.expire_holds))
 
 
 @mutation("2: parked messages are lost")

@@ -57,6 +57,11 @@ async def test_a_retry_is_published_immediately_as_the_next_attempt_and_the_jour
         "messages": changed(again),
         "running": [],
         "left": [],
+        "scope": None,
+        "until": None,
+        "warning": False,
+        "released_by": None,
+        "released": [],
     }
     assert (state(world, again), state(world, other)) == ("waiting", "parked")
     [event] = await facts(world, MessagesRetried)

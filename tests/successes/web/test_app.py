@@ -243,4 +243,7 @@ async def test_openapi_describes_all_routes(api):
         "/api/orders/retry",
         "/api/orders/drop",
         "/api/orders/abort",
+        "/api/orders/hold",
+        "/api/orders/release",
+        "/api/holds",
     }

@@ -153,6 +153,11 @@ ORDER = {
     "messages": [{"id": "0" * 32, "issue": "ABC-1", "server": "beta.abc.wwts.com", "attempt": 2}],
     "running": [],
     "left": [{"issue": "ABC-2", "server": "beta.abc.wwts.com", "why": "it is already waiting"}],
+    "scope": None,
+    "until": None,
+    "warning": False,
+    "released_by": None,
+    "released": [],
 }
 
 

@@ -20,7 +20,7 @@ from usher.core.events import (
     TurnGivenBack,
 )
 from usher.core.messages import BackMessage
-from usher.core.orders import Order, OrderDone
+from usher.core.orders import HoldExpired, Order, OrderDone
 from usher.core.states import TERMINAL, Change, State
 
 REMEMBERED = 100_000
@@ -79,7 +79,7 @@ class Board:
             case BackMessage():
                 changes = self._noted(self._accepted(event, now))
             case DeployTaken():
-                changes = self._noted(self.server(event.server).take(event, read_at))
+                changes = self._taken(event, read_at)
             case DeployEnded():
                 changes = self._ended(event)
             case DeployInterrupted():
@@ -103,11 +103,20 @@ class Board:
         return tuple(changes)
 
     def _ordered(self, event: Event) -> None:
-        """Apply an order or its end. This changes no message by itself."""
+        """Apply an order, or its end. This changes no message by itself."""
         if isinstance(event, Order):
             self.orders.give(event, self.servers)
         elif isinstance(event, OrderDone):
             self.orders.finish(event)
+        elif isinstance(event, HoldExpired):
+            self.orders.expire(event)
+
+    def _taken(self, taken: DeployTaken, read_at: float) -> list[Change]:
+        """Apply a taking. It is not granted while a hold matches any of its messages."""
+        server = self.server(taken.server)
+        if self.orders.holds.stop(*{message.place for message in server.named(taken)}):
+            return []
+        return self._noted(server.take(taken, read_at))
 
     def _accepted(self, message: BackMessage, now: int) -> list[Change]:
         if self.state(message.id) in (None, State.RETRYING):

@@ -16,8 +16,11 @@ from usher.core.orders import (
     AnyOrder,
     ChangedMessage,
     DropOrder,
+    HoldOrder,
     LeftIssue,
     Order,
+    OrderId,
+    ReleaseOrder,
     RetryOrder,
     RunningMessage,
     WithdrawOrder,
@@ -47,7 +50,7 @@ def _matching(order: Order, server: ServerBoard) -> Iterator[BackMessage]:
             yield from (*_parked(order, server), *_returning(order, server))
         case DropOrder():
             yield from _parked(order, server)
-        case AbortOrder():
+        case AbortOrder() | HoldOrder() | ReleaseOrder():
             pass
         case _:
             assert_never(order)
@@ -71,6 +74,9 @@ def _returning(order: Order, server: ServerBoard) -> tuple[BackMessage, ...]:
 class Ordered:
     """An order and its result. The keys of `changed` and `running` are message ids.
 
+    The `running` of a hold were being deployed when it began. A hold stands until `done_at`. `ended_by` is who released
+    it; None if it has expired. `ended` are the holds that a release ended.
+
     `meant` are the ids of the messages that it applies to, by server, until it is done. For a withdrawal, they are the
     ids of the first attempts, because a later attempt of the same move is withdrawn too. An `abridged` order has been
     carried out, and its details have been deleted.
@@ -83,6 +89,18 @@ class Ordered:
     left: tuple[LeftIssue, ...] = ()
     done_at: int | None = None
     abridged: bool = False
+    ended_by: str | None = None
+    ended: tuple[OrderId, ...] = ()
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is a hold that has not ended."""
+        return isinstance(self.order, HoldOrder) and self.done_at is None
+
+    @property
+    def answered(self) -> bool:
+        """Whether its result is known. That of a hold is known as soon as the journal has the hold."""
+        return self.done_at is not None or isinstance(self.order, HoldOrder)
 
     @property
     def names(self) -> int:
@@ -107,7 +125,7 @@ def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...
             return tuple(m for m in board.messages() if m.state in _UNPASSED and m.message.id in targets)
         case DropOrder():
             return tuple(m for m in board.messages() if m.state is State.PARKED and m.message.id in targets)
-        case AbortOrder():
+        case AbortOrder() | HoldOrder() | ReleaseOrder():
             return ()
         case _:
             return assert_never(entry.order)

@@ -40,6 +40,8 @@ class ServerBoard:
     wait. Later ones do: another process may have held the message, and the journal may have lost what it wrote."""
     wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
+    given_back: dict[str, int] = field(default_factory=dict)
+    """How often the turn of the last message that was given back was given back. Its queue counts these as returns."""
     stuck: dict[str, DeployStuck] = field(default_factory=dict)
     """The deploys whose commands cannot be killed, by id. While there is one, no taking is granted."""
     waited: TakeoverWaited | None = None
@@ -116,7 +118,7 @@ class ServerBoard:
 
         A fence that no `deploys` would write is refused: the next one must be larger, and would be out of range.
         """
-        entries = [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
+        entries = self._open(taken)
         if self.running or self.stuck or not entries or taken.fence > max(self.fence + 1, taken.taken_at):
             return []
         self.waited = self._pending = None
@@ -125,6 +127,13 @@ class ServerBoard:
         self.running = Taking(taken, tuple(entry.message for entry in entries), read_at)
         self.fence = max(self.fence, taken.fence)
         return [Change(entry.message.id, State.DEPLOYING, taken.deploy) for entry in entries]
+
+    def named(self, taken: DeployTaken) -> tuple[BackMessage, ...]:
+        """The open messages that a taking names."""
+        return tuple(entry.message for entry in self._open(taken))
+
+    def _open(self, taken: DeployTaken) -> list[Waiting]:
+        return [entry for m in dict.fromkeys(taken.messages) if (entry := self.open.get(m))]
 
     def end(self, ended: DeployEnded) -> list[Change]:
         """Apply the result of the running deploy. The result of any other deploy changes nothing."""
@@ -163,6 +172,7 @@ class ServerBoard:
     def give_back(self, given_back: TurnGivenBack) -> None:
         """Apply the clean end of a turn."""
         self.ended_turns, self.wait_left = _over(given_back.message, given_back.delivery_count), given_back.wait_left
+        self.given_back = {given_back.message: self.given_back.get(given_back.message, 0) + 1}
         self.waited = None
 
     def is_over(self, message: str, delivery_count: int) -> bool:
