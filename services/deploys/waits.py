@@ -91,5 +91,8 @@ class Waits:
         try:
             await asyncio.wait((*waits, *endings), return_when=asyncio.FIRST_COMPLETED)
             self.check()
+            for ending, (_, error) in zip(endings, self._endings, strict=True):
+                if ending.done():  # the event has been cleared again since
+                    raise error()
         finally:
             await end(*endings)

@@ -191,3 +191,20 @@ async def test_the_unfinished_deploy_of_a_lost_holder_is_ended_during_a_hold(mak
     assert world.journal.board.server(BETA).running is None
     assert isinstance(world.seen[-1], TurnGivenBack)
     assert issues(world) == []
+
+
+async def test_a_hold_that_is_released_at_once_gives_the_turn_back_and_the_deploy_follows(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(WINDOW__QUIET="2s", WINDOW__CAP="2s", DEPLOYS__PARALLEL="1")
+    async with world.deploys() as service:
+        async with asyncio.timeout(20):
+            while await service.unready():
+                await asyncio.sleep(0.01)
+        await world.publish("ABC-1 beta")
+        await world.until(lambda: bool(world.of("window.opened")))
+        for _ in range(20):
+            await release(world, await hold(world))
+        await world.until(lambda: bool(world.of("deploy.ended")))
+    assert issues(world) == [["ABC-1"]]
+    assert not world.of("turn.takeover_waited")

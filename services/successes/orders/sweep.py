@@ -36,7 +36,6 @@ async def sweep_orders(journal: Journal, publisher: Publisher, clock: Clock, spa
                     await publisher.order(order.model_copy(update={"republished": True}))
                 except NotConfirmed as fault:
                     log.warning("%s; the sweep will try again", fault)
-                else:
-                    if isinstance(order, HoldOrder):
-                        continue
+                    continue
+                if not isinstance(order, HoldOrder):
                     log.warning("order %s of %s: no queue delivered it; re-published", known, order.by)

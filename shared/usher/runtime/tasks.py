@@ -30,7 +30,9 @@ async def first(waiting: Awaitable[T], *endings: Ending) -> T:
         await asyncio.wait((work, *events), return_when=asyncio.FIRST_COMPLETED)
         if work.done() and not work.cancelled():  # the client cancels tasks that wait for a lost connection
             return work.result()
-        raise next((error for event, error in endings if event.is_set()), endings[0][1])()
+        # an event may have been cleared again since it ended this wait
+        ended = (error for wait, (event, error) in zip(events, endings, strict=True) if wait.done() or event.is_set())
+        raise next(ended, endings[0][1])()
     finally:
         await end(work, *events)
 
