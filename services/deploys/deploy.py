@@ -44,8 +44,8 @@ class Deploy:
 
         Returns False, without taking anything, if the end of the window has moved.
 
-        If `alone`, take only messages of the held message's issue. A result is kept in `unwritten`, and
-        written in the turn's next round. If the command is stuck, the turn goes on without it.
+        If `alone`, take only messages of the held message's issue: it has been redelivered many times. A result is kept
+        in `unwritten`, and written in the turn's next round. If the command is stuck, the turn goes on without it.
         """
         async with self._context.runner.prepare(self._server.name) as prepared:
             if not await window.over():

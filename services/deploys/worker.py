@@ -37,7 +37,7 @@ async def work(context: Context, link: Link, server: Server) -> None:
     waits = Waits(context.clock, link.lost, context.journal, context.drain.stop)
     try:
         while True:
-            await _until_released(context, server, waits)
+            waits.check()
             await _consume(context, link, server, waits)
     except (Stopping, ConsumerLost):
         return
@@ -54,7 +54,6 @@ async def work(context: Context, link: Link, server: Server) -> None:
 
 async def _until_released(context: Context, server: Server, waits: Waits) -> None:
     """Leave the queue alone while a hold stops the server."""
-    waits.check()
     held = context.journal.held(server)
     if held.is_set():
         log.info("%s: held; its messages collect until it is released", server)
@@ -67,7 +66,7 @@ async def _until_released(context: Context, server: Server, waits: Waits) -> Non
 async def _consume(context: Context, link: Link, server: Server, waits: Waits) -> None:
     """Take turns until the consumer is lost, or a message is not understood; then wait a while, unless all is over."""
     try:
-        await _turns(context, link, server)
+        await _turns(context, link, server, waits)
     except (ConsumerLost, NotConfirmed, NotUnderstood) as fault:
         if waits.over or (isinstance(fault, ConsumerLost) and await _restored(context, link, server)):
             return
@@ -115,9 +114,13 @@ async def _write_outcome(context: Context, link: Link, server: Server) -> None:
         await until_first(context.clock.sleep(PAUSE), link.lost.wait(), context.drain.stop.wait())
 
 
-async def _turns(context: Context, link: Link, server: Server) -> None:
-    """Take turns until Usher stops or a hold stops the server, and then give the turn back."""
+async def _turns(context: Context, link: Link, server: Server, waits: Waits) -> None:
+    """Take turns until Usher stops or a hold stops the server, and then give the turn back.
+
+    Raises what `waits` raise while a hold keeps the queue from being consumed.
+    """
     await context.unwritten.write(server.name, context.journal, context.publisher)
+    await _until_released(context, server, waits)
     tag, held = f"turn:{server.name}", context.journal.held(server)
     async with consume(link, topology.server_queue(server.name), tag, prefetch=1) as consumer:
         context.troubles.pop(server.name, None)

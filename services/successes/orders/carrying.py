@@ -78,15 +78,15 @@ class Carrying:
             log.warning("parked an order that cannot be read (%s): %s", delivery.message_id or "no message id", fault)
         else:
             entry = self._board.orders.get(order.id)
-            if entry is None:
+            if entry is None and order.id not in self._board.orders.left_out:
                 await self._publisher.order(order.model_copy(update={"republished": True}))
                 log.warning("order %s of %s: the journal does not know it; re-published", order.id, order.by)
-            elif entry.stands:
+            elif entry and entry.stands:
                 former, self._standing[order.id] = self._standing.get(order.id), delivery
                 if former:
                     await former.ack()
                 return
-            elif entry.done_at is None:
+            elif entry and entry.done_at is None:
                 await self._carry_out(entry)
         await delivery.ack()
 
@@ -95,8 +95,9 @@ class Carrying:
         changed = self._journal.changed(HOLDS)
         while True:
             changed.clear()
-            for hold in [known for known in self._standing if not self._board.orders.holds.get(known)]:
-                await self._standing.pop(hold).ack()
+            # look again after each ack: others clear the same event
+            while ended := next((one for one in self._standing if not self._board.orders.holds.get(one)), None):
+                await self._standing.pop(ended).ack()
             await changed.wait()
 
     async def _carry_out(self, entry: Ordered) -> None:

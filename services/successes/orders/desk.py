@@ -95,8 +95,13 @@ class Desk:
         return await unconfirmed(self._session.publisher if self._session else None)
 
     def known(self, kind: type[Order], order: str) -> Ordered | None:
-        """The order with that id, if the board knows it. Raises BadMessage if its kind is different."""
+        """The order with that id, if the board knows it.
+
+        Raises BadMessage if its kind is different, or if its details have been deleted.
+        """
         entry = self.board.orders.get(order)
+        if order in self.board.orders.left_out:
+            raise BadMessage(why=f"the order {order} has already been carried out, and its details have been deleted")
         if entry and not isinstance(entry.order, kind):
             raise BadMessage(why=f"the id {order} belongs to another order ({entry.order.kind}); use a new id")
         return entry

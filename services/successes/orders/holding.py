@@ -17,7 +17,7 @@ class TooManyHolds(UsherError):
 
 
 class NotHeld(UsherError):
-    """{what} stands; {stand}"""
+    """{what}; {stand}"""
 
 
 async def hold(desk: Desk, order: HoldOrder) -> OrderState:
@@ -35,14 +35,14 @@ async def find(desk: Desk, *, scope: Scope | None = None, hold: str | None = Non
     standing = tuple((await desk.read()).orders.holds)
     found = tuple(h for h in standing if (h.id.startswith(hold) if hold else h.scope == str(scope)))
     if not found or (hold and len(found) > 1):
-        what = f"hold {ascii(hold)[1:-1][:40]}" if hold else f"hold on {scope}"
-        raise NotHeld(what=f"more than one {what}" if found else f"no {what}", stand=_stand(standing))
+        what = f"hold whose id begins with {ascii(hold)[1:-1][:40]}" if hold else f"hold on {scope}"
+        raise NotHeld(what=f"there is more than one {what}" if found else f"there is no {what}", stand=_stand(standing))
     return found
 
 
 def _stand(holds: Collection[HoldOrder]) -> str:
-    """Which holds stand, in words, for somebody who named none of them."""
+    """Which holds stand, in words."""
     if not holds:
         return "nothing is held"
     named = ", ".join(f"{hold.scope} ({hold.id[:8]})" for hold in tuple(holds)[:NAMED])
-    return f"these stand: {named}{' and more' if len(holds) > NAMED else ''}"
+    return f"the holds are: {named}{' and more' if len(holds) > NAMED else ''}"

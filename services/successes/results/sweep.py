@@ -57,7 +57,7 @@ class Heard:
         """A held server has no news, and nothing is missing: after its release, the time without news starts anew."""
         for name in board:
             oldest = board.server(name).oldest
-            if oldest and board.orders.holds.stop(oldest.place):
+            if oldest and not board.server(name).running and board.orders.holds.stop(oldest.place):
                 self.servers[name] = now
 
     def wait_before_sweep(self, message: BackMessage, span: int) -> int:

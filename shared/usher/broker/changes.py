@@ -8,7 +8,7 @@ from usher.core.orders import HoldExpired, HoldOrder, ReleaseOrder
 from usher.core.servers import Server
 
 HOLDS = "holds"
-"""What orders about holds, and the ends of holds, are about."""
+"""The subject of every entry that begins or ends a hold."""
 
 
 class Changes:

@@ -12,7 +12,7 @@ from usher.runtime.tasks import until_first
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10.0
-"""The clock is looked at so often: somebody may have set it."""
+"""How often the clock is checked, because somebody may have set it."""
 
 
 async def expire_holds(journal: Journal, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """`usher release`: ends holds."""
 
 import re
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -8,8 +9,9 @@ import typer
 from usher.api.client import Client
 from usher.cli.options import Json, Reason
 from usher.cli.ordered import finish
-from usher.core.errors import BadCommand
-from usher.core.scopes import EVERYTHING
+from usher.core.errors import BadCommand, BadMessage
+from usher.core.scopes import EVERYTHING, parse_scope
+from usher.core.servers import Servers
 from usher.settings import load
 
 _ID = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
@@ -40,7 +42,16 @@ def release(
     if bool(words) == everything:
         raise BadCommand(why="name one hold by its id or its scope, or use --all; `usher holds` lists them")
     text = " ".join(words or [EVERYTHING])
-    named = {"hold": text.lower()} if _ID.fullmatch(text.lower()) else {"scope": text}
-    with Client(load()) as client:
+    settings = load()
+    named = {"hold": text.lower()} if _is_id(text, settings.catalogue) else {"scope": text}
+    with Client(settings) as client:
         done = client.release(**named, reason=reason)
     finish(done, as_json=as_json)
+
+
+def _is_id(text: str, servers: Servers) -> bool:
+    """Whether a text is the id of a hold. A project can have a name that looks like one."""
+    with suppress(BadMessage):
+        parse_scope(text, servers)
+        return False
+    return _ID.fullmatch(text.lower()) is not None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from usher.core.board.board import Board
 from usher.core.board.ordered import Ordered
+from usher.core.board.orders import REMEMBERED
 from usher.core.board.server import ServerBoard
 from usher.core.errors import Unreadable
 from usher.core.messages import Millis
@@ -44,28 +45,33 @@ class Checkpoint(BaseModel):
     closed: dict[str, State]
     received: dict[str, int]
     orders: dict[str, Ordered] = {}
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, board: Board, through: int, at: int) -> "Checkpoint":
         """A checkpoint of a board. It shares the board's parts, so encode it before the board changes.
 
         Completed orders that need a newer reader than the board does are left out: older readers cannot decode them.
+        Only their ids stay, so that the same order is not given again.
         """
-        needs = board.needs
+        needs, orders = board.needs, board.orders
+        kept = {order: entry for order, entry in orders.entries.items() if entry.order.needs <= needs}
+        left_out = (*orders.left_out, *(order for order in orders.entries if order not in kept))
         return cls.model_construct(
             at=at,
             through=through,
             servers=board.servers,
             closed=board.closed,
             received=board.received,
-            orders={order: entry for order, entry in board.orders.entries.items() if entry.order.needs <= needs},
+            orders=kept,
+            left_out=left_out[-REMEMBERED:],
         )
 
     def board(self, read_at: float) -> Board:
         """Restore the board, for a reader whose monotonic clock shows `read_at` (s)."""
         for server in self.servers.values():
             server.read_again(read_at)
-        return Board(self.servers, self.closed, self.received, self.orders)
+        return Board(self.servers, self.closed, self.received, self.orders, self.left_out)
 
 
 _CHECKPOINT: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)

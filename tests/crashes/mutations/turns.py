@@ -180,7 +180,7 @@ def fence_without_a_bound() -> None:
 @mutation("12: a server whose queue was deleted gives up the connection, and all other servers with it")
 def queue_that_is_not_declared_again() -> None:
     async def consume(context: Context, link: Link, server: Server, waits: Waits) -> None:
-        await worker._turns(context, link, server)
+        await worker._turns(context, link, server, waits)
 
     put(worker, "_consume", consume)
 

@@ -1,6 +1,6 @@
 """The board: the state of all servers, folded from the journal, event by event. Every reader gets the same board."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from usher.core.board.ordered import Ordered
@@ -41,16 +41,18 @@ class Board:
         closed: dict[str, State] | None = None,
         received: dict[str, int] | None = None,
         orders: dict[str, Ordered] | None = None,
+        left_out: Iterable[str] = (),
     ) -> None:
         """Create an empty board, or one from these parts.
 
         `closed` are the messages in a terminal state, oldest first. `received` are the times received, of messages that
-        were received more than once. `orders` are the last orders, oldest first.
+        were received more than once. `orders` are the last orders, oldest first. `left_out` are the ids
+        of completed orders that a checkpoint left out.
         """
         self.servers = servers or {}
         self.closed = closed or {}
         self.received = received or {}
-        self.orders = Orders(orders)
+        self.orders = Orders(orders, left_out)
         self._states = {m.message.id: m.state for server in self.servers.values() for m in server.messages()}
 
     def __iter__(self) -> Iterator[str]:

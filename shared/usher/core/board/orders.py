@@ -1,6 +1,6 @@
 """Orders on the board: the last ones, each with what it changed, and whether it has been carried out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from usher.core.board.entries import Unsettled
 from usher.core.board.holds import Holds
@@ -33,8 +33,10 @@ DETAILS = 100_000
 class Orders:
     """The last orders by id, oldest first. Each method that changes them applies one entry of the journal."""
 
-    def __init__(self, entries: dict[str, Ordered] | None = None) -> None:
+    def __init__(self, entries: dict[str, Ordered] | None = None, left_out: Iterable[str] = ()) -> None:
+        """Create them with these entries. `left_out` are the ids of completed orders that a checkpoint left out."""
         self.entries = entries or {}
+        self.left_out = tuple(left_out)
         self.holds = Holds(e.order for e in self.entries.values() if e.stands and isinstance(e.order, HoldOrder))
         self._names = sum(entry.names for entry in self.entries.values() if entry.done_at is not None)
 
@@ -44,7 +46,7 @@ class Orders:
 
     def give(self, order: Order, servers: Mapping[str, ServerBoard]) -> None:
         """Add an order. A known order changes nothing."""
-        if order.id in self.entries:
+        if order.id in self.entries or order.id in self.left_out:
             return
         means = {name: tuple(_target(order, m) for m in meant(order, servers[name])) for name in _known(order, servers)}
         self.entries[order.id] = Ordered(order, {name: targets for name, targets in means.items() if targets})

@@ -41,7 +41,7 @@ class ServerBoard:
     wait_left: int = 0
     """The remainder of the take-over wait when that turn ended (ms)."""
     given_back: dict[str, int] = field(default_factory=dict)
-    """How often the turn of the last message that was given back was given back. Its queue counts these as returns."""
+    """The last message whose turn was given back, and how often that has happened. Its queue counts these returns."""
     stuck: dict[str, DeployStuck] = field(default_factory=dict)
     """The deploys whose commands cannot be killed, by id. While there is one, no taking is granted."""
     waited: TakeoverWaited | None = None
