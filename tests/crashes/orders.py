@@ -67,7 +67,7 @@ class OrdersSeen:
         order = str(ack["id"])
         self._acked[order] = self._acked.get(order, 0) + 1
         copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
-        if not lost and order not in self.done | self._held and copies - self._acked[order] < 1:
+        if not lost and order not in self.done and copies - self._acked[order] < 1:
             self.early[order] = ack.at
 
     def _follow_holds(self, event: Event) -> None:

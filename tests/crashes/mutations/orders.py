@@ -39,6 +39,19 @@ def order_acked_before_it_is_carried_out() -> None:
     instead(Carrying, "_take", make)
 
 
+@mutation("10: a hold is lost with the journal's tail, because its queue no longer has it")
+def hold_acked_before_it_has_ended() -> None:
+    def make(real: Method) -> Method:
+        async def take(self: Carrying, delivery: Any) -> None:
+            await real(self, delivery)
+            for hold in [*self._standing]:
+                await self._standing.pop(hold).ack()
+
+        return take
+
+    instead(Carrying, "_take", make)
+
+
 @mutation("order: moves that arrive after the order are withdrawn too")
 def order_carried_out_on_what_is_newer() -> None:
     def due(entry: Ordered, server: str, board: ServerBoard) -> tuple[Unsettled, ...]:
