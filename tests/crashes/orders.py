@@ -63,11 +63,16 @@ class OrdersSeen:
         return changes
 
     def acked(self, ack: Entry, arrivals: Sequence[tuple[float, str, str]], *, lost: bool) -> None:
-        """Check an ack: the order must be done, or its queue must have another copy."""
+        """Check an ack: the order must be done, or its queue must have another copy.
+
+        It surely has one if the process holds another. Else the acks so far are counted. This counts acks that were
+        lost with their session as well.
+        """
         order = str(ack["id"])
         self._acked[order] = self._acked.get(order, 0) + 1
         copies = sum(m == order and queue == ORDERS and at <= ack.at for at, queue, m in arrivals)
-        if not lost and order not in self.done and copies - self._acked[order] < 1:
+        kept = bool(ack["others"]) or copies - self._acked[order] >= 1
+        if not (lost or order in self.done or kept):
             self.early[order] = ack.at
 
     def _follow_holds(self, event: Event) -> None:

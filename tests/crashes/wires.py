@@ -151,7 +151,9 @@ class _Channel:
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
         if self._held is not None:
-            self._history.note(f"acked{self._holds}", id=self._held.get(tag), by=self._by)
+            acked = self._held.pop(tag, None)
+            others = sum(one == acked for one in self._held.values())
+            self._history.note(f"acked{self._holds}", id=acked, by=self._by, others=others)
         await self._real.ack(tag, multiple=multiple)
 
 
